@@ -1,0 +1,295 @@
+/* The contract between C and Lua: compiled by C, and given to ffi.cdef as it
+ * stands (lines that start with # are dropped). Types, enums, prototypes; no
+ * macros, bit-fields, varargs, unions, callbacks, 64-bit integer fields.
+ *
+ * Lua holds handles (uint32_t), not pointers: an old one answers CT_CLOSED. C
+ * copies what it keeps before a call returns. A ct_str that C gives is valid
+ * until the next ct_next(). Sizes are bytes, times are seconds. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_ABI_H
+#define CT_ABI_H
+#include <stdint.h>
+
+enum { CT_ABI_VERSION = 1 };
+
+typedef enum ct_status {
+    CT_OK,
+    CT_AGAIN,  /* not yet: an event will tell */
+    CT_CLOSED, /* the handle is old: its object is gone */
+    CT_EOF,    /* no more, or none */
+    CT_LIMIT,  /* a limit was reached */
+    CT_ERROR   /* see ct_why() */
+} ct_status;
+
+typedef enum ct_method {
+    CT_METHOD_OTHER, /* ct_request_info() has its name */
+    CT_METHOD_GET,
+    CT_METHOD_HEAD,
+    CT_METHOD_POST,
+    CT_METHOD_PUT,
+    CT_METHOD_DELETE,
+    CT_METHOD_OPTIONS,
+    CT_METHOD_PATCH,
+    CT_METHOD_TRACE,
+    CT_METHOD_CONNECT
+} ct_method;
+
+/* A view of bytes. Borrowed. */
+typedef struct ct_str {
+    const char *p;
+    uint32_t n;
+} ct_str;
+
+typedef struct ct_pair {
+    ct_str name, value;
+} ct_pair;
+
+typedef enum ct_event_type {
+    CT_EVENT_NONE,
+    CT_EVENT_REQUEST, /* a head has come: handle, owner, method, ... */
+    CT_EVENT_BODY,    /* the body asked for is complete, or has more to read */
+    CT_EVENT_DRAIN,   /* a reply's buffer has room again, or is sent */
+    CT_EVENT_GONE,    /* the client has closed its side or vanished */
+    CT_EVENT_TIMEOUT, /* handler_timeout has passed */
+    CT_EVENT_TIMER,   /* a timer has fired; its handle is free */
+    CT_EVENT_CHANNEL, /* a channel has something to read or has sent all */
+    CT_EVENT_STOP     /* the process was asked to end: a signal's number */
+} ct_event_type;
+
+enum {
+    CT_REQUEST_BODY = 1, /* it has a body, not read yet */
+    CT_REQUEST_OLD = 2,  /* HTTP/1.0 */
+    CT_REQUEST_CLOSE = 4 /* the connection ends with this reply */
+};
+
+typedef struct ct_event {
+    uint32_t type;   /* ct_event_type */
+    uint32_t handle; /* of the request or timer */
+    uint32_t owner;  /* REQUEST: what ct_listen() returned */
+    uint32_t method; /* REQUEST: ct_method */
+    uint32_t flags;  /* REQUEST: CT_REQUEST_* */
+    uint32_t path;   /* REQUEST: bytes of uri before '?' */
+    ct_str uri;      /* REQUEST: origin-form, as sent */
+    ct_str host;     /* REQUEST: Host field or authority, as sent */
+} ct_event;
+
+typedef struct ct_request_info {
+    ct_str method;    /* as sent */
+    ct_str remote_ip; /* "0.0.0.0" for a unix socket */
+    double started;   /* wall clock, when the head was complete */
+    uint32_t minor;   /* HTTP/1.minor */
+} ct_request_info;
+
+typedef struct ct_vm ct_vm;
+
+/* Takes the next event: 1 with *out filled, 0 when there is none. Views that
+ * were given before are invalid after it. */
+int ct_abi_next(ct_vm *vm, ct_event *out);
+
+/* The reason of the last CT_ERROR: a string, valid until the next call. */
+const char *ct_abi_why(ct_vm *vm);
+
+/* -- Requests ---------------------------------------------------------------
+ * Alive from their event until ct_abi_request_release(). */
+
+int ct_abi_request_info(ct_vm *vm, uint32_t request, ct_request_info *out);
+
+/* The first field with that name (compared without case): OK for the only one,
+ * AGAIN when there are more, EOF for none. */
+int ct_abi_request_field(ct_vm *vm, uint32_t request, const char *name,
+                         uint32_t size, ct_str *out);
+
+/* Fields from number `from` (0 on), at most `max`; returns how many. */
+uint32_t ct_abi_request_fields(ct_vm *vm, uint32_t request, uint32_t from,
+                               ct_pair *out, uint32_t max);
+
+/* Says that Lua is done with the request; its handle is old from here on. A
+ * reply that is not complete is cut off. */
+void ct_abi_request_release(ct_vm *vm, uint32_t request);
+
+/* Writes the request's line to the access log, if there is one. */
+void ct_abi_request_log(ct_vm *vm, uint32_t request);
+
+/* Asks for the whole body, at most `max` bytes: OK when it is here, AGAIN when
+ * CT_EVENT_BODY will tell, LIMIT when it is larger (nothing is answered yet; the
+ * connection will close with the reply). */
+int ct_abi_body_collect(ct_vm *vm, uint32_t request, double max);
+
+/* The body that was collected: OK, AGAIN before it is complete. One that is
+ * spooled to disk is mapped into memory. */
+int ct_abi_body_get(ct_vm *vm, uint32_t request, ct_str *out);
+
+/* The next piece of a body that is streamed, at most `max` bytes in all: OK, EOF
+ * at its end, AGAIN when CT_EVENT_BODY will tell, LIMIT, CLOSED. The sender is
+ * held back while nobody asks. */
+int ct_abi_body_read(ct_vm *vm, uint32_t request, double max, ct_str *out);
+
+/* -- Replies ----------------------------------------------------------------
+ * `fields` are finished lines "Name: value\r\n", checked by the caller. Status
+ * line, Date, Content-Length, Transfer-Encoding and Connection are C's. An empty
+ * reason means the standard one. Each answers OK, CLOSED when the client is gone,
+ * ERROR for a call out of order. */
+
+enum {
+    CT_REPLY_DATE = 1,  /* `fields` has a Date of its own */
+    CT_REPLY_CLOSE = 2, /* close the connection behind this reply */
+    CT_REPLY_LENGTH = 4 /* HEAD and 304: say `length` in Content-Length */
+};
+
+/* The whole reply. HEAD, 1xx, 204 and 304 send no body. */
+int ct_abi_reply(ct_vm *vm, uint32_t request, uint32_t status,
+                 const char *reason, uint32_t reason_size, const char *fields,
+                 uint32_t fields_size, const char *body, uint32_t body_size,
+                 double length, uint32_t flags);
+
+/* The head of a streamed reply: `length` bytes will follow, or -1: unknown, so
+ * chunked for HTTP/1.1 and until the end of the connection for HTTP/1.0. */
+int ct_abi_reply_start(ct_vm *vm, uint32_t request, uint32_t status,
+                       const char *reason, uint32_t reason_size,
+                       const char *fields, uint32_t fields_size, double length,
+                       uint32_t flags);
+
+/* More of the body. AGAIN: taken, but the buffer is above its mark; wait for
+ * CT_EVENT_DRAIN. ERROR: more than the length that was announced. */
+int ct_abi_reply_write(ct_vm *vm, uint32_t request, const char *p,
+                       uint32_t size);
+
+/* The end of the body. ERROR (and the connection closes) when it was shorter
+ * than announced. */
+int ct_abi_reply_end(ct_vm *vm, uint32_t request);
+
+/* OK when nothing waits to be sent, else AGAIN and CT_EVENT_DRAIN comes when all
+ * is sent. */
+int ct_abi_reply_flushed(ct_vm *vm, uint32_t request);
+
+/* Cuts the connection, so that the client sees that the reply is broken. */
+int ct_abi_reply_abort(ct_vm *vm, uint32_t request);
+
+/* -- Timers and clocks ------------------------------------------------------ */
+
+/* CT_EVENT_TIMER with the handle returned comes in `seconds` (>= 0); 0 when
+ * there are too many timers. */
+uint32_t ct_abi_timer(ct_vm *vm, double seconds);
+
+/* OK, or CLOSED when it has fired. */
+int ct_abi_timer_stop(ct_vm *vm, uint32_t timer);
+
+double ct_abi_wall(ct_vm *vm);      /* this turn's, since 1970 */
+double ct_abi_monotonic(ct_vm *vm); /* this turn's */
+double ct_abi_precise(ct_vm *vm);   /* monotonic, read now */
+
+/* Makes the loop turn again without waiting. */
+void ct_abi_wake(ct_vm *vm);
+
+/* -- The server ------------------------------------------------------------- */
+
+typedef enum ct_option {
+    CT_OPTION_MAX_LINE_SIZE,
+    CT_OPTION_MAX_HEADER_SIZE,
+    CT_OPTION_MAX_FIELDS,
+    CT_OPTION_MAX_BODY_SIZE, /* what a body may have when nobody asks */
+    CT_OPTION_BODY_BUFFER_SIZE,
+    CT_OPTION_WRITE_BUFFER_SIZE,
+    CT_OPTION_HEADER_TIMEOUT,
+    CT_OPTION_BODY_TIMEOUT,
+    CT_OPTION_BODY_MIN_RATE,
+    CT_OPTION_IDLE_TIMEOUT,
+    CT_OPTION_WRITE_TIMEOUT,
+    CT_OPTION_HANDLER_TIMEOUT,
+    CT_OPTION_MAX_CONNECTIONS,
+    CT_OPTION_MAX_KEEPALIVE_REQUESTS,
+    CT_OPTION_BACKLOG,
+    CT_OPTIONS
+} ct_option;
+
+int ct_abi_option(ct_vm *vm, uint32_t option, double value);
+
+/* Folder for spooled bodies. */
+int ct_abi_temp_dir(ct_vm *vm, const char *path);
+
+/* Opens a listener; its requests come with the returned number as `owner`. 0:
+ * see ct_abi_why(). */
+uint32_t ct_abi_listen(ct_vm *vm, const char *address);
+
+/* The address bound, "127.0.0.1:8888". */
+int ct_abi_listen_address(ct_vm *vm, uint32_t listener, ct_str *out);
+
+/* Closes the listener; its connections live on. With `drop`, they end too. */
+int ct_abi_listen_close(ct_vm *vm, uint32_t listener, int drop);
+
+/* Ends the process with that exit code after this turn. */
+void ct_abi_exit(ct_vm *vm, int code);
+
+/* What is open: for leak checks and status. */
+typedef struct ct_counts {
+    uint32_t connections, requests, timers, listeners, channels;
+    uint32_t handled; /* requests since the start, modulo 2^32 */
+} ct_counts;
+
+void ct_abi_counts(ct_vm *vm, ct_counts *out);
+
+/* -- Channels: outgoing connections ------------------------------------------ */
+
+/* Begins to connect to "HOST:PORT" (an address, not a name) or "unix:/PATH"; 0:
+ * see ct_abi_why(). CT_EVENT_CHANNEL tells when to look again. */
+uint32_t ct_abi_connect(ct_vm *vm, const char *address);
+
+/* Sends or keeps: OK, LIMIT when more than 1 MiB would wait, CLOSED. */
+int ct_abi_channel_send(ct_vm *vm, uint32_t channel, const char *p,
+                        uint32_t size);
+
+/* At most `max` bytes (65536): OK, AGAIN, EOF, ERROR (reset or refused). */
+int ct_abi_channel_recv(ct_vm *vm, uint32_t channel, uint32_t max, ct_str *out);
+
+/* Bytes that wait to be sent. */
+uint32_t ct_abi_channel_unsent(ct_vm *vm, uint32_t channel);
+
+/* Ends our side behind them. */
+int ct_abi_channel_shut(ct_vm *vm, uint32_t channel);
+
+int ct_abi_channel_close(ct_vm *vm, uint32_t channel, int reset);
+
+/* -- Log ---------------------------------------------------------------------*/
+
+/* Levels: 0 debug, 1 info, 2 warning, 3 error, 4 none. */
+void ct_abi_log(ct_vm *vm, uint32_t level, const char *where, const char *text,
+                uint32_t size);
+uint32_t ct_abi_log_level(ct_vm *vm);
+void ct_abi_log_set_level(ct_vm *vm, uint32_t level);
+int ct_abi_log_open(ct_vm *vm, const char *path);
+
+/* Opens the access log ("" closes it, "stderr"). */
+int ct_abi_access_log_open(ct_vm *vm, const char *path);
+
+/* -- Bytes: pure functions; `out` belongs to the caller --------------------- */
+
+int ct_abi_is_token(const char *p, uint32_t size);
+int ct_abi_is_field_value(const char *p, uint32_t size);
+int ct_abi_is_utf8(const char *p, uint32_t size);
+uint32_t ct_abi_url_decode(const char *p, uint32_t size, int plus, char *out);
+uint32_t ct_abi_url_encode(const char *p, uint32_t size, int plus, char *out);
+uint32_t ct_abi_html_escape(const char *p, uint32_t size, char *out);
+void ct_abi_sha1_hex(const char *p, uint32_t size, char *out);
+void ct_abi_random(char *out, uint32_t size);
+void ct_abi_http_date(double at, char *out);
+
+/* Splits "a=b&c" into decoded pairs whose bytes are in `scratch` (at least
+ * `size` bytes); returns how many, or -1 for more than `max`. */
+int ct_abi_form(const char *p, uint32_t size, char *scratch, ct_pair *out,
+                uint32_t max);
+
+/* A compiled regular expression of this generation (freed with it): its handle,
+ * or 0: see ct_abi_why(). */
+uint32_t ct_abi_regex(ct_vm *vm, const char *pattern, uint32_t size);
+int ct_abi_regex_groups(ct_vm *vm, uint32_t regex);
+const char *ct_abi_regex_name(ct_vm *vm, uint32_t regex, int group);
+int ct_abi_regex_match(ct_vm *vm, uint32_t regex, const char *p, uint32_t size,
+                       int32_t *offsets, int max);
+
+/* -- Files: for the loader and the checks, not for handlers ------------------*/
+
+/* 1 for a folder, 2 for a regular file, 0 for anything else or nothing. */
+int ct_abi_file_kind(const char *path);
+/* Number of open descriptors of this process. */
+int ct_abi_descriptors(void);
+#endif

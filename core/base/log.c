@@ -1,0 +1,248 @@
+/* A line is built in one piece and written with one write(), which keeps the
+ * lines of several workers apart. On anything but a file poll() is asked first:
+ * a pipe that is writable takes PIPE_BUF bytes without blocking, and O_NONBLOCK
+ * on stderr would hit whoever shares it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+
+#include "base/str.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const names[] = { "debug", "info", "warning", "error",
+                                     "none" };
+
+static void use(ct_log *log, int fd) {
+    struct stat st;
+
+    log->fd = fd;
+    log->color = isatty(fd);
+    log->file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+void ct_log_init(ct_log *log) {
+    *log = (ct_log){ .level = CT_LEVEL_INFO };
+    use(log, STDERR_FILENO);
+}
+
+bool ct_log_open(ct_log *log, const char *path) {
+    int fd = STDERR_FILENO;
+
+    if (*path && strcmp(path, "stderr") != 0) {
+        /* O_NONBLOCK: a FIFO without a reader must not hold us */
+        fd = open(path,
+                  O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY |
+                      O_NONBLOCK,
+                  0640);
+        if (fd == -1) return false;
+    }
+    ct_log_fini(log);
+    use(log, fd);
+    return true;
+}
+
+void ct_log_fini(ct_log *log) {
+    if (log->fd != STDERR_FILENO) close(log->fd);
+    use(log, STDERR_FILENO);
+}
+
+bool ct_log_level_named(const char *name, ct_log_level *out) {
+    for (int i = CT_LEVEL_DEBUG; i <= CT_LEVEL_NONE; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *out = (ct_log_level)i;
+            return true;
+        }
+    return false;
+}
+
+/* -- Writing --------------------------------------------------------------- */
+
+static bool is_writable(const ct_log *log) {
+    struct pollfd p = { .fd = log->fd, .events = POLLOUT };
+
+    return log->file || poll(&p, 1, 0) == 1;
+}
+
+/* How much to write at once: whole lines that a writable pipe takes. */
+static size_t piece(const ct_log *log, const char *p, size_t n) {
+    if (log->file || n <= PIPE_BUF) return n;
+    const char *end = memrchr(p, '\n', PIPE_BUF);
+    return end ? (size_t)(end - p) + 1 : PIPE_BUF;
+}
+
+static size_t write_some(const ct_log *log, const char *p, size_t n) {
+    ssize_t done;
+
+    do {
+        if (!is_writable(log)) return 0;
+        done = write(log->fd, p, piece(log, p, n));
+    } while (done == -1 && errno == EINTR);
+    return done > 0 ? (size_t)done : 0;
+}
+
+static unsigned lines_in(const char *p, size_t n) {
+    unsigned lines = 0;
+
+    for (size_t i = 0; i < n; i++) lines += p[i] == '\n';
+    return lines ? lines : 1;
+}
+
+/* False when not all went out. What was lost is counted. */
+static bool put(ct_log *log, const char *p, size_t n) {
+    const char *start = p;
+
+    if (log->torn && write_some(log, "\n", 1) == 0) goto fail;
+    log->torn = false;
+    while (n) {
+        size_t done = write_some(log, p, n);
+        if (done == 0) goto fail;
+        p += done;
+        n -= done;
+    }
+    return true;
+
+fail:
+    if (p > start) log->torn = p[-1] != '\n';
+    log->dropped += lines_in(p, n);
+    return false;
+}
+
+void ct_log_raw(ct_log *log, const char *p, size_t n) {
+    put(log, p, n);
+}
+
+/* -- Building a line ------------------------------------------------------- */
+
+/* A line in the making; `at` never passes `end`. */
+typedef struct line {
+    char *at, *end;
+} line;
+
+/* Adds all of it or, at the cut, nothing and no more. */
+static void add(line *l, const char *p, size_t n) {
+    if ((size_t)(l->end - l->at) < n) {
+        l->end = l->at;
+        return;
+    }
+    memcpy(l->at, p, n);
+    l->at += n;
+}
+
+static void add_escaped(line *l, unsigned char c) {
+    static const char digits[] = "0123456789abcdef";
+    const char text[] = { '\\', 'x', digits[c >> 4], digits[c & 15] };
+
+    add(l, text, sizeof text);
+}
+
+/* A byte that a terminal may take for a command: C0, DEL, and C1 as UTF-8. */
+static bool is_control(const unsigned char *p, size_t n) {
+    if (p[0] == '\t') return false;
+    if (p[0] < 0x20 || p[0] == 0x7f) return true;
+    return p[0] == 0xc2 && n > 1 && p[1] < 0xa0;
+}
+
+static size_t sequence(unsigned char c) {
+    return c < 0xc0 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+}
+
+static void add_text(line *l, const char *text, size_t n, bool lines) {
+    const unsigned char *p = (const unsigned char *)text;
+    const char *newline = lines ? "\n    " : "\\n";
+    bool utf8 = ct_str_is_utf8(text, n);
+
+    for (size_t i = 0; i < n && l->at < l->end;) {
+        size_t len = utf8 ? sequence(p[i]) : 1;
+        if (p[i] == '\n')
+            add(l, newline, strlen(newline));
+        else if (is_control(p + i, n - i) || (!utf8 && p[i] >= 0x80))
+            for (size_t k = 0; k < len; k++) add_escaped(l, p[i + k]);
+        else
+            add(l, text + i, len);
+        i += len;
+    }
+}
+
+static void add_prefix(line *l, const ct_log *log, ct_log_level level,
+                       const char *where) {
+    static const char colors[] = "4231"; /* as Tornado's log has them */
+    char prefix[80];
+    struct tm tm;
+    time_t now = time(NULL);
+    int n;
+
+    localtime_r(&now, &tm);
+    n = snprintf(prefix, sizeof prefix,
+                 "[%c %02d%02d%02d %02d:%02d:%02d %.32s]", "DIWE"[level],
+                 tm.tm_year % 100, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+                 tm.tm_min, tm.tm_sec, where);
+    if (log->color) {
+        const char start[] = { '\x1b', '[', '3', colors[level], 'm' };
+        add(l, start, sizeof start);
+    }
+    add_text(l, prefix, (size_t)n, false);
+    if (log->color) add(l, "\x1b[0m", 4);
+    add(l, " ", 1);
+}
+
+static bool write_line(ct_log *log, ct_log_level level, const char *where,
+                       const char *text, size_t n, bool lines) {
+    char out[CT_LOG_LINE];
+    line l = { out, out + sizeof out - 1 };
+
+    add_prefix(&l, log, level, where);
+    add_text(&l, text, n, lines);
+    *l.at++ = '\n';
+    return put(log, out, (size_t)(l.at - out));
+}
+
+/* Says what was lost before; false when that is lost, too. */
+static bool report_dropped(ct_log *log) {
+    char text[80];
+    unsigned dropped = log->dropped;
+    int n =
+        snprintf(text, sizeof text,
+                 "%u log lines lost: the log could not be written", dropped);
+
+    log->dropped = 0;
+    if (write_line(log, CT_LEVEL_WARNING, "log", text, (size_t)n, false))
+        return true;
+    log->dropped = dropped;
+    return false;
+}
+
+void ct_log_text(ct_log *log, ct_log_level level, const char *where,
+                 const char *text, size_t n, bool lines) {
+    if (level < log->level || level >= CT_LEVEL_NONE) return;
+    if (log->dropped && !report_dropped(log)) {
+        log->dropped++;
+        return;
+    }
+    while (n && text[n - 1] == '\n') n--;
+    write_line(log, level, where, text, n, lines);
+}
+
+void ct_log_line(ct_log *log, ct_log_level level, const char *where,
+                 const char *format, ...) {
+    char text[CT_LOG_LINE];
+    va_list args;
+    int n;
+
+    if (level < log->level) return;
+    va_start(args, format);
+    n = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (n < 0) return;
+    if (n >= CT_LOG_LINE) n = CT_LOG_LINE - 1;
+    ct_log_text(log, level, where, text, (size_t)n, false);
+}

@@ -1,0 +1,59 @@
+/* The process log: one line a message, `[I 261122 10:15:00 where] text`, to
+ * stderr or a file. Control bytes and newlines in a message are escaped, lines
+ * are cut at CT_LOG_LINE bytes, so that a message cannot forge another.
+ * Writes never block the loop: when the reader of a pipe stalls, lines are
+ * counted and dropped, and the count is logged when it reads again. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_LOG_H
+#define CT_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { CT_LOG_LINE = 16384 };
+
+typedef enum ct_log_level {
+    CT_LEVEL_DEBUG,
+    CT_LEVEL_INFO,
+    CT_LEVEL_WARNING,
+    CT_LEVEL_ERROR,
+    CT_LEVEL_NONE
+} ct_log_level;
+
+typedef struct ct_log {
+    int fd;
+    ct_log_level level; /* messages below it are dropped */
+    bool color;         /* colour the prefix: stderr is a terminal */
+    bool file;          /* a regular file: writing does not stall */
+    bool torn;          /* the last line lacks its end: the disk was full */
+    unsigned dropped;   /* lines lost to a full pipe or disk since the last */
+} ct_log;
+
+/* A log to stderr at level INFO. */
+void ct_log_init(ct_log *log);
+
+/* Sends further lines to the file `path` (created 0640, appended to; "" or
+ * "stderr": stderr). Returns false, changing nothing, with errno set. */
+bool ct_log_open(ct_log *log, const char *path)
+    __attribute__((warn_unused_result));
+
+/* Closes the file; further lines go to stderr. */
+void ct_log_fini(ct_log *log);
+
+/* "debug", "info", "warning", "error", "none" to *out; false for others. */
+bool ct_log_level_named(const char *name, ct_log_level *out);
+
+/* Writes one message; `where` is the part that speaks ("http", "app"). A
+ * newline in `text` becomes a newline and four spaces when `lines` is true (a
+ * traceback), and \n otherwise. */
+void ct_log_text(ct_log *log, ct_log_level level, const char *where,
+                 const char *text, size_t n, bool lines);
+
+/* The same, formatted; at most CT_LOG_LINE bytes. */
+void ct_log_line(ct_log *log, ct_log_level level, const char *where,
+                 const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Writes `n` finished bytes as they are (the access log's batches). */
+void ct_log_raw(ct_log *log, const char *p, size_t n);
+
+#endif

@@ -1,0 +1,277 @@
+/* Tables and plain loops; where long spans without a special byte are usual
+ * (pages to escape, arguments to decode), SSE2 looks for the next one. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/str.h"
+
+#include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* -- Classes of bytes ------------------------------------------------------ */
+
+enum { TOKEN = 1, UNRESERVED = 2 };
+
+#define T TOKEN
+#define U (TOKEN | UNRESERVED)
+static const uint8_t classes[256] = {
+    ['!'] = T, ['#'] = T, ['$'] = T, ['%'] = T, ['&'] = T, ['\''] = T,
+    ['*'] = T, ['+'] = T, ['^'] = T, ['`'] = T, ['|'] = T, ['-'] = U,
+    ['.'] = U, ['_'] = U, ['~'] = U, ['0'] = U, ['1'] = U, ['2'] = U,
+    ['3'] = U, ['4'] = U, ['5'] = U, ['6'] = U, ['7'] = U, ['8'] = U,
+    ['9'] = U, ['A'] = U, ['B'] = U, ['C'] = U, ['D'] = U, ['E'] = U,
+    ['F'] = U, ['G'] = U, ['H'] = U, ['I'] = U, ['J'] = U, ['K'] = U,
+    ['L'] = U, ['M'] = U, ['N'] = U, ['O'] = U, ['P'] = U, ['Q'] = U,
+    ['R'] = U, ['S'] = U, ['T'] = U, ['U'] = U, ['V'] = U, ['W'] = U,
+    ['X'] = U, ['Y'] = U, ['Z'] = U, ['a'] = U, ['b'] = U, ['c'] = U,
+    ['d'] = U, ['e'] = U, ['f'] = U, ['g'] = U, ['h'] = U, ['i'] = U,
+    ['j'] = U, ['k'] = U, ['l'] = U, ['m'] = U, ['n'] = U, ['o'] = U,
+    ['p'] = U, ['q'] = U, ['r'] = U, ['s'] = U, ['t'] = U, ['u'] = U,
+    ['v'] = U, ['w'] = U, ['x'] = U, ['y'] = U, ['z'] = U,
+};
+#undef T
+#undef U
+
+static unsigned char lower(char c) {
+    return (unsigned char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+}
+
+bool ct_str_same(const char *a, size_t an, const char *b, size_t bn) {
+    if (an != bn) return false;
+    for (size_t i = 0; i < an; i++)
+        if (lower(a[i]) != lower(b[i])) return false;
+    return true;
+}
+
+bool ct_str_is_token(const char *p, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!(classes[(unsigned char)p[i]] & TOKEN)) return false;
+    return n > 0;
+}
+
+bool ct_str_is_field_value(const char *p, size_t n) {
+    bool bad = false;
+
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)p[i];
+        bad |= (c < 0x20 && c != '\t') || c == 0x7f;
+    }
+    return !bad;
+}
+
+/* -- Numbers --------------------------------------------------------------- */
+
+bool ct_str_decimal(const char *p, size_t n, uint64_t *out) {
+    uint64_t v = 0;
+
+    if (n == 0) return false;
+    for (size_t i = 0; i < n; i++) {
+        unsigned digit = (unsigned char)p[i] - (unsigned)'0';
+        if (digit > 9 || v > ((uint64_t)INT64_MAX - digit) / 10) return false;
+        v = v * 10 + digit;
+    }
+    *out = v;
+    return true;
+}
+
+size_t ct_str_from_u64(char *out, uint64_t v) {
+    char digits[20];
+    size_t at = sizeof digits;
+
+    do {
+        digits[--at] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v);
+    memcpy(out, digits + at, sizeof digits - at);
+    return sizeof digits - at;
+}
+
+size_t ct_str_from_hex(char *out, uint64_t v) {
+    size_t n = 1;
+
+    while (n < 16 && v >> (4 * n)) n++;
+    for (size_t i = n; i--; v >>= 4) out[i] = "0123456789abcdef"[v & 15];
+    return n;
+}
+
+/* -- UTF-8 ----------------------------------------------------------------- */
+
+/* Length of the sequence at `p` (RFC 3629 §4), or 0. */
+static size_t utf8_sequence(const unsigned char *p, size_t n) {
+    unsigned char low = 0x80, high = 0xbf;
+    size_t len;
+
+    if (p[0] >= 0xc2 && p[0] <= 0xdf)
+        len = 2;
+    else if ((p[0] & 0xf0) == 0xe0)
+        len = 3;
+    else if (p[0] >= 0xf0 && p[0] <= 0xf4)
+        len = 4;
+    else
+        return 0;
+    if (p[0] == 0xe0) low = 0xa0;  /* overlong */
+    if (p[0] == 0xed) high = 0x9f; /* surrogates */
+    if (p[0] == 0xf0) low = 0x90;  /* overlong */
+    if (p[0] == 0xf4) high = 0x8f; /* above U+10FFFF */
+    if (n < len || p[1] < low || p[1] > high) return 0;
+    for (size_t i = 2; i < len; i++)
+        if ((p[i] & 0xc0) != 0x80) return 0;
+    return len;
+}
+
+/* Length of the ASCII bytes at the start, in whole words. */
+static size_t ascii_words(const unsigned char *p, size_t n) {
+    size_t i = 0;
+
+    for (uint64_t word; i + sizeof word <= n; i += sizeof word) {
+        memcpy(&word, p + i, sizeof word);
+        if (word & 0x8080808080808080u) break;
+    }
+    return i;
+}
+
+bool ct_str_is_utf8(const char *p, size_t n) {
+    const unsigned char *s = (const unsigned char *)p;
+    size_t i = 0;
+
+    while (i < n) {
+        i += ascii_words(s + i, n - i);
+        while (i < n && s[i] < 0x80) i++;
+        if (i == n) return true;
+        size_t len = utf8_sequence(s + i, n - i);
+        if (len == 0) return false;
+        i += len;
+    }
+    return true;
+}
+
+/* -- URLs ------------------------------------------------------------------ */
+
+static int hex_value(char c) {
+    unsigned char l = lower(c);
+
+    if (c >= '0' && c <= '9') return c - '0';
+    return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
+}
+
+/* Length of the span at `p` without '%' and '+'. */
+static size_t plain_url(const char *p, size_t n) {
+    size_t i = 0;
+
+#ifdef __SSE2__
+    const __m128i percent = _mm_set1_epi8('%'), plus = _mm_set1_epi8('+');
+    for (; i + 16 <= n; i += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+        int found = _mm_movemask_epi8(
+            _mm_or_si128(_mm_cmpeq_epi8(v, percent), _mm_cmpeq_epi8(v, plus)));
+        if (found) return i + (size_t)__builtin_ctz((unsigned)found);
+    }
+#endif
+    while (i < n && p[i] != '%' && p[i] != '+') i++;
+    return i;
+}
+
+/* Decodes the '%' or '+' at `p`; returns how many bytes it took. */
+static size_t decode_one(const char *p, size_t n, bool plus, char *out) {
+    *out = *p;
+    if (*p == '+') {
+        if (plus) *out = ' ';
+        return 1;
+    }
+    if (n < 3) return 1;
+    int high = hex_value(p[1]), low = hex_value(p[2]);
+    if (high < 0 || low < 0) return 1;
+    *out = (char)(high << 4 | low);
+    return 3;
+}
+
+size_t ct_str_url_decode(const char *p, size_t n, bool plus, char *out) {
+    const char *end = p + n;
+    char *o = out;
+
+    while (p < end) {
+        size_t span = plain_url(p, (size_t)(end - p));
+        if (o != p) memmove(o, p, span);
+        o += span;
+        p += span;
+        if (p < end) p += decode_one(p, (size_t)(end - p), plus, o++);
+    }
+    return (size_t)(o - out);
+}
+
+size_t ct_str_url_encode(const char *p, size_t n, bool plus, char *out) {
+    static const char digits[] = "0123456789ABCDEF";
+    char *o = out;
+
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)p[i];
+        if ((classes[c] & UNRESERVED) || (c == '/' && !plus)) {
+            *o++ = (char)c;
+        } else if (c == ' ' && plus) {
+            *o++ = '+';
+        } else {
+            *o++ = '%';
+            *o++ = digits[c >> 4];
+            *o++ = digits[c & 15];
+        }
+    }
+    return (size_t)(o - out);
+}
+
+/* -- HTML ------------------------------------------------------------------ */
+
+static bool is_markup(char c) {
+    return c == '&' || c == '<' || c == '>' || c == '"' || c == '\'';
+}
+
+/* Length of the span at `p` without a byte that HTML gives a meaning. */
+static size_t plain_html(const char *p, size_t n) {
+    size_t i = 0;
+
+#ifdef __SSE2__
+    /* Without its lowest bit '&' is as '\'', and without the next '<' is as
+     * '>': three comparisons find all five, and no other byte. */
+    const __m128i bit0 = _mm_set1_epi8((char)~1),
+                  bit1 = _mm_set1_epi8((char)~2);
+    const __m128i amp = _mm_set1_epi8('&'), less = _mm_set1_epi8('<');
+    const __m128i quote = _mm_set1_epi8('"');
+    for (; i + 16 <= n; i += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+        __m128i hit = _mm_cmpeq_epi8(v, quote);
+        hit = _mm_or_si128(hit, _mm_cmpeq_epi8(_mm_and_si128(v, bit0), amp));
+        hit = _mm_or_si128(hit, _mm_cmpeq_epi8(_mm_and_si128(v, bit1), less));
+        int found = _mm_movemask_epi8(hit);
+        if (found) return i + (size_t)__builtin_ctz((unsigned)found);
+    }
+#endif
+    while (i < n && !is_markup(p[i])) i++;
+    return i;
+}
+
+static const char *entity(char c) {
+    switch (c) {
+    case '&': return "&amp;";
+    case '<': return "&lt;";
+    case '>': return "&gt;";
+    case '"': return "&quot;";
+    default: return "&#x27;";
+    }
+}
+
+size_t ct_str_html_escape(const char *p, size_t n, char *out) {
+    const char *end = p + n;
+    char *o = out;
+
+    while (p < end) {
+        size_t span = plain_html(p, (size_t)(end - p));
+        memcpy(o, p, span);
+        o += span;
+        p += span;
+        if (p == end) break;
+        const char *e = entity(*p++);
+        size_t len = strlen(e);
+        memcpy(o, e, len);
+        o += len;
+    }
+    return (size_t)(o - out);
+}

@@ -1,0 +1,42 @@
+/* evhttp as the parser of request heads, and nothing else of it: no
+ * evhttp_connection exists, so evhttp sees neither sockets nor bodies nor
+ * replies. A head is reused for one request after another.
+ * Lifetime: that of the ct_request it belongs to. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_HEAD_H
+#define CT_HEAD_H
+
+#include "abi.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct evbuffer;
+struct evhttp_request;
+
+typedef struct ct_head {
+    struct evhttp_request *request;
+} ct_head;
+
+void ct_head_init(ct_head *h);
+void ct_head_fini(ct_head *h);
+
+/* Parses a canonical head that the wire has accepted. `buffer` is an empty
+ * scratch evbuffer, empty again afterwards. False when evhttp disagrees. */
+bool ct_head_parse(ct_head *h, struct evbuffer *buffer, const char *p, size_t n)
+    __attribute__((warn_unused_result));
+
+/* Empties the head for the next request. */
+void ct_head_reset(ct_head *h);
+
+/* The target as evhttp has it. Borrows; valid until ct_head_reset(). */
+ct_str ct_head_uri(const ct_head *h);
+
+/* Counts the fields with that name; *out has the first one's value. */
+unsigned ct_head_find(const ct_head *h, const char *name, size_t n,
+                      ct_str *out);
+
+/* Fills `out` with at most `max` fields from number `from` on. */
+uint32_t ct_head_fields(const ct_head *h, uint32_t from, ct_pair *out,
+                        uint32_t max);
+
+#endif

@@ -1,0 +1,116 @@
+/* Requests are kept in a free list with their evhttp_request: making one of
+ * those costs more than parsing a short head. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/request.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "http/body.h"
+#include "http/conn.h"
+#include "http/server.h"
+
+enum { SPARE_MAX = 1024 };
+
+ct_request *ct_request_new(ct_server *s) {
+    ct_request *r;
+
+    if (ct_list_is_empty(&s->spare)) {
+        r = ct_new(ct_request);
+        ct_head_init(&r->head);
+        ct_list_init(&r->node);
+    } else {
+        r = ct_list_of(s->spare.next, ct_request, node);
+        ct_list_remove(&r->node);
+        s->spare_count--;
+    }
+    r->server = s;
+    ct_wire_init(&r->wire);
+    ct_body_init(&r->body);
+    s->request_count++;
+    return r;
+}
+
+/* Gives r->verb and r->uri bytes of their own where evhttp was shown others
+ * (see ct_wire_canonical). */
+static void keep_spans(ct_request *r, const char *p) {
+    const ct_wire *w = &r->wire;
+    bool own = !w->canonical && w->target.n && p[w->target.at] == '/';
+
+    r->uri = ct_head_uri(&r->head);
+    if (w->method == CT_METHOD_OTHER) {
+        ct_buf_add(&r->text, p + w->verb.at, w->verb.n);
+        r->verb.n = w->verb.n;
+    }
+    if (own) {
+        ct_buf_add(&r->text, p + w->target.at, w->target.n);
+        r->uri.n = w->target.n;
+    }
+    if (r->text.len) {
+        r->verb.p = ct_buf_bytes(&r->text);
+        if (own) r->uri.p = r->verb.p + r->verb.n;
+    }
+    if (!ct_head_find(&r->head, "Host", 4, &r->host)) r->host = (ct_str){ 0 };
+}
+
+static bool parse(ct_request *r, const char *p) {
+    ct_wire *w = &r->wire;
+    ct_server *s = r->server;
+    char *canonical;
+    bool good;
+
+    if (w->canonical) return ct_head_parse(&r->head, s->head_buffer, p, w->at);
+    canonical = ct_alloc(w->at + 64);
+    good = ct_head_parse(&r->head, s->head_buffer, canonical,
+                         ct_wire_canonical(w, p, canonical));
+    ct_free(canonical);
+    return good;
+}
+
+bool ct_request_begin(ct_request *r, const char *p) {
+    ct_server *s = r->server;
+
+    if (!parse(r, p)) {
+        r->wire.status = 400;
+        r->wire.reason = "refused by the head's parser";
+        return false;
+    }
+    r->handle = ct_slots_add(&s->requests, r);
+    if (!r->handle) {
+        r->wire.status = 503;
+        r->wire.reason = "too many requests at once";
+        return false;
+    }
+    keep_spans(r, p);
+    r->started = s->loop->clock.wall;
+    if (s->access.fd >= 0) r->precise = ct_clock_precise();
+    r->body.done = !ct_wire_has_body(&r->wire);
+    s->handled++;
+    ct_events_add(s->events, CT_EVENT_REQUEST, r->handle);
+    return true;
+}
+
+static void reset(ct_request *r) {
+    ct_head head = r->head;
+    ct_buf text = r->text;
+
+    ct_head_reset(&head);
+    ct_buf_fini(&text);
+    *r = (ct_request){ .head = head };
+    ct_list_init(&r->node);
+}
+
+void ct_request_free(ct_request *r) {
+    ct_server *s = r->server;
+
+    if (r->handle) ct_slots_remove(&s->requests, r->handle);
+    ct_body_fini(&r->body);
+    s->request_count--;
+    reset(r);
+    if (s->spare_count >= SPARE_MAX) {
+        ct_head_fini(&r->head);
+        ct_free(r);
+        return;
+    }
+    ct_list_add(&s->spare, &r->node);
+    s->spare_count++;
+}

@@ -1,0 +1,193 @@
+/* Listeners, the wheel of deadlines, and what happens at the end of a turn. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/server.h"
+
+#include "base/mem.h"
+#include "http/conn.h"
+#include "http/request.h"
+#include <event2/buffer.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* -- Deadlines ------------------------------------------------------------- */
+
+static void on_tick(void *arg) {
+    ct_server *s = arg;
+    ct_deadline *d;
+
+    while ((d = ct_wheel_expired(&s->wheel, s->loop->clock.mono_ms)))
+        ct_conn_expired(ct_list_of(d, ct_conn, deadline));
+    if (s->wheel.count) return;
+    ct_timer_stop(s->tick);
+    s->ticking = false;
+}
+
+void ct_server_deadline(ct_server *s, ct_deadline *d, uint32_t after_ms) {
+    ct_wheel_set(&s->wheel, d, s->loop->clock.mono_ms + after_ms);
+    if (s->ticking) return;
+    ct_timer_start(s->tick, CT_WHEEL_TICK / 1000.0, true);
+    s->ticking = true;
+}
+
+/* -- Life ------------------------------------------------------------------ */
+
+void ct_server_init(ct_server *s, ct_loop *loop, ct_events *events) {
+    *s = (ct_server){ .loop = loop, .events = events };
+    s->options = (ct_server_options){
+        .wire = { .max_line_size = 8192,
+                  .max_header_size = 65536,
+                  .max_fields = 200 },
+        .max_body_size = 1 << 20,
+        .body_buffer_size = 256 << 10,
+        .write_buffer_size = 256 << 10,
+        .header_timeout = 10000,
+        .body_timeout = 30000,
+        .body_min_rate = 240,
+        .idle_timeout = 65000,
+        .write_timeout = 30000,
+        .handler_timeout = 60000,
+        .max_connections = 20000,
+        .max_keepalive_requests = 10000,
+        .backlog = 4096,
+        .temp_dir = "/tmp",
+    };
+    ct_list_init(&s->conns);
+    ct_list_init(&s->corked);
+    ct_list_init(&s->ready);
+    ct_list_init(&s->spare);
+    ct_wheel_init(&s->wheel, loop->clock.mono_ms);
+    s->tick = ct_timer_new(loop, on_tick, s);
+    s->head_buffer = evbuffer_new();
+    ct_log_init(&s->access);
+    s->access.fd = -1;
+}
+
+static void free_ready(ct_server *s) {
+    while (!ct_list_is_empty(&s->ready)) {
+        ct_conn *c = ct_list_of(s->ready.next, ct_conn, ready);
+
+        ct_list_remove(&c->ready);
+        if (c->gone) ct_conn_free(c);
+    }
+}
+
+void ct_server_fini(ct_server *s) {
+    for (uint32_t i = 1; i < s->listeners.used; i++)
+        if (s->listeners.slots[i].object)
+            ct_server_unlisten(s, s->listeners.slots[i].handle, true);
+    while (!ct_list_is_empty(&s->conns))
+        ct_conn_close(ct_list_of(s->conns.next, ct_conn, node), true);
+    free_ready(s);
+    for (uint32_t i = 1; i < s->requests.used; i++)
+        if (s->requests.slots[i].object)
+            ct_request_free(s->requests.slots[i].object);
+    while (!ct_list_is_empty(&s->spare)) {
+        ct_request *r = ct_list_of(s->spare.next, ct_request, node);
+
+        ct_list_remove(&r->node);
+        ct_head_fini(&r->head);
+        ct_free(r);
+    }
+    ct_timer_free(s->tick);
+    evbuffer_free(s->head_buffer);
+    ct_buf_fini(&s->access_lines);
+    if (s->access.fd >= 0) ct_log_fini(&s->access);
+    ct_slots_fini(&s->requests);
+    ct_slots_fini(&s->listeners);
+}
+
+/* -- Listeners ------------------------------------------------------------- */
+
+/* The table is full: say so, rather than let the client wait. */
+static void turn_away(ct_server *s, int fd) {
+    static const char full[] =
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
+        "Retry-After: 1\r\nConnection: close\r\n\r\n";
+
+    (void)!write(fd, full, sizeof full - 1); /* best effort */
+    close(fd);
+    if (s->loop->clock.mono_ms < s->complain_at) return;
+    s->complain_at = s->loop->clock.mono_ms + 1000;
+    ct_log_line(s->loop->log, CT_LEVEL_WARNING, "http",
+                "max_connections (%u) reached: new clients get 503",
+                s->options.max_connections);
+}
+
+static void on_peer(int fd, const ct_address *peer, void *arg) {
+    ct_listener *l = arg;
+    ct_server *s = l->server;
+
+    if (s->conn_count >= s->options.max_connections)
+        turn_away(s, fd);
+    else
+        ct_conn_open(s, l->handle, fd, peer);
+}
+
+uint32_t ct_server_listen(ct_server *s, const char *address, char *why,
+                          size_t size) {
+    ct_address at;
+    const char *expected;
+    ct_listener *l;
+
+    if (!ct_address_parse(&at, address, &expected)) {
+        snprintf(why, size, "%s: %s", address, expected);
+        return 0;
+    }
+    l = ct_new(ct_listener);
+    l->server = s;
+    l->listen = ct_listen_new(s->loop, &at, (int)s->options.backlog, on_peer, l,
+                              why, size);
+    if (l->listen) l->handle = ct_slots_add(&s->listeners, l);
+    if (l->handle) return l->handle;
+    ct_listen_free(l->listen);
+    ct_free(l);
+    return 0;
+}
+
+bool ct_server_unlisten(ct_server *s, uint32_t listener, bool drop) {
+    ct_listener *l = ct_slots_get(&s->listeners, listener);
+    ct_list *n, *next;
+
+    if (!l) return false;
+    ct_slots_remove(&s->listeners, listener);
+    ct_listen_free(l->listen);
+    ct_free(l);
+    if (!drop) return true;
+    for (n = s->conns.next; n != &s->conns; n = next) {
+        ct_conn *c = ct_list_of(n, ct_conn, node);
+
+        next = n->next;
+        if (c->listener == listener) ct_conn_close(c, false);
+    }
+    return true;
+}
+
+/* -- The end of a turn ------------------------------------------------------ */
+
+bool ct_server_turn(ct_server *s) {
+    ct_list ready;
+
+    while (!ct_list_is_empty(&s->corked))
+        ct_conn_flush(ct_list_of(s->corked.next, ct_conn, corked));
+    if (s->access_lines.len) {
+        ct_log_raw(&s->access, ct_buf_bytes(&s->access_lines),
+                   s->access_lines.len);
+        ct_buf_fini(&s->access_lines);
+    }
+    if (ct_list_is_empty(&s->ready)) return s->events->count > 0;
+    /* Whoever becomes ready meanwhile has its turn in the next round. */
+    ready = s->ready;
+    ready.next->prev = ready.prev->next = &ready;
+    ct_list_init(&s->ready);
+    while (!ct_list_is_empty(&ready)) {
+        ct_conn *c = ct_list_of(ready.next, ct_conn, ready);
+
+        ct_list_remove(&c->ready);
+        if (c->gone)
+            ct_conn_free(c);
+        else
+            ct_conn_input(c);
+    }
+    return s->events->count > 0 || !ct_list_is_empty(&s->ready);
+}

@@ -1,0 +1,86 @@
+/* The HTTP side of one process: limits, connections, requests, listeners, and
+ * the deadlines of all of them. Lifetime: process. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_SERVER_H
+#define CT_SERVER_H
+
+#include "abi.h"
+#include "base/buf.h"
+#include "base/events.h"
+#include "base/list.h"
+#include "base/slots.h"
+#include "base/wheel.h"
+#include "http/wire.h"
+#include "io/listen.h"
+#include "io/loop.h"
+#include "io/timer.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ct_request;
+struct evbuffer;
+
+typedef struct ct_server_options {
+    ct_wire_limits wire;
+    double max_body_size;     /* bytes */
+    size_t body_buffer_size;  /* bytes of a body in memory before disk */
+    size_t write_buffer_size; /* a streamed reply's high-water mark */
+    uint32_t header_timeout;  /* ms, as all below */
+    uint32_t body_timeout;    /* plus what body_min_rate grants */
+    uint32_t body_min_rate;   /* bytes a second; 0: no floor */
+    uint32_t idle_timeout;
+    uint32_t write_timeout; /* without progress */
+    uint32_t handler_timeout;
+    uint32_t max_connections;
+    uint32_t max_keepalive_requests;
+    uint32_t backlog;
+    char temp_dir[256];
+} ct_server_options;
+
+typedef struct ct_server {
+    ct_server_options options;
+    ct_loop *loop;      /* borrowed */
+    ct_events *events;  /* borrowed: where Lua pulls from */
+    ct_slots requests;  /* handle -> ct_request */
+    ct_slots listeners; /* handle -> ct_listener */
+    ct_list conns;      /* all */
+    ct_list corked;     /* replies that wait for the end of the turn */
+    ct_list ready;      /* input to look at when the turn is over */
+    ct_list spare;      /* requests to use again */
+    ct_wheel wheel;
+    ct_timer *tick; /* turns the wheel while something is in it */
+    bool ticking;
+    struct evbuffer *head_buffer; /* scratch of ct_head_parse() */
+    uint32_t conn_count, request_count, spare_count, handled;
+    uint64_t complain_at; /* next time a full table may be logged */
+    ct_log access;        /* the access log; fd -1: none */
+    ct_buf access_lines;  /* of this turn */
+} ct_server;
+
+typedef struct ct_listener {
+    ct_server *server;
+    ct_listen *listen;
+    uint32_t handle;
+} ct_listener;
+
+/* Ready, with the default limits. Borrows `loop` and `events`. */
+void ct_server_init(ct_server *s, ct_loop *loop, ct_events *events);
+
+/* Closes all listeners and connections and frees what they held. */
+void ct_server_fini(ct_server *s);
+
+/* Opens a listener; 0 and a reason in `why` (`size` bytes) when that fails. */
+uint32_t ct_server_listen(ct_server *s, const char *address, char *why,
+                          size_t size);
+
+/* Closes a listener; with `drop` its connections too. False: no such handle. */
+bool ct_server_unlisten(ct_server *s, uint32_t listener, bool drop);
+
+/* After Lua has run: sends what is corked, reads on where input waits. Returns
+ * true when that made new events. */
+bool ct_server_turn(ct_server *s);
+
+/* Sets a deadline and sees that the wheel turns. */
+void ct_server_deadline(ct_server *s, ct_deadline *d, uint32_t after_ms);
+
+#endif

@@ -1,0 +1,34 @@
+/* Where to listen, and who a peer is: TCP over IPv4 and IPv6, and unix sockets. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_ADDRESS_H
+#define CT_ADDRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+enum { CT_ADDRESS_TEXT = 128 };
+
+typedef struct ct_address {
+    struct sockaddr_storage sa;
+    socklen_t size;
+    bool any; /* "*": IPv4 as well on an IPv6 socket */
+} ct_address;
+
+/* Parses "PORT" (127.0.0.1), "IPv4:PORT", "[IPv6]:PORT", "*:PORT" (all, both
+ * families), "localhost:PORT" or "unix:/PATH". Names are not resolved. On
+ * failure returns false and points `*why` at what was expected. */
+bool ct_address_parse(ct_address *a, const char *text, const char **why)
+    __attribute__((warn_unused_result));
+
+/* The IP alone ("127.0.0.1", "::1"; a v4-mapped v6 address as v4), or "0.0.0.0"
+ * for a unix socket, as Tornado has it. `out`: CT_ADDRESS_TEXT bytes. */
+void ct_address_ip(const ct_address *a, char *out);
+
+/* "127.0.0.1:8888", "[::1]:8888" or "unix:/path". `out`: CT_ADDRESS_TEXT. */
+void ct_address_format(const ct_address *a, char *out);
+
+/* The port, or 0 for a unix socket. */
+int ct_address_port(const ct_address *a);
+
+#endif

@@ -1,0 +1,261 @@
+/* Accepting. The event is level-triggered, so that a burst may end early. When
+ * descriptors run out the waiting connection would wake us for ever: a spare
+ * descriptor is given up to take that one and close it, so that its client is
+ * told, and the socket is not watched for a while. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/listen.h"
+
+#include "base/mem.h"
+#include "io/timer.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { BURST = 128 };
+
+static const double PAUSE = 0.1; /* seconds */
+
+struct ct_listen {
+    struct event event;
+    ct_loop *loop;
+    ct_peer_fn *fn;
+    void *arg;
+    ct_timer *pause;
+    ct_address at;
+    ino_t inode; /* of the unix socket's file */
+    uint64_t muted_till;
+    int fd, spare;
+};
+
+/* -- Opening --------------------------------------------------------------- */
+
+static const struct sockaddr *sockaddr_of(const ct_address *a) {
+    return (const struct sockaddr *)&a->sa;
+}
+
+static const char *path_of(const ct_address *a) {
+    return ((const struct sockaddr_un *)&a->sa)->sun_path;
+}
+
+static bool is_unix(const ct_address *a) {
+    return a->sa.ss_family == AF_UNIX;
+}
+
+/* The inode of a unix socket's file, or 0 when there is none. */
+static ino_t inode_of(const ct_address *a) {
+    struct stat st;
+
+    if (!is_unix(a) || lstat(path_of(a), &st) == -1) return 0;
+    return S_ISSOCK(st.st_mode) ? st.st_ino : 0;
+}
+
+static int open_socket(ct_address *at) {
+    int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    int fd = socket(at->sa.ss_family, type, 0);
+
+    if (fd == -1 && errno == EAFNOSUPPORT && at->any) {
+        struct sockaddr_in v4 = {
+            .sin_family = AF_INET,
+            .sin_port = ((struct sockaddr_in6 *)&at->sa)->sin6_port,
+        };
+        memcpy(&at->sa, &v4, sizeof v4); /* a kernel without IPv6 */
+        at->size = sizeof v4;
+        fd = socket(AF_INET, type, 0);
+    }
+    return fd;
+}
+
+/* A server that was killed leaves its file, and bind() refuses to replace it.
+ * One that lives accepts, or has a full queue (EAGAIN). */
+static void remove_stale(const ct_address *at) {
+    int fd;
+
+    if (!inode_of(at)) return;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd == -1) return;
+    if (connect(fd, sockaddr_of(at), at->size) == -1 && errno == ECONNREFUSED)
+        unlink(path_of(at));
+    close(fd);
+}
+
+static void set_option(int fd, int level, int name, int value) {
+    (void)setsockopt(fd, level, name, &value, sizeof value); /* best effort */
+}
+
+static void prepare(int fd, const ct_address *at) {
+    if (is_unix(at)) {
+        fchmod(fd, 0600); /* bind() gives the mode to the file */
+        remove_stale(at);
+        return;
+    }
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* peers inherit it */
+    if (at->sa.ss_family == AF_INET6)
+        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !at->any);
+}
+
+static const char *reason(const ct_address *at, int error) {
+    bool local = is_unix(at);
+
+    switch (error) {
+    case EACCES:
+        if (local) return "permission denied: its folder must be writable";
+        return "permission denied: ports below 1024 need root or "
+               "CAP_NET_BIND_SERVICE";
+    case EADDRINUSE:
+        if (local)
+            return "address already in use: another program listens there, "
+                   "or the file is no socket; choose another path";
+        return "address already in use: another program listens there; stop "
+               "it or choose another --port";
+    case EADDRNOTAVAIL:
+        return "no such address on this machine: `ip address` lists them, "
+               "*:PORT means all";
+    case ENOENT: return "no such folder: create it first";
+    case EMFILE: return "too many open files: raise `ulimit -n`";
+    default: return strerror(error);
+    }
+}
+
+static void explain(const ct_address *at, int error, char *why, size_t size) {
+    char text[CT_ADDRESS_TEXT];
+
+    ct_address_format(at, text);
+    snprintf(why, size, "%s: %s", text, reason(at, error));
+}
+
+static bool open_listener(ct_listen *l, int backlog) {
+    l->fd = open_socket(&l->at);
+    if (l->fd == -1) return false;
+    prepare(l->fd, &l->at);
+    if (bind(l->fd, sockaddr_of(&l->at), l->at.size) == -1) return false;
+    l->inode = inode_of(&l->at);
+    if (listen(l->fd, backlog) == -1) return false;
+    if (is_unix(&l->at)) return true;
+    l->at.size = sizeof l->at.sa;
+    return getsockname(l->fd, (struct sockaddr *)&l->at.sa, &l->at.size) == 0;
+}
+
+/* -- Accepting ------------------------------------------------------------- */
+
+/* Errors of the connection that was about to be accepted, not ours. */
+static bool is_of_peer(int error) {
+    static const int errors[] = { ECONNABORTED, EINTR,       EPROTO,
+                                  EPERM,        ENETDOWN,    ENOPROTOOPT,
+                                  EHOSTDOWN,    ENONET,      EHOSTUNREACH,
+                                  EOPNOTSUPP,   ENETUNREACH, ETIMEDOUT };
+
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+        if (errors[i] == error) return true;
+    return false;
+}
+
+static int open_spare(void) {
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void refuse_one(ct_listen *l) {
+    int fd;
+
+    if (l->spare == -1) return;
+    close(l->spare);
+    fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd != -1) close(fd);
+    l->spare = open_spare();
+}
+
+static void report(ct_listen *l, int error) {
+    char text[CT_ADDRESS_TEXT];
+    uint64_t now = ct_loop_now(l->loop);
+
+    if (now < l->muted_till) return;
+    l->muted_till = now + 1000;
+    ct_address_format(&l->at, text);
+    ct_log_line(l->loop->log, CT_LEVEL_ERROR, "listen",
+                "%s: cannot accept, pausing: %s", text, reason(&l->at, error));
+}
+
+static void pause_for(ct_listen *l, int error) {
+    report(l, error);
+    refuse_one(l);
+    event_del(&l->event);
+    ct_timer_start(l->pause, PAUSE, false);
+}
+
+static void on_pause_over(void *arg) {
+    ct_listen *l = arg;
+
+    if (l->spare == -1) l->spare = open_spare();
+    event_add(&l->event, NULL);
+}
+
+/* False when there is no more to accept now. */
+static bool accept_one(ct_listen *l) {
+    ct_address peer = { .size = sizeof peer.sa };
+    int fd = accept4(l->fd, (struct sockaddr *)&peer.sa, &peer.size,
+                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (fd != -1) {
+        l->fn(fd, &peer, l->arg);
+        return true;
+    }
+    if (errno == EAGAIN) return false;
+    if (is_of_peer(errno)) return true;
+    pause_for(l, errno);
+    return false;
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *arg) {
+    ct_listen *l = arg;
+
+    (void)fd, (void)what;
+    ct_loop_now(l->loop);
+    for (int i = 0; i < BURST; i++)
+        if (!accept_one(l)) return;
+}
+
+/* NOLINTNEXTLINE(readability-function-size): a callback and a text: 7 values */
+ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
+                         ct_peer_fn *fn, void *arg, char *why, size_t size) {
+    ct_listen *l = ct_new(ct_listen);
+
+    l->loop = loop;
+    l->fn = fn;
+    l->arg = arg;
+    l->at = *at;
+    l->pause = ct_timer_new(loop, on_pause_over, l);
+    l->spare = open_spare();
+    if (!open_listener(l, backlog)) {
+        explain(at, errno, why, size);
+        ct_listen_free(l);
+        return NULL;
+    }
+    event_assign(&l->event, loop->base, l->fd, EV_READ | EV_PERSIST, on_ready,
+                 l);
+    event_add(&l->event, NULL);
+    return l;
+}
+
+const ct_address *ct_listen_address(const ct_listen *l) {
+    return &l->at;
+}
+
+/* The file is ours only as long as nobody has replaced it. */
+void ct_listen_free(ct_listen *l) {
+    if (!l) return;
+    if (event_initialized(&l->event)) event_del(&l->event);
+    ct_timer_free(l->pause);
+    if (l->inode && inode_of(&l->at) == l->inode) unlink(path_of(&l->at));
+    if (l->fd != -1) close(l->fd);
+    if (l->spare != -1) close(l->spare);
+    ct_free(l);
+}

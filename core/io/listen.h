@@ -1,0 +1,29 @@
+/* Listening sockets. Accepts in bursts of at most 128, close-on-exec and
+ * non-blocking, TCP_NODELAY set. When descriptors or memory run out it pauses
+ * for a while instead of spinning, and logs that once a second at most. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_LISTEN_H
+#define CT_LISTEN_H
+
+#include "io/address.h"
+#include "io/loop.h"
+
+typedef struct ct_listen ct_listen;
+
+/* Called for each new peer. Takes `fd`. */
+typedef void ct_peer_fn(int fd, const ct_address *peer, void *arg);
+
+/* Opens and watches a listening socket. A stale unix socket file (nobody
+ * answers) is replaced; mode 0600. On failure returns NULL and writes the reason
+ * ("127.0.0.1:80: Permission denied: ...") to `why` (`size` bytes, a string).
+ * Borrows `loop`. Caller frees with ct_listen_free(). */
+ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
+                         ct_peer_fn *fn, void *arg, char *why, size_t size);
+
+/* The address bound, with the port that the kernel chose for port 0. Borrows. */
+const ct_address *ct_listen_address(const ct_listen *l);
+
+/* Closes the socket and removes a unix socket's file; NULL is fine. */
+void ct_listen_free(ct_listen *l);
+
+#endif

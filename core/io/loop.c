@@ -1,0 +1,104 @@
+/* One event_base_loop() a turn, and no system call but its epoll_wait(). All
+ * libevent needs to be told once is told here. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/loop.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The loop made last, for libevent's log and fatal callbacks. */
+static ct_loop *reporter; /* process-wide: those callbacks have no argument */
+
+static void on_fatal(int error) {
+    if (reporter)
+        ct_log_line(reporter->log, CT_LEVEL_ERROR, "loop",
+                    "libevent cannot go on (%d)", error);
+    abort();
+}
+
+/* What goes wrong in libevent goes wrong in every turn: one line a second. It
+ * may speak before it waits, too early for ct_loop_now(). */
+static void on_log(int severity, const char *message) {
+    ct_loop *loop = reporter;
+    double now = ct_clock_precise();
+
+    if (!loop || severity < EVENT_LOG_WARN || now < loop->muted_till) return;
+    loop->muted_till = now + 1;
+    ct_log_line(loop->log, CT_LEVEL_WARNING, "loop", "libevent: %s", message);
+}
+
+static struct event_base *new_base(void) {
+    struct event_config *config = event_config_new();
+    struct event_base *base;
+
+    if (!config) return NULL;
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+    event_config_require_features(config, EV_FEATURE_ET);
+    base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
+/* The method is called "epoll (with changelist)". */
+static bool is_epoll(const struct event_base *base) {
+    return strncmp(event_base_get_method(base), "epoll", 5) == 0;
+}
+
+bool ct_loop_init(ct_loop *loop, ct_log *log, const char **why) {
+    *loop = (ct_loop){ .log = log };
+    ct_clock_update(&loop->clock);
+    event_set_mem_functions(ct_alloc, ct_realloc, ct_free);
+    event_set_fatal_callback(on_fatal);
+    event_set_log_callback(on_log);
+    reporter = loop;
+    signal(SIGPIPE, SIG_IGN);
+
+    loop->base = new_base();
+    if (!loop->base || !is_epoll(loop->base)) {
+        *why = "libevent offers no epoll here: is EVENT_NOEPOLL set, or are "
+               "no file descriptors left (ulimit -n)?";
+        ct_loop_fini(loop);
+        return false;
+    }
+    loop->scratch = ct_alloc(CT_LOOP_SCRATCH);
+    return true;
+}
+
+static bool turn(ct_loop *loop) {
+    int flags = EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY;
+
+    if (loop->again) flags |= EVLOOP_NONBLOCK;
+    loop->again = false;
+    loop->fresh = false;
+    if (event_base_loop(loop->base, flags) == -1) return false;
+    ct_loop_now(loop);
+    if (loop->after_turn && loop->after_turn(loop->after_arg))
+        loop->again = true;
+    return true;
+}
+
+bool ct_loop_run(ct_loop *loop) {
+    bool ok = true;
+
+    while (ok && !loop->stopped) ok = turn(loop);
+    loop->stopped = false;
+    return ok;
+}
+
+/* Each turn is one event_base_loop(), so libevent needs no telling. */
+void ct_loop_stop(ct_loop *loop) {
+    loop->stopped = true;
+}
+
+void ct_loop_fini(ct_loop *loop) {
+    if (loop->base) event_base_free(loop->base);
+    if (reporter == loop) reporter = NULL;
+    ct_free(loop->scratch);
+    *loop = (ct_loop){ 0 };
+}

@@ -1,0 +1,53 @@
+/* The event loop: libevent's epoll backend with mimalloc, without locks. One
+ * for each process. A turn is: wait, run what is ready, then `after_turn`,
+ * which is where Lua runs (never inside a callback). */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_LOOP_H
+#define CT_LOOP_H
+
+#include "base/clock.h"
+#include "base/log.h"
+#include <stdbool.h>
+
+struct event_base;
+
+typedef struct ct_loop {
+    struct event_base *base;
+    ct_clock clock; /* read once a turn */
+    ct_log *log;    /* borrowed */
+    bool stopped;
+    bool again;                    /* set: the next turn must not wait */
+    bool fresh;                    /* the clock was read in this turn */
+    double muted_till;             /* libevent may log one line a second */
+    bool (*after_turn)(void *arg); /* true: call again without waiting */
+    void *after_arg;
+    char *scratch; /* CT_LOOP_SCRATCH bytes, lent during one callback */
+} ct_loop;
+
+enum { CT_LOOP_SCRATCH = 65536 };
+
+/* Sets up libevent (allocator, fatal and log callbacks) and the base. On
+ * failure returns false and points `*why` at the reason. Borrows `log`. */
+bool ct_loop_init(ct_loop *loop, ct_log *log, const char **why)
+    __attribute__((warn_unused_result));
+
+/* Monotonic milliseconds of this turn. The callbacks of io/ call it first, so
+ * that the clock is read once after each wait. */
+static inline uint64_t ct_loop_now(ct_loop *loop) {
+    if (!loop->fresh) {
+        ct_clock_update(&loop->clock);
+        loop->fresh = true;
+    }
+    return loop->clock.mono_ms;
+}
+
+/* Runs turns until ct_loop_stop(). Returns false when epoll itself failed. */
+bool ct_loop_run(ct_loop *loop) __attribute__((warn_unused_result));
+
+/* Ends ct_loop_run() after the current turn. */
+void ct_loop_stop(ct_loop *loop);
+
+/* Frees the base. Everything on it must be freed before. */
+void ct_loop_fini(ct_loop *loop);
+
+#endif

@@ -1,0 +1,18 @@
+/* Unix signals as callbacks on the loop. SIGPIPE is ignored process-wide. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_SIGNALS_H
+#define CT_SIGNALS_H
+
+#include "io/loop.h"
+
+typedef struct ct_signals ct_signals;
+typedef void ct_signals_fn(int signal, void *arg);
+
+/* Watches the `n` signals of `list` (at most 8). NULL when that fails. Borrows
+ * `loop`. Caller frees with ct_signals_free(). */
+ct_signals *ct_signals_new(ct_loop *loop, const int *list, int n,
+                           ct_signals_fn *fn, void *arg);
+
+void ct_signals_free(ct_signals *s);
+
+#endif

@@ -1,0 +1,112 @@
+/* The plain form: recv() and send() on the socket. EPOLLOUT is asked for when a
+ * send first falls short and stays: being edge-triggered it costs nothing while
+ * there is room, so that a long download needs one epoll_ctl(), and short
+ * replies none. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/stream.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void on_event(evutil_socket_t fd, short what, void *arg);
+
+/* libevent turns EPOLLERR and EPOLLHUP into READ and WRITE, so that a reset is
+ * seen through READ. */
+static int watch(ct_stream *s, short more) {
+    short what = (short)(EV_READ | EV_CLOSED | EV_ET | EV_PERSIST | more);
+
+    event_assign(&s->event, s->loop->base, s->fd, what, on_event, s);
+    return event_add(&s->event, NULL);
+}
+
+/* An edge that waits for its callback is lost by event_del(), and comes again,
+ * because epoll looks anew at what is modified. */
+static void await_room(ct_stream *s) {
+    s->want_write = true;
+    if (event_get_events(&s->event) & EV_WRITE) return;
+    event_del(&s->event);
+    (void)watch(s, EV_WRITE); /* known to libevent: needs no memory */
+}
+
+/* The peer's end shows in every later edge: it is told once. An error (a reset)
+ * comes as READ alone. */
+static void on_event(evutil_socket_t fd, short what, void *arg) {
+    ct_stream *s = arg;
+    int bits = 0;
+
+    (void)fd;
+    ct_loop_now(s->loop);
+    if ((what & EV_CLOSED) && s->shut) what &= (short)~(EV_CLOSED | EV_READ);
+    if (what & (EV_READ | EV_CLOSED)) {
+        s->readable = true;
+        bits |= CT_STREAM_READ;
+    }
+    if (what & EV_CLOSED) {
+        s->shut = true;
+        bits |= CT_STREAM_SHUT;
+    }
+    if ((what & EV_WRITE) && s->want_write) {
+        s->want_write = false;
+        bits |= CT_STREAM_WRITE;
+    }
+    if (bits) s->fn(s, bits, s->arg); /* may free s */
+}
+
+static ssize_t plain_recv(ct_stream *s, char *p, size_t n) {
+    ssize_t got;
+
+    do got = recv(s->fd, p, n, MSG_DONTWAIT);
+    while (got == -1 && errno == EINTR);
+    if (got > 0) {
+        if ((size_t)got < n && !s->shut) s->readable = false;
+        return got;
+    }
+    s->readable = false;
+    if (got == 0) return CT_STREAM_EOF;
+    return errno == EAGAIN ? CT_STREAM_AGAIN : CT_STREAM_ERROR;
+}
+
+static ssize_t plain_send(ct_stream *s, const char *p, size_t n) {
+    ssize_t sent;
+
+    do sent = send(s->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (sent == -1 && errno == EINTR);
+    if (sent == (ssize_t)n) return sent;
+    if (sent == -1 && errno != EAGAIN) return CT_STREAM_ERROR;
+    await_room(s);
+    return sent == -1 ? CT_STREAM_AGAIN : sent;
+}
+
+static int plain_shut(ct_stream *s) {
+    return shutdown(s->fd, SHUT_WR) == 0 ? 0 : CT_STREAM_ERROR;
+}
+
+static void plain_fini(ct_stream *s) {
+    (void)s; /* holds nothing but the descriptor */
+}
+
+static const ct_stream_ops plain = { plain_recv, plain_send, plain_shut,
+                                     plain_fini };
+
+bool ct_stream_init(ct_stream *s, ct_loop *loop, int fd, ct_stream_fn *fn,
+                    void *arg) {
+    *s = (ct_stream){
+        .ops = &plain, .loop = loop, .fn = fn, .arg = arg, .fd = fd
+    };
+    if (watch(s, 0) == 0) return true;
+    close(fd);
+    s->fd = -1;
+    return false;
+}
+
+void ct_stream_fini(ct_stream *s, bool reset) {
+    const struct linger now = { .l_onoff = 1, .l_linger = 0 };
+
+    if (s->fd == -1) return;
+    event_del(&s->event);
+    s->ops->fini(s);
+    if (reset) setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(s->fd);
+    s->fd = -1;
+}

@@ -1,0 +1,334 @@
+/* What abi.h promises to Lua: thin functions that turn handles into objects and
+ * views into arguments. Nothing is decided here. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "abi.h"
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/mem.h"
+#include "base/regex.h"
+#include "base/str.h"
+#include "http/body.h"
+#include "http/conn.h"
+#include "http/reply.h"
+#include "io/timer.h"
+#include "vm/vm.h"
+#include <stdio.h>
+#include <string.h>
+
+_Static_assert(sizeof(ct_str) == 16, "ct_str as the FFI lays it out");
+_Static_assert(sizeof(ct_pair) == 32, "ct_pair as the FFI lays it out");
+_Static_assert(sizeof(ct_event) == 56, "ct_event as the FFI lays it out");
+_Static_assert(sizeof(ct_request_info) == 48, "ct_request_info likewise");
+_Static_assert(sizeof(ct_counts) == 24, "ct_counts likewise");
+
+static ct_request *request_of(ct_vm *vm, uint32_t handle) {
+    return ct_slots_get(&vm->server->requests, handle);
+}
+
+/* -- Events ---------------------------------------------------------------- */
+
+static void describe(const ct_request *r, ct_event *out) {
+    out->owner = r->owner;
+    out->method = r->wire.method;
+    out->flags = (r->body.done ? 0 : CT_REQUEST_BODY) |
+                 (r->wire.minor ? 0 : CT_REQUEST_OLD) |
+                 (r->wire.keep_alive ? 0 : CT_REQUEST_CLOSE);
+    out->path = r->wire.path;
+    out->uri = r->uri;
+    out->host = r->host;
+}
+
+int ct_abi_next(ct_vm *vm, ct_event *out) {
+    ct_events_item item;
+
+    while (ct_events_take(vm->events, &item)) {
+        out->type = item.type;
+        out->handle = item.handle;
+        if (item.type >= CT_EVENT_TIMER) return 1;
+        ct_request *r = request_of(vm, item.handle);
+        if (!r) continue; /* released before its event was taken */
+        if (item.type == CT_EVENT_REQUEST) describe(r, out);
+        return 1;
+    }
+    return 0;
+}
+
+const char *ct_abi_why(ct_vm *vm) {
+    return vm->why;
+}
+
+/* -- Requests -------------------------------------------------------------- */
+
+int ct_abi_request_info(ct_vm *vm, uint32_t request, ct_request_info *out) {
+    static const char *const names[] = { "",      "GET",    "HEAD",    "POST",
+                                         "PUT",   "DELETE", "OPTIONS", "PATCH",
+                                         "TRACE", "CONNECT" };
+    ct_request *r = request_of(vm, request);
+
+    if (!r) return CT_CLOSED;
+    out->method = r->verb;
+    if (r->wire.method)
+        out->method = (ct_str){ names[r->wire.method],
+                                (uint32_t)strlen(names[r->wire.method]) };
+    out->remote_ip = (ct_str){ vm->why, 0 };
+    if (r->conn) ct_conn_ip(r->conn, vm->why);
+    if (r->conn) out->remote_ip.n = (uint32_t)strlen(vm->why);
+    out->started = r->started;
+    out->minor = r->wire.minor;
+    return CT_OK;
+}
+
+int ct_abi_request_field(ct_vm *vm, uint32_t request, const char *name,
+                         uint32_t size, ct_str *out) {
+    ct_request *r = request_of(vm, request);
+
+    if (!r) return CT_CLOSED;
+    switch (ct_head_find(&r->head, name, size, out)) {
+    case 0: return CT_EOF;
+    case 1: return CT_OK;
+    default: return CT_AGAIN;
+    }
+}
+
+uint32_t ct_abi_request_fields(ct_vm *vm, uint32_t request, uint32_t from,
+                               ct_pair *out, uint32_t max) {
+    ct_request *r = request_of(vm, request);
+
+    return r ? ct_head_fields(&r->head, from, out, max) : 0;
+}
+
+void ct_abi_request_release(ct_vm *vm, uint32_t request) {
+    ct_request *r = request_of(vm, request);
+
+    if (!r) return;
+    if (r->conn) ct_conn_close(r->conn, true);
+    ct_request_free(r);
+}
+
+int ct_abi_body_collect(ct_vm *vm, uint32_t request, double max) {
+    ct_request *r = request_of(vm, request);
+
+    return r ? ct_body_collect(r, max) : CT_CLOSED;
+}
+
+int ct_abi_body_get(ct_vm *vm, uint32_t request, ct_str *out) {
+    ct_request *r = request_of(vm, request);
+
+    return r ? ct_body_get(r, out) : CT_CLOSED;
+}
+
+int ct_abi_body_read(ct_vm *vm, uint32_t request, double max, ct_str *out) {
+    ct_request *r = request_of(vm, request);
+
+    return r ? ct_body_read(r, max, out) : CT_CLOSED;
+}
+
+/* -- Replies --------------------------------------------------------------- */
+
+int ct_abi_reply(ct_vm *vm, uint32_t request, uint32_t status,
+                 const char *reason, uint32_t reason_size, const char *fields,
+                 uint32_t fields_size, const char *body, uint32_t body_size,
+                 double length, uint32_t flags) {
+    ct_request *r = request_of(vm, request);
+    ct_reply_head h = {
+        status, { reason, reason_size }, { fields, fields_size }, length, flags
+    };
+
+    return r ? ct_reply_send(r, &h, (ct_str){ body, body_size }) : CT_CLOSED;
+}
+
+int ct_abi_reply_start(ct_vm *vm, uint32_t request, uint32_t status,
+                       const char *reason, uint32_t reason_size,
+                       const char *fields, uint32_t fields_size, double length,
+                       uint32_t flags) {
+    ct_request *r = request_of(vm, request);
+    ct_reply_head h = {
+        status, { reason, reason_size }, { fields, fields_size }, length, flags
+    };
+
+    return r ? ct_reply_start(r, &h) : CT_CLOSED;
+}
+
+int ct_abi_reply_write(ct_vm *vm, uint32_t request, const char *p,
+                       uint32_t size) {
+    ct_request *r = request_of(vm, request);
+
+    return r ? ct_reply_write(r, (ct_str){ p, size }) : CT_CLOSED;
+}
+
+int ct_abi_reply_end(ct_vm *vm, uint32_t request) {
+    ct_request *r = request_of(vm, request);
+
+    return r ? ct_reply_end(r) : CT_CLOSED;
+}
+
+int ct_abi_reply_flushed(ct_vm *vm, uint32_t request) {
+    ct_request *r = request_of(vm, request);
+
+    return r ? ct_reply_flushed(r) : CT_CLOSED;
+}
+
+int ct_abi_reply_abort(ct_vm *vm, uint32_t request) {
+    ct_request *r = request_of(vm, request);
+
+    return r ? ct_reply_abort(r) : CT_CLOSED;
+}
+
+/* The access log's line, as Tornado writes it. */
+void ct_abi_request_log(ct_vm *vm, uint32_t request) {
+    ct_request *r = request_of(vm, request);
+    ct_server *s = vm->server;
+    ct_request_info info;
+    char *line;
+    int n;
+
+    if (!r || s->access.fd < 0) return;
+    if (ct_abi_request_info(vm, request, &info) != CT_OK) return;
+    line = ct_buf_reserve(&s->access_lines, 10240);
+    n = snprintf(line, 10240, "%u %.*s %.*s (%s) %.2fms\n", r->status,
+                 (int)info.method.n, info.method.p, (int)r->uri.n, r->uri.p,
+                 info.remote_ip.n ? info.remote_ip.p : "-",
+                 (ct_clock_precise() - r->precise) * 1e3);
+    ct_buf_added(&s->access_lines, n < 10240 ? (size_t)n : 10239);
+}
+
+/* -- Timers and clocks ------------------------------------------------------ */
+
+typedef struct vm_timer {
+    ct_vm *vm;
+    ct_timer *timer;
+    uint32_t handle;
+} vm_timer;
+
+static void free_timer(vm_timer *t) {
+    ct_timer_free(t->timer);
+    ct_free(t);
+}
+
+static void on_timer(void *arg) {
+    vm_timer *t = arg;
+
+    ct_events_add(t->vm->events, CT_EVENT_TIMER, t->handle);
+    ct_slots_remove(&t->vm->timers, t->handle);
+    free_timer(t);
+}
+
+uint32_t ct_abi_timer(ct_vm *vm, double seconds) {
+    vm_timer *t = ct_new(vm_timer);
+
+    t->vm = vm;
+    t->handle = ct_slots_add(&vm->timers, t);
+    if (!t->handle) {
+        ct_free(t);
+        return 0;
+    }
+    t->timer = ct_timer_new(vm->loop, on_timer, t);
+    ct_timer_start(t->timer, seconds, false);
+    return t->handle;
+}
+
+int ct_abi_timer_stop(ct_vm *vm, uint32_t timer) {
+    vm_timer *t = ct_slots_get(&vm->timers, timer);
+
+    if (!t) return CT_CLOSED;
+    ct_slots_remove(&vm->timers, timer);
+    free_timer(t);
+    return CT_OK;
+}
+
+double ct_abi_wall(ct_vm *vm) {
+    return vm->loop->clock.wall;
+}
+
+double ct_abi_monotonic(ct_vm *vm) {
+    return (double)vm->loop->clock.mono_ms / 1e3;
+}
+
+double ct_abi_precise(ct_vm *vm) {
+    (void)vm;
+    return ct_clock_precise();
+}
+
+void ct_abi_wake(ct_vm *vm) {
+    vm->wake = true;
+}
+
+/* -- Log ------------------------------------------------------------------- */
+
+void ct_abi_log(ct_vm *vm, uint32_t level, const char *where, const char *text,
+                uint32_t size) {
+    ct_log_text(vm->log, (ct_log_level)level, where, text, size, true);
+}
+
+uint32_t ct_abi_log_level(ct_vm *vm) {
+    return vm->log->level;
+}
+
+void ct_abi_log_set_level(ct_vm *vm, uint32_t level) {
+    vm->log->level = (ct_log_level)level;
+}
+
+static int opened(ct_vm *vm, bool good, const char *path) {
+    if (good) return CT_OK;
+    snprintf(vm->why, sizeof vm->why, "%s: %m", path);
+    return CT_ERROR;
+}
+
+int ct_abi_log_open(ct_vm *vm, const char *path) {
+    return opened(vm, ct_log_open(vm->log, path), path);
+}
+
+int ct_abi_access_log_open(ct_vm *vm, const char *path) {
+    ct_log *access = &vm->server->access;
+
+    if (access->fd >= 0) ct_log_fini(access);
+    access->fd = -1;
+    if (!*path) return CT_OK;
+    ct_log_init(access);
+    if (ct_log_open(access, path)) return CT_OK;
+    access->fd = -1;
+    return opened(vm, false, path);
+}
+
+/* -- Regular expressions ---------------------------------------------------- */
+
+uint32_t ct_abi_regex(ct_vm *vm, const char *pattern, uint32_t size) {
+    ct_regex *r = ct_regex_new(pattern, size, vm->why, sizeof vm->why);
+    uint32_t handle = r ? ct_slots_add(&vm->regexes, r) : 0;
+
+    if (r && !handle) {
+        snprintf(vm->why, sizeof vm->why, "too many regular expressions");
+        ct_regex_free(r);
+    }
+    return handle;
+}
+
+int ct_abi_regex_groups(ct_vm *vm, uint32_t regex) {
+    ct_regex *r = ct_slots_get(&vm->regexes, regex);
+
+    return r ? ct_regex_groups(r) : 0;
+}
+
+const char *ct_abi_regex_name(ct_vm *vm, uint32_t regex, int group) {
+    ct_regex *r = ct_slots_get(&vm->regexes, regex);
+
+    return r ? ct_regex_name(r, group) : NULL;
+}
+
+int ct_abi_regex_match(ct_vm *vm, uint32_t regex, const char *p, uint32_t size,
+                       int32_t *offsets, int max) {
+    ct_regex *r = ct_slots_get(&vm->regexes, regex);
+
+    return r ? ct_regex_match(r, p, size, offsets, max) : 0;
+}
+
+void ct_vm_free_handles(ct_vm *vm) {
+    for (uint32_t i = 1; i < vm->timers.used; i++)
+        if (vm->timers.slots[i].object) free_timer(vm->timers.slots[i].object);
+    for (uint32_t i = 1; i < vm->regexes.used; i++)
+        if (vm->regexes.slots[i].object)
+            ct_regex_free(vm->regexes.slots[i].object);
+    ct_slots_fini(&vm->timers);
+    ct_slots_fini(&vm->regexes);
+}

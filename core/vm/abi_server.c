@@ -1,0 +1,111 @@
+/* The part of abi.h that sets up and looks at the server and the process. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "abi.h"
+
+#include "base/mem.h"
+#include "http/server.h"
+#include "vm/vm.h"
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static uint32_t ms(double seconds) {
+    if (seconds <= 0) return 1;
+    return seconds > 4e6 ? 4000000000u : (uint32_t)(seconds * 1000);
+}
+
+static uint32_t whole(double value) {
+    if (value <= 0) return 0;
+    return value > 4e9 ? 4000000000u : (uint32_t)value;
+}
+
+int ct_abi_option(ct_vm *vm, uint32_t option, double value) {
+    ct_server_options *o = &vm->server->options;
+
+    switch (option) {
+    case CT_OPTION_MAX_LINE_SIZE: o->wire.max_line_size = whole(value); break;
+    case CT_OPTION_MAX_HEADER_SIZE:
+        o->wire.max_header_size = whole(value);
+        break;
+    case CT_OPTION_MAX_FIELDS: o->wire.max_fields = whole(value); break;
+    case CT_OPTION_MAX_BODY_SIZE: o->max_body_size = value; break;
+    case CT_OPTION_BODY_BUFFER_SIZE: o->body_buffer_size = whole(value); break;
+    case CT_OPTION_WRITE_BUFFER_SIZE:
+        o->write_buffer_size = whole(value);
+        break;
+    case CT_OPTION_HEADER_TIMEOUT: o->header_timeout = ms(value); break;
+    case CT_OPTION_BODY_TIMEOUT: o->body_timeout = ms(value); break;
+    case CT_OPTION_BODY_MIN_RATE: o->body_min_rate = whole(value); break;
+    case CT_OPTION_IDLE_TIMEOUT: o->idle_timeout = ms(value); break;
+    case CT_OPTION_WRITE_TIMEOUT: o->write_timeout = ms(value); break;
+    case CT_OPTION_HANDLER_TIMEOUT: o->handler_timeout = ms(value); break;
+    case CT_OPTION_MAX_CONNECTIONS: o->max_connections = whole(value); break;
+    case CT_OPTION_MAX_KEEPALIVE_REQUESTS:
+        o->max_keepalive_requests = whole(value);
+        break;
+    case CT_OPTION_BACKLOG: o->backlog = whole(value); break;
+    default: return CT_ERROR;
+    }
+    return CT_OK;
+}
+
+int ct_abi_temp_dir(ct_vm *vm, const char *path) {
+    ct_server_options *o = &vm->server->options;
+
+    size_t n = strlen(path);
+
+    if (n >= sizeof o->temp_dir) return CT_LIMIT;
+    memcpy(o->temp_dir, path, n + 1);
+    return CT_OK;
+}
+
+uint32_t ct_abi_listen(ct_vm *vm, const char *address) {
+    return ct_server_listen(vm->server, address, vm->why, sizeof vm->why);
+}
+
+int ct_abi_listen_address(ct_vm *vm, uint32_t listener, ct_str *out) {
+    ct_listener *l = ct_slots_get(&vm->server->listeners, listener);
+
+    if (!l) return CT_CLOSED;
+    ct_address_format(ct_listen_address(l->listen), vm->why);
+    *out = (ct_str){ vm->why, (uint32_t)strlen(vm->why) };
+    return CT_OK;
+}
+
+int ct_abi_listen_close(ct_vm *vm, uint32_t listener, int drop) {
+    return ct_server_unlisten(vm->server, listener, drop) ? CT_OK : CT_CLOSED;
+}
+
+void ct_abi_exit(ct_vm *vm, int code) {
+    vm->exiting = true;
+    vm->exit_code = code;
+}
+
+void ct_abi_counts(ct_vm *vm, ct_counts *out) {
+    const ct_server *s = vm->server;
+
+    *out = (ct_counts){ .connections = s->conn_count,
+                        .requests = s->requests.count,
+                        .timers = vm->timers.count,
+                        .listeners = s->listeners.count,
+                        .channels = vm->channels.count,
+                        .handled = s->handled };
+}
+
+int ct_abi_file_kind(const char *path) {
+    struct stat st;
+
+    if (stat(path, &st) != 0) return 0;
+    return S_ISDIR(st.st_mode) ? 1 : S_ISREG(st.st_mode) ? 2 : 0;
+}
+
+int ct_abi_descriptors(void) {
+    DIR *dir = opendir("/proc/self/fd");
+    int n = -3; /* ".", ".." and the folder itself */
+
+    if (!dir) return -1;
+    while (readdir(dir)) n++;
+    closedir(dir);
+    return n;
+}

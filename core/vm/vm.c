@@ -1,0 +1,155 @@
+/* The framework's modules are in the binary (embed.sh); `require` finds them
+ * before the file system, so that binary and framework cannot differ. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/vm.h"
+
+#include "base/mem.h"
+#include "vm/scripts.h"
+#include <lauxlib.h>
+#include <lua.h>
+#include <luajit.h>
+#include <lualib.h>
+#include <string.h>
+
+static const ct_script *find_script(const char *name) {
+    for (const ct_script *s = ct_scripts; s->name; s++)
+        if (strcmp(s->name, name) == 0) return s;
+    return NULL;
+}
+
+/* A loader for package.loaders: the module's chunk, or why not. Its name in
+ * tracebacks is that of its file: "tornado/web.lua". */
+static int load_script(lua_State *L) {
+    const char *name = luaL_checkstring(L, 1), *chunk;
+    const ct_script *s = find_script(name);
+
+    if (!s) {
+        lua_pushfstring(L, "\n\tno module '%s' in the binary", name);
+        return 1;
+    }
+    chunk = luaL_gsub(L, name, ".", "/");
+    chunk = lua_pushfstring(L, "@%s.lua", chunk);
+    if (luaL_loadbuffer(L, s->text, s->size, chunk)) return lua_error(L);
+    return 1;
+}
+
+/* Puts load_script behind package.preload's loader. */
+static void add_loader(lua_State *L) {
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "loaders");
+    for (int i = (int)lua_objlen(L, -1); i >= 2; i--) {
+        lua_rawgeti(L, -1, i);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_pushcfunction(L, load_script);
+    lua_rawseti(L, -2, 2);
+    lua_pop(L, 2);
+}
+
+/* package.loaded["tornado.abi"] = { vm = , text = }: what core.lua begins with. */
+static void add_abi(ct_vm *vm) {
+    lua_State *L = vm->lua;
+    const ct_script *abi = find_script("abi.h");
+
+    lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+    lua_createtable(L, 0, 2);
+    lua_pushlightuserdata(L, vm);
+    lua_setfield(L, -2, "vm");
+    lua_pushlstring(L, abi->text, abi->size);
+    lua_setfield(L, -2, "text");
+    lua_setfield(L, -2, "tornado.abi");
+    lua_pop(L, 1);
+}
+
+static int open_all(lua_State *L) {
+    ct_vm *vm = lua_touserdata(L, 1);
+
+    luaL_openlibs(L);
+    add_loader(L);
+    add_abi(vm);
+    return 0;
+}
+
+ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, ct_events *events,
+                 const char **why) {
+    ct_vm *vm = ct_new(ct_vm);
+
+    vm->loop = loop;
+    vm->server = server;
+    vm->events = events;
+    vm->log = loop->log;
+    vm->dispatch = LUA_NOREF;
+    vm->lua = luaL_newstate();
+    if (vm->lua && lua_cpcall(vm->lua, open_all, vm) == 0) return vm;
+    *why = "LuaJIT cannot make a state";
+    ct_vm_free(vm);
+    return NULL;
+}
+
+/* Error handler: the error as text, with a traceback. */
+static int traceback(lua_State *L) {
+    if (!lua_isstring(L, 1)) {
+        if (!luaL_callmeta(L, 1, "__tostring"))
+            lua_pushfstring(L, "(an error that is a %s)", luaL_typename(L, 1));
+        lua_replace(L, 1);
+    }
+    luaL_traceback(L, L, lua_tostring(L, 1), 1);
+    return 1;
+}
+
+static void log_error(ct_vm *vm) {
+    size_t n;
+    const char *text = lua_tolstring(vm->lua, -1, &n);
+
+    if (!text) text = "unknown error", n = strlen(text);
+    ct_log_text(vm->log, CT_LEVEL_ERROR, "vm", text, n, true);
+    lua_settop(vm->lua, 0);
+}
+
+/* require "tornado.main" gives { start = , dispatch = }. */
+bool ct_vm_start(ct_vm *vm, int argc, char **argv) {
+    lua_State *L = vm->lua;
+
+    lua_settop(L, 0);
+    lua_pushcfunction(L, traceback);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "tornado.main");
+    if (lua_pcall(L, 1, 1, 1)) goto fail;
+    lua_getfield(L, -1, "dispatch");
+    vm->dispatch = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, -1, "start");
+    lua_createtable(L, argc, 0);
+    for (int i = 0; i < argc; i++) {
+        lua_pushstring(L, argv[i]);
+        lua_rawseti(L, -2, i);
+    }
+    if (lua_pcall(L, 1, 0, 1)) goto fail;
+    lua_settop(L, 0);
+    return true;
+
+fail:
+    log_error(vm);
+    return false;
+}
+
+bool ct_vm_turn(ct_vm *vm) {
+    lua_State *L = vm->lua;
+
+    if (!vm->events->count && !vm->wake) return false;
+    vm->wake = false;
+    lua_pushcfunction(L, traceback);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->dispatch);
+    if (lua_pcall(L, 0, 0, 1))
+        log_error(vm);
+    else
+        lua_settop(L, 0);
+    return vm->wake;
+}
+
+void ct_vm_free(ct_vm *vm) {
+    if (!vm) return;
+    if (vm->lua) lua_close(vm->lua);
+    ct_vm_free_handles(vm);
+    ct_vm_free_channels(vm);
+    ct_free(vm);
+}

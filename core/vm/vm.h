@@ -1,0 +1,57 @@
+/* A LuaJIT state with one generation of the sites, and what it may touch. C
+ * enters Lua in two places: once at the start, and once after each turn of the
+ * loop in which there are events; Lua then pulls them. Lifetime: generation. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_VM_H
+#define CT_VM_H
+
+#include "abi.h"
+#include "base/events.h"
+#include "base/slots.h"
+#include "http/server.h"
+#include "io/loop.h"
+#include <stdbool.h>
+
+struct lua_State;
+
+enum { CT_VM_WHY = 1024 };
+
+struct ct_vm {
+    struct lua_State *lua;
+    ct_loop *loop; /* borrowed, as the three below */
+    ct_server *server;
+    ct_events *events;
+    ct_log *log;
+    ct_slots timers;   /* handle -> vm_timer (abi.c) */
+    ct_slots regexes;  /* handle -> ct_regex */
+    ct_slots channels; /* handle -> vm_channel (abi_channel.c) */
+    int dispatch;      /* registry reference of Lua's dispatch function */
+    bool wake;         /* Lua has work that no event tells of */
+    bool exiting;
+    int exit_code;
+    char why[CT_VM_WHY];
+};
+
+/* A state with the standard libraries and the framework's loader. NULL and a
+ * reason in *why when that fails. Borrows all arguments. */
+ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, ct_events *events,
+                 const char **why);
+
+/* Runs tornado.main with the command line. False, with the error logged, when it
+ * raised. */
+bool ct_vm_start(ct_vm *vm, int argc, char **argv)
+    __attribute__((warn_unused_result));
+
+/* Lets Lua take its events. Returns true when it has more to do at once. */
+bool ct_vm_turn(ct_vm *vm);
+
+/* Frees the state with its timers and regexes. */
+void ct_vm_free(ct_vm *vm);
+
+/* Frees timers and regexes (abi.c). */
+void ct_vm_free_handles(ct_vm *vm);
+
+/* Closes the channels (abi_channel.c). */
+void ct_vm_free_channels(ct_vm *vm);
+
+#endif

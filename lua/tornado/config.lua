@@ -1,0 +1,296 @@
+-- ctornado's own options: what there is, and where the values come from - the
+-- defaults, ctornado.conf, the command line, each over the one before.
+local util = require "tornado.util"
+
+local config = {}
+
+-- Every option: name, type, default, what it is. Types: integer, seconds, bytes ("64K", "1M",
+-- "2G"), boolean, string, list (strings), sites, level.
+config.OPTIONS = {
+    { "config", "string", "ctornado.conf", "configuration file; missing is fine unless named" },
+    { "site", "string", "", "serve the site in this folder, instead of `sites`" },
+    { "sites", "sites", {}, "sites: folders, or { path =, host =, prefix = }" },
+    { "address", "string", "127.0.0.1", "IP address to listen on; * for all" },
+    { "port", "integer", 8888, "TCP port to listen on; 0 for any free one", 0, 65535 },
+    { "listen", "list", {}, "addresses instead of address and port: HOST:PORT, unix:/PATH" },
+    { "backlog", "integer", 4096, "connections that may wait to be accepted", 1, 65535 },
+    { "workers", "integer", 1, "processes that serve: this version runs one", 1, 1 },
+    { "debug", "boolean", false, "development: tracebacks in replies, access log to stderr" },
+    { "log_level", "level", "info", "debug, info, warning, error or none" },
+    { "log_file", "string", "", "file for the log instead of stderr" },
+    { "access_log", "string", "", "file for a line a request; stderr; empty for none" },
+    { "max_connections", "integer", 20000, "clients at once; more get 503", 1, 1000000 },
+    { "max_keepalive_requests", "integer", 10000, "requests before a connection is closed", 1 },
+    { "max_line_size", "bytes", 8192, "request line; longer gets 414", 64, 1048576 },
+    { "max_header_size", "bytes", 65536, "whole head; larger gets 431", 256, 16777216 },
+    { "max_fields", "integer", 200, "header fields; more get 431", 1, 100000 },
+    { "max_body_size", "bytes", 1048576, "request body; larger gets 413", 0 },
+    { "body_buffer_size", "bytes", 262144, "of a body in memory; the rest goes to disk", 0,
+        1073741824 },
+    { "body_temp_dir", "string", "/tmp", "folder for bodies on disk" },
+    { "write_buffer_size", "bytes", 262144, "unsent output that makes a writer wait", 1024,
+        1073741824 },
+    { "header_timeout", "seconds", 10, "for the whole head to come", 0.1 },
+    { "body_timeout", "seconds", 30, "for the body, and more by body_min_rate", 0.1 },
+    { "body_min_rate", "bytes", 240, "bytes a second that earn a body more time", 0 },
+    { "idle_timeout", "seconds", 65, "between requests of a connection", 0.1 },
+    { "write_timeout", "seconds", 30, "for a slow reader to take anything", 0.1 },
+    { "handler_timeout", "seconds", 60, "for a handler to finish; then 503", 0.1 },
+}
+
+local by_name, names = {}, {}
+for _, option in ipairs(config.OPTIONS) do
+    by_name[option[1]] = option
+    names[#names + 1] = option[1]
+end
+
+local function normal(name)
+    return (name:gsub("%-", "_"))
+end
+
+local function unknown(name)
+    local near = util.nearest(name, names)
+    return ('unknown option "%s"%s'):format(name,
+        near and (' (did you mean "%s"?)'):format(near) or "; see ctornado help")
+end
+
+-- Values ---------------------------------------------------------------------------
+
+local UNITS = { [""] = 1, K = 1024, M = 1048576, G = 1073741824 }
+local TRUE = { ["true"] = true, ["1"] = true, yes = true, on = true }
+local FALSE = { ["false"] = true, ["0"] = true, no = true, off = true }
+local LEVELS = { debug = true, info = true, warning = true, error = true, none = true }
+
+local parse, check = {}, {}
+
+function parse.integer(text)
+    return text:find("^%-?%d+$") and tonumber(text)
+end
+
+function parse.seconds(text)
+    return text:find("^%d+%.?%d*$") and tonumber(text)
+end
+
+function parse.bytes(text)
+    local digits, unit = text:match("^(%d+)([KMG]?)$")
+    return digits and tonumber(digits) * UNITS[unit]
+end
+
+function parse.boolean(text)
+    if TRUE[text] then return true end
+    if FALSE[text] then return false end
+end
+
+function parse.string(text) return text end
+
+function parse.level(text) return text end
+
+function parse.list(text)
+    local list = {}
+    for item in text:gmatch("[^,]+") do list[#list + 1] = item end
+    return list
+end
+
+parse.sites = parse.list
+
+function check.integer(value)
+    return type(value) == "number" and value % 1 == 0
+end
+
+function check.seconds(value)
+    return type(value) == "number" and value == value
+end
+
+function check.bytes(value)
+    return type(value) == "number" and value >= 0 and value % 1 == 0
+end
+
+function check.boolean(value) return type(value) == "boolean" end
+
+function check.string(value) return type(value) == "string" end
+
+function check.level(value) return LEVELS[value] end
+
+function check.list(value)
+    if type(value) ~= "table" then return false end
+    for key, item in pairs(value) do
+        if type(key) ~= "number" or type(item) ~= "string" then return false end
+    end
+    return true
+end
+
+local SITE_KEYS = { path = true, host = true, prefix = true }
+
+local function is_site(site)
+    if type(site) == "string" then return true end
+    if type(site) ~= "table" or type(site.path) ~= "string" then return false end
+    for key, value in pairs(site) do
+        if not SITE_KEYS[key] or type(value) ~= "string" then return false end
+    end
+    return not site.prefix or site.prefix:find("^/[^/].*[^/]$") or site.prefix:find("^/[^/]$")
+end
+
+function check.sites(value)
+    if type(value) ~= "table" then return false end
+    for key, site in pairs(value) do
+        if type(key) ~= "number" or not is_site(site) then return false end
+    end
+    return true
+end
+
+local EXPECTED = {
+    integer = "an integer", seconds = "seconds", bytes = "bytes (64K, 1M)", boolean = "true or false",
+    string = "a string", list = "a list of strings",
+    level = "debug, info, warning, error or none",
+    sites = 'a list of folders or { path = "DIR", host = "NAME", prefix = "/PATH" }',
+}
+
+local function show(value)
+    if type(value) == "table" then return "a table" end
+    return type(value) == "string" and ("%q"):format(value) or tostring(value)
+end
+
+-- The value for an option, or nil and what is wrong with it.
+local function accept(option, value)
+    local kind, low, high = option[2], option[5], option[6]
+    if kind == "bytes" and type(value) == "string" then value = parse.bytes(value) or value end
+    if not check[kind](value) then
+        return nil, ("option %s: expected %s, got %s"):format(option[1], EXPECTED[kind],
+            show(value))
+    end
+    if low and value < low or high and value > high then
+        return nil, ("option %s: %s is out of range (%s to %s)"):format(option[1], show(value),
+            tostring(low), high and ("%d"):format(high) or "any")
+    end
+    return value
+end
+
+-- ctornado.conf ---------------------------------------------------------------------
+
+local function env(name, default)
+    local value = os.getenv(name)
+    if value == nil then return default end
+    return value
+end
+
+-- The globals that a configuration file sees: options, and env().
+local function sandbox(values)
+    local globals = { env = env, tostring = tostring, tonumber = tonumber }
+    local meta = {
+        __index = function(_, name)
+            if by_name[name] then return values[name] end
+            local near = util.nearest(tostring(name), names)
+            error(('nothing here is called "%s"%s; the file may use options and env(name, ' ..
+                "default)"):format(tostring(name), near and (' (did you mean "%s"?)'):format(near)
+                or ""), 2)
+        end,
+        __newindex = function(_, name, value)
+            local option = by_name[name]
+            if not option or name == "config" then error(unknown(tostring(name)), 2) end
+            local why
+            value, why = accept(option, value)
+            if why then error(why, 2) end
+            values[name] = value
+        end,
+        __metatable = false,
+    }
+    return setmetatable(globals, meta)
+end
+
+--- Evaluates a configuration file (Lua, in a sandbox) into a table of options. Returns it, or
+-- nil and the reason with file:line.
+function config.read(path)
+    local file, why = io.open(path, "rb")
+    if not file then return nil, why end
+    local text = file:read("*a")
+    file:close()
+    if text:byte(1) == 27 then return nil, path .. ": expected Lua text, got bytecode" end
+    local chunk, err = loadstring(text, "@" .. path)
+    if not chunk then return nil, err end
+    local values = {}
+    local ok
+    ok, err = pcall(setfenv(chunk, sandbox(values)))
+    if not ok then return nil, tostring(err) end
+    return values
+end
+
+-- The command line --------------------------------------------------------------------
+
+-- "--name=value" or "--flag" into `values`; returns why not.
+local function take_option(values, argument)
+    local name, text = argument:match("^%-%-([%w_-]+)=?(.*)$")
+    local has_value = argument:find("=", 1, true)
+    local option = name and by_name[normal(name)]
+    if not option then return unknown(name or argument) end
+    if not has_value then
+        if option[2] ~= "boolean" then
+            return ("option %s needs a value: --%s=..."):format(option[1], name)
+        end
+        text = "true"
+    end
+    local value = parse[option[2]](text)
+    if value == nil then value = text end
+    local why
+    value, why = accept(option, value)
+    if why then return why end
+    values[option[1]] = value
+end
+
+--- Splits a command line into command, options and further arguments; `stop` are the commands
+-- whose arguments are their own. Returns { command, options, rest }, or nil and what is wrong.
+function config.parse_command_line(arguments, stop)
+    local out = { options = {}, rest = {} }
+    for i = 1, #arguments do
+        local argument = arguments[i]
+        if out.command and stop[out.command] then
+            out.rest[#out.rest + 1] = argument
+        elseif argument == "--help" or argument == "-h" then
+            out.command = "help"
+        elseif argument == "--version" then
+            out.command = "version"
+        elseif argument:sub(1, 1) == "-" then
+            local why = take_option(out.options, argument)
+            if why then return nil, why end
+        elseif not out.command then
+            out.command = argument
+        else
+            out.rest[#out.rest + 1] = argument
+        end
+    end
+    return out
+end
+
+--- Joins defaults, the configuration file and the command line's options; returns the values,
+-- or nil and the reason.
+function config.load(given)
+    local values = {}
+    for _, option in ipairs(config.OPTIONS) do values[option[1]] = option[3] end
+    local path = given.config or values.config
+    local from_file, why = {}, nil
+    local file = io.open(path, "rb")
+    if file then
+        file:close()
+        from_file, why = config.read(path)
+        if not from_file then return nil, why end
+    elseif given.config then
+        return nil, path .. ": cannot be read"
+    end
+    for name, value in pairs(from_file) do values[name] = value end
+    for name, value in pairs(given) do values[name] = value end
+    if values.site ~= "" then values.sites = { values.site } end
+    return values
+end
+
+--- The options as lines for people.
+function config.help()
+    local lines = {}
+    for _, option in ipairs(config.OPTIONS) do
+        local default = option[3]
+        if type(default) == "table" or default == "" then default = nil end
+        lines[#lines + 1] = ("  --%-24s %s%s"):format(option[1] .. "=" .. option[2]:upper(),
+            option[4], default ~= nil and (" [%s]"):format(tostring(default)) or "")
+    end
+    return table.concat(lines, "\n")
+end
+
+return config

@@ -1,0 +1,451 @@
+-- The boundary with C: the only module that names ffi.C. core/abi.h is the text
+-- given to ffi.cdef, so the two cannot differ. Everything here is small and
+-- without decisions, so that LuaJIT inlines it into whoever calls.
+local ffi = require "ffi"
+local buffer = require "string.buffer"
+local abi = require "tornado.abi"
+
+ffi.cdef((abi.text:gsub("\n#[^\n]*", "\n")))
+
+local C = ffi.C
+local vm = ffi.cast("ct_vm *", abi.vm)
+local to_string = ffi.string
+
+local core = {
+    OK = C.CT_OK,
+    AGAIN = C.CT_AGAIN,
+    CLOSED = C.CT_CLOSED,
+    EOF = C.CT_EOF,
+    LIMIT = C.CT_LIMIT,
+    ERROR = C.CT_ERROR,
+}
+
+local function why()
+    return to_string(C.ct_abi_why(vm))
+end
+
+-- Events ---------------------------------------------------------------------
+
+core.EVENT_REQUEST = tonumber(C.CT_EVENT_REQUEST)
+core.EVENT_BODY = tonumber(C.CT_EVENT_BODY)
+core.EVENT_DRAIN = tonumber(C.CT_EVENT_DRAIN)
+core.EVENT_GONE = tonumber(C.CT_EVENT_GONE)
+core.EVENT_TIMEOUT = tonumber(C.CT_EVENT_TIMEOUT)
+core.EVENT_TIMER = tonumber(C.CT_EVENT_TIMER)
+core.EVENT_CHANNEL = tonumber(C.CT_EVENT_CHANNEL)
+core.EVENT_STOP = tonumber(C.CT_EVENT_STOP)
+
+core.REQUEST_BODY = tonumber(C.CT_REQUEST_BODY)
+core.REQUEST_OLD = tonumber(C.CT_REQUEST_OLD)
+core.REQUEST_CLOSE = tonumber(C.CT_REQUEST_CLOSE)
+
+--- An event to be filled by next_event().
+function core.new_event()
+    return ffi.new("ct_event")
+end
+
+--- Takes the next event into `event`; returns false when there is none.
+function core.next_event(event)
+    return C.ct_abi_next(vm, event) ~= 0
+end
+
+-- Requests --------------------------------------------------------------------
+
+local METHODS = {
+    [0] = false, "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH",
+    "TRACE", "CONNECT",
+}
+local MAX_FIELDS = 64
+local view = ffi.new("ct_str")
+local info = ffi.new("ct_request_info")
+local pairs_out = ffi.new("ct_pair[?]", MAX_FIELDS)
+
+local function from_view(s)
+    return to_string(s.p, s.n)
+end
+
+--- The method's name.
+function core.request_method(event)
+    local name = METHODS[event.method]
+    if name then return name end
+    if C.ct_abi_request_info(vm, event.handle, info) ~= C.CT_OK then return "" end
+    return from_view(info.method)
+end
+
+--- The target as sent, its path (still percent-encoded), and the Host.
+function core.request_uri(event)
+    return from_view(event.uri)
+end
+
+function core.request_path(event)
+    return to_string(event.uri.p, event.path)
+end
+
+function core.request_host(event)
+    return from_view(event.host)
+end
+
+--- Returns the peer's IP ("" when it has left), the wall clock at the request's
+-- beginning, and the minor version; nil when the request is gone.
+function core.request_info(handle)
+    if C.ct_abi_request_info(vm, handle, info) ~= C.CT_OK then return nil end
+    return from_view(info.remote_ip), info.started, info.minor
+end
+
+--- The first field with that name, and whether there are several; or nil.
+function core.request_field(handle, name)
+    local status = C.ct_abi_request_field(vm, handle, name, #name, view)
+    if status == C.CT_OK then return from_view(view), false end
+    if status == C.CT_AGAIN then return from_view(view), true end
+    return nil
+end
+
+--- All fields as a flat array { name1, value1, ... }, in the order sent.
+function core.request_fields(handle)
+    local out, n, from = {}, 0, 0
+    repeat
+        local count = C.ct_abi_request_fields(vm, handle, from, pairs_out, MAX_FIELDS)
+        for i = 0, count - 1 do
+            out[n + 1] = from_view(pairs_out[i].name)
+            out[n + 2] = from_view(pairs_out[i].value)
+            n = n + 2
+        end
+        from = from + count
+    until count < MAX_FIELDS
+    return out
+end
+
+function core.request_release(handle)
+    C.ct_abi_request_release(vm, handle)
+end
+
+function core.request_log(handle)
+    C.ct_abi_request_log(vm, handle)
+end
+
+--- Asks for the whole body: a status.
+function core.body_collect(handle, max)
+    return C.ct_abi_body_collect(vm, handle, max)
+end
+
+--- The collected body, or nil and a status.
+function core.body_get(handle)
+    local status = C.ct_abi_body_get(vm, handle, view)
+    if status ~= C.CT_OK then return nil, status end
+    return from_view(view)
+end
+
+--- The next piece of a streamed body, or nil and a status.
+function core.body_read(handle, max)
+    local status = C.ct_abi_body_read(vm, handle, max, view)
+    if status ~= C.CT_OK then return nil, status end
+    return from_view(view)
+end
+
+-- Replies ---------------------------------------------------------------------
+
+core.REPLY_DATE = tonumber(C.CT_REPLY_DATE)
+core.REPLY_CLOSE = tonumber(C.CT_REPLY_CLOSE)
+core.REPLY_LENGTH = tonumber(C.CT_REPLY_LENGTH)
+
+--- A whole reply; strings all. Returns a status.
+function core.reply(handle, status, reason, fields, body, length, flags)
+    return C.ct_abi_reply(vm, handle, status, reason, #reason, fields, #fields, body, #body,
+        length, flags)
+end
+
+--- As reply(), with fields and body that are string.buffers.
+function core.reply_buffers(handle, status, reason, fields, body, length, flags)
+    local fields_at, fields_size = fields:ref()
+    local body_at, body_size = body:ref()
+    return C.ct_abi_reply(vm, handle, status, reason, #reason, fields_at, fields_size, body_at,
+        body_size, length, flags)
+end
+
+function core.reply_start(handle, status, reason, fields, length, flags)
+    return C.ct_abi_reply_start(vm, handle, status, reason, #reason, fields, #fields, length,
+        flags)
+end
+
+function core.reply_write(handle, piece)
+    return C.ct_abi_reply_write(vm, handle, piece, #piece)
+end
+
+function core.reply_end(handle)
+    return C.ct_abi_reply_end(vm, handle)
+end
+
+function core.reply_flushed(handle)
+    return C.ct_abi_reply_flushed(vm, handle)
+end
+
+function core.reply_abort(handle)
+    return C.ct_abi_reply_abort(vm, handle)
+end
+
+-- Timers and clocks -----------------------------------------------------------
+
+--- A timer's handle; EVENT_TIMER comes with it.
+function core.timer(seconds)
+    local handle = C.ct_abi_timer(vm, seconds)
+    if handle == 0 then error("too many timers", 2) end
+    return handle
+end
+
+--- Returns false when the timer has fired already.
+function core.timer_stop(handle)
+    return C.ct_abi_timer_stop(vm, handle) == C.CT_OK
+end
+
+--- Wall clock, seconds since 1970, as of this turn of the loop.
+function core.now()
+    return C.ct_abi_wall(vm)
+end
+
+--- Monotonic clock in seconds, as of this turn.
+function core.monotonic()
+    return C.ct_abi_monotonic(vm)
+end
+
+--- Monotonic clock in seconds, read now.
+function core.precise()
+    return C.ct_abi_precise(vm)
+end
+
+--- Makes the loop turn again without waiting.
+function core.wake()
+    C.ct_abi_wake(vm)
+end
+
+-- The server ------------------------------------------------------------------
+
+--- Sets a limit of the server; `name` as in enum ct_option, in lower case.
+function core.set_option(name, value)
+    local option = C["CT_OPTION_" .. name:upper()]
+    if C.ct_abi_option(vm, option, value) ~= C.CT_OK then error("bad option " .. name, 2) end
+end
+
+function core.set_temp_dir(path)
+    return C.ct_abi_temp_dir(vm, path) == C.CT_OK
+end
+
+--- Opens a listener; returns its number, or nil and why not.
+function core.listen(address)
+    local listener = C.ct_abi_listen(vm, address)
+    if listener == 0 then return nil, why() end
+    return listener
+end
+
+--- The address bound ("127.0.0.1:8888").
+function core.listen_address(listener)
+    if C.ct_abi_listen_address(vm, listener, view) ~= C.CT_OK then return nil end
+    return from_view(view)
+end
+
+--- Closes a listener, and with `drop` its connections.
+function core.listen_close(listener, drop)
+    return C.ct_abi_listen_close(vm, listener, drop and 1 or 0) == C.CT_OK
+end
+
+--- Ends the process with that code after this turn.
+function core.exit(code)
+    C.ct_abi_exit(vm, code)
+end
+
+--- What is open: { connections, requests, timers, listeners, handled, descriptors }.
+function core.counts()
+    local out = ffi.new("ct_counts")
+    C.ct_abi_counts(vm, out)
+    return {
+        connections = out.connections,
+        requests = out.requests,
+        timers = out.timers,
+        listeners = out.listeners,
+        channels = out.channels,
+        handled = out.handled,
+        descriptors = C.ct_abi_descriptors(),
+    }
+end
+
+-- Channels -----------------------------------------------------------------------
+
+--- Begins to connect; returns a channel's handle, or nil and why not.
+function core.connect(address)
+    local channel = C.ct_abi_connect(vm, address)
+    if channel == 0 then return nil, why() end
+    return channel
+end
+
+function core.channel_send(channel, s)
+    return C.ct_abi_channel_send(vm, channel, s, #s)
+end
+
+--- At most `max` bytes, or nil and a status.
+function core.channel_recv(channel, max)
+    local status = C.ct_abi_channel_recv(vm, channel, max, view)
+    if status ~= C.CT_OK then return nil, status end
+    return from_view(view)
+end
+
+function core.channel_unsent(channel)
+    return C.ct_abi_channel_unsent(vm, channel)
+end
+
+function core.channel_shut(channel)
+    return C.ct_abi_channel_shut(vm, channel)
+end
+
+function core.channel_close(channel, reset)
+    return C.ct_abi_channel_close(vm, channel, reset and 1 or 0)
+end
+
+-- Log ---------------------------------------------------------------------------
+
+--- Writes a message; level 0 (debug) to 3 (error).
+function core.log(level, where, text)
+    C.ct_abi_log(vm, level, where, text, #text)
+end
+
+function core.log_level()
+    return C.ct_abi_log_level(vm)
+end
+
+function core.log_set_level(level)
+    C.ct_abi_log_set_level(vm, level)
+end
+
+--- Sends the log to a file; nil and why not.
+function core.log_open(path)
+    if C.ct_abi_log_open(vm, path) ~= C.CT_OK then return nil, why() end
+    return true
+end
+
+--- Opens the access log, or closes it with "".
+function core.access_log_open(path)
+    if C.ct_abi_access_log_open(vm, path) ~= C.CT_OK then return nil, why() end
+    return true
+end
+
+-- Bytes -------------------------------------------------------------------------
+
+local scratch = buffer.new()
+
+--- True for an RFC 9110 token.
+function core.is_token(s)
+    return C.ct_abi_is_token(s, #s) ~= 0
+end
+
+--- True for what may stand as a field's value.
+function core.is_field_value(s)
+    return C.ct_abi_is_field_value(s, #s) ~= 0
+end
+
+function core.is_utf8(s)
+    return C.ct_abi_is_utf8(s, #s) ~= 0
+end
+
+--- Percent-decodes; `plus`: '+' is a space.
+function core.url_decode(s, plus)
+    local n = #s
+    if n == 0 then return s end
+    local out = scratch:reset():reserve(n)
+    return to_string(out, C.ct_abi_url_decode(s, n, plus and 1 or 0, out))
+end
+
+--- Percent-encodes; `plus`: space to '+' and '/' to %2F, else '/' stays.
+function core.url_encode(s, plus)
+    local n = #s
+    if n == 0 then return s end
+    local out = scratch:reset():reserve(n * 3)
+    return to_string(out, C.ct_abi_url_encode(s, n, plus and 1 or 0, out))
+end
+
+--- Writes & < > " ' as entities.
+function core.html_escape(s)
+    local n = #s
+    if n == 0 then return s end
+    local out = scratch:reset():reserve(n * 6)
+    return to_string(out, C.ct_abi_html_escape(s, n, out))
+end
+
+local digest = ffi.new("char[64]")
+
+--- SHA-1 as 40 hex digits.
+function core.sha1_hex(s)
+    C.ct_abi_sha1_hex(s, #s, digest)
+    return to_string(digest, 40)
+end
+
+--- `n` random bytes from the kernel.
+function core.random(n)
+    local out = scratch:reset():reserve(n)
+    C.ct_abi_random(out, n)
+    return to_string(out, n)
+end
+
+--- "Sun, 06 Nov 1994 08:49:37 GMT" of seconds since 1970.
+function core.http_date(seconds)
+    C.ct_abi_http_date(seconds, digest)
+    return to_string(digest, 29)
+end
+
+local form_size = 64
+local form_out = ffi.new("ct_pair[?]", form_size)
+
+--- Splits "a=b&c" into { name1, value1, ... } decoded; nil, "limit" beyond `max`.
+function core.form_pairs(s, max)
+    if max > form_size then
+        form_size = max
+        form_out = ffi.new("ct_pair[?]", max)
+    end
+    local count = C.ct_abi_form(s, #s, scratch:reset():reserve(#s + 1), form_out, max)
+    if count < 0 then return nil, "limit" end
+    local out = {}
+    for i = 0, count - 1 do
+        out[i * 2 + 1] = from_view(form_out[i].name)
+        out[i * 2 + 2] = from_view(form_out[i].value)
+    end
+    return out
+end
+
+-- Regular expressions -------------------------------------------------------------
+
+local MAX_GROUPS = 64
+local offsets = ffi.new("int32_t[?]", (MAX_GROUPS + 1) * 2)
+local Regex = {}
+Regex.__index = Regex
+
+--- Matches at the start of `subject`: nil, or its captures (false: took no part).
+function Regex:match(subject)
+    local n = C.ct_abi_regex_match(vm, self.handle, subject, #subject, offsets, MAX_GROUPS + 1)
+    if n <= 0 then return nil end
+    local out = {}
+    for i = 1, n - 1 do
+        local from, to = offsets[i * 2], offsets[i * 2 + 1]
+        out[i] = from >= 0 and subject:sub(from + 1, to)
+    end
+    return out
+end
+
+--- A compiled PCRE2 pattern, or nil and why not.
+function core.regex(pattern)
+    local handle = C.ct_abi_regex(vm, pattern, #pattern)
+    if handle == 0 then return nil, why() end
+    local self = { handle = handle, groups = C.ct_abi_regex_groups(vm, handle), names = {} }
+    if self.groups > MAX_GROUPS then return nil, "more than 64 groups" end
+    for i = 1, self.groups do
+        local name = C.ct_abi_regex_name(vm, handle, i)
+        if name ~= nil then self.names[i] = to_string(name) end
+    end
+    return setmetatable(self, Regex)
+end
+
+--- "folder", "file", or nil for anything else.
+function core.file_kind(path)
+    local kind = C.ct_abi_file_kind(path)
+    return kind == 1 and "folder" or kind == 2 and "file" or nil
+end
+
+assert(C.CT_ABI_VERSION == 1, "the binary and lua/tornado/core.lua do not belong together")
+
+return core

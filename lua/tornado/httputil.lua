@@ -1,0 +1,33 @@
+-- HTTP's data: headers, start lines, query strings, cookies, dates. A table of contents
+-- over httputil/*.lua with Tornado's names; no I/O here, and no request object.
+
+local errors = require "tornado.httputil.errors"
+local lines = require "tornado.httputil.lines"
+local params = require "tornado.httputil.params"
+local cookies = require "tornado.httputil.cookies"
+local query = require "tornado.httputil.query"
+
+local httputil = {}
+
+httputil.HTTPInputError = errors.HTTPInputError
+httputil.HTTPOutputError = errors.HTTPOutputError
+httputil.responses = require "tornado.httputil.responses"
+httputil.HTTPHeaders = require "tornado.httputil.headers"
+
+httputil.parse_request_start_line = lines.parse_request_start_line
+httputil.parse_response_start_line = lines.parse_response_start_line
+httputil.format_timestamp = lines.format_timestamp
+httputil.split_host_and_port = lines.split_host_and_port
+
+httputil._parse_header = params.parse
+httputil._encode_header = params.encode
+
+httputil.parse_cookie = cookies.parse
+httputil.format_cookie = cookies.format
+
+httputil.parse_qs = query.parse_qs
+httputil.parse_body_arguments = query.parse_body_arguments
+httputil.qs_to_qsl = query.qs_to_qsl
+httputil.url_concat = query.url_concat
+
+return httputil

@@ -1,0 +1,13 @@
+-- The two error classes of HTTP messages: what came in is wrong, what goes out is wrong.
+
+local util = require "tornado.util"
+
+local errors = {}
+
+--- Raised for malformed requests or responses from the network; a server answers 400.
+errors.HTTPInputError = util.Error:extend "HTTPInputError"
+
+--- Raised when an application breaks its own message, as by a wrong Content-Length.
+errors.HTTPOutputError = util.Error:extend "HTTPOutputError"
+
+return errors

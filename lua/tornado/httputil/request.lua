@@ -1,0 +1,266 @@
+-- The request as handlers see it. A handle and two strings are all that is made at
+-- once; headers, arguments, body and the rest are fetched from C when first asked
+-- for. After the handler has ended (Lua has released the handle) what was never
+-- asked for is empty.
+local core = require "tornado.core"
+local escape = require "tornado.escape"
+local ioloop = require "tornado.ioloop"
+local cookies = require "tornado.httputil.cookies"
+local HTTPHeaders = require "tornado.httputil.headers"
+local HTTPInputError = require("tornado.httputil.errors").HTTPInputError
+local lines = require "tornado.httputil.lines"
+
+local rawset, setmetatable = rawset, setmetatable
+
+local MAX_ARGUMENTS = 1000 -- more are an error, never cut off silently
+
+local HTTPServerRequest = { __name = "HTTPServerRequest" }
+
+-- Headers: single fields come straight from C, everything else from a real
+-- HTTPHeaders, made when it is first needed.
+
+local RequestHeaders = {}
+RequestHeaders.__index = function(self, key)
+    local method = RequestHeaders[key]
+    if method then return method end
+    method = HTTPHeaders[key]
+    if type(method) == "function" then
+        return function(_, ...) return method(self:all(), ...) end
+    end
+    return type(key) == "string" and self:get(key) or nil
+end
+
+--- The whole of the fields as an HTTPHeaders, which is kept.
+function RequestHeaders:all()
+    local all = rawget(self, "_all")
+    if all then return all end
+    all = HTTPHeaders()
+    local flat = core.request_fields(self._handle)
+    for i = 1, #flat, 2 do all:add(flat[i], flat[i + 1]) end
+    rawset(self, "_all", all)
+    return all
+end
+
+--- The value of a field (several are joined with ","), or `default`.
+function RequestHeaders:get(name, default)
+    local all = rawget(self, "_all")
+    if all then return all:get(name, default) end
+    local value, several = core.request_field(self._handle, name)
+    if several then return self:all():get(name, default) end
+    if value == nil then return default end
+    return value
+end
+
+-- Fields made when first asked for -----------------------------------------------
+
+local lazy = {}
+
+local function load_info(self)
+    local ip, started, minor = core.request_info(self.handle)
+    rawset(self, "remote_ip", ip ~= "" and ip or false)
+    rawset(self, "start_time", started or 0)
+    rawset(self, "version", minor == 0 and "HTTP/1.0" or "HTTP/1.1")
+end
+
+function lazy.remote_ip(self)
+    load_info(self)
+    return self.remote_ip
+end
+
+function lazy.start_time(self)
+    load_info(self)
+    return self.start_time
+end
+
+function lazy.version(self)
+    load_info(self)
+    return self.version
+end
+
+function lazy.headers(self)
+    return setmetatable({ _handle = self.handle }, RequestHeaders)
+end
+
+function lazy.host(self)
+    local host = core.request_field(self.handle, "Host")
+    return host and host ~= "" and host or "127.0.0.1"
+end
+
+function lazy.host_name(self)
+    return (lines.split_host_and_port(self.host:lower()))
+end
+
+function lazy.query(self)
+    return self.uri:sub(#self.path + 2)
+end
+
+function lazy.protocol()
+    return "http"
+end
+
+function lazy.body(self)
+    return core.body_get(self.handle) or ""
+end
+
+local function add_lists(lists, flat)
+    for i = 1, #flat, 2 do
+        local name, value = flat[i], flat[i + 1]
+        local values = lists[name]
+        if values then values[#values + 1] = value else lists[name] = { value } end
+    end
+    return lists
+end
+
+function lazy.query_arguments(self)
+    return add_lists({}, self:query_pairs())
+end
+
+function lazy.body_arguments(self)
+    return add_lists({}, self:body_pairs())
+end
+
+function lazy.arguments(self)
+    return add_lists(add_lists({}, self:query_pairs()), self:body_pairs())
+end
+
+function lazy.cookies(self)
+    local header, several = core.request_field(self.handle, "Cookie")
+    if several then header = table.concat(self.headers:get_list("Cookie"), "; ") end
+    if not header then return {} end
+    local found = cookies.parse(header)
+    for name in pairs(found) do
+        if not core.is_token(name) then found[name] = nil end
+    end
+    return found
+end
+
+local function parse_arguments(text)
+    local flat = core.form_pairs(text, MAX_ARGUMENTS)
+    if not flat then error(HTTPInputError("too many arguments"), 0) end
+    return flat
+end
+
+local MISSING = {}
+
+HTTPServerRequest.__index = function(self, key)
+    local method = HTTPServerRequest[key]
+    if method ~= nil then return method end
+    local make = lazy[key]
+    if not make then return nil end
+    local value = make(self)
+    rawset(self, key, value)
+    return value
+end
+
+function HTTPServerRequest:__tostring()
+    return ("HTTPServerRequest(protocol='%s', host='%s', method='%s', uri='%s', version='%s', " ..
+        "remote_ip='%s')"):format(self.protocol, self.host, self.method, self.uri, self.version,
+        self.remote_ip or "None")
+end
+
+--- Made by httpserver from C's event, and by testing from a table.
+function HTTPServerRequest.from_event(handle, event)
+    local uri = core.request_uri(event)
+    local path = uri
+    if event.path ~= #uri then path = core.request_path(event) end
+    return setmetatable({
+        handle = handle,
+        method = core.request_method(event),
+        uri = uri,
+        path = path,
+    }, HTTPServerRequest)
+end
+
+-- Arguments ------------------------------------------------------------------------
+
+--- Query arguments, decoded, as { name1, value1, ... }; raises HTTPInputError when there are too
+-- many.
+function HTTPServerRequest:query_pairs()
+    local found = self._query_pairs
+    if not found then
+        found = self.uri == self.path and MISSING or parse_arguments(self.query)
+        self._query_pairs = found
+    end
+    return found
+end
+
+--- The same of a urlencoded body.
+function HTTPServerRequest:body_pairs()
+    local found = self._body_pairs
+    if not found then
+        found = MISSING
+        local body_type = self.headers:get("Content-Type")
+        if body_type and body_type:find("application/x-www-form-urlencoded", 1, true) == 1 then
+            if self.headers:get("Content-Encoding") then
+                error(HTTPInputError("Unsupported Content-Encoding"), 0)
+            end
+            found = parse_arguments(self.body)
+        end
+        self._body_pairs = found
+    end
+    return found
+end
+
+--- "http://example.org/path?query".
+function HTTPServerRequest:full_url()
+    return self.protocol .. "://" .. self.host .. self.uri
+end
+
+--- Seconds since the request's head was complete.
+function HTTPServerRequest:request_time()
+    return core.now() - self.start_time
+end
+
+--- The body's JSON value; raises when it is none.
+function HTTPServerRequest:json()
+    return escape.json_decode(self.body)
+end
+
+-- Bodies -----------------------------------------------------------------------------
+
+local function wait_for(self, name)
+    local waiter = ioloop.waiter()
+    self[name] = waiter
+    ioloop.wait(waiter)
+    self[name] = nil
+end
+
+--- Waits until the whole body (at most `max` bytes) is here. Returns a status: core.OK,
+-- core.LIMIT, or core.CLOSED when the client has left.
+function HTTPServerRequest:collect_body(max)
+    local status = core.body_collect(self.handle, max)
+    while status == core.AGAIN do
+        wait_for(self, "_body_waiter")
+        status = core.body_collect(self.handle, max)
+    end
+    return status
+end
+
+--- Waits for the next piece of a streamed body (at most `max` bytes in all). Returns it, or nil
+-- and core.EOF, core.LIMIT or core.CLOSED.
+function HTTPServerRequest:read_body(max)
+    local piece, status = core.body_read(self.handle, max)
+    while status == core.AGAIN do
+        wait_for(self, "_body_waiter")
+        piece, status = core.body_read(self.handle, max)
+    end
+    return piece, status
+end
+
+--- Waits until what was written is sent, or the buffer has room again. False: the client left.
+function HTTPServerRequest:drain(status)
+    while status == core.AGAIN do
+        wait_for(self, "_drain_waiter")
+        status = core.reply_flushed(self.handle)
+    end
+    return status == core.OK
+end
+
+--- Wakes whoever waits for the client: something has happened.
+function HTTPServerRequest:notify()
+    local body, drain = self._body_waiter, self._drain_waiter
+    if body then ioloop.wake(body) end
+    if drain then ioloop.wake(drain) end
+end
+
+return HTTPServerRequest

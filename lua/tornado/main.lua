@@ -1,0 +1,21 @@
+-- Where C enters: start() once, with the command line; dispatch() after each turn of
+-- the loop that had events. The command runs in a coroutine, so it may wait.
+local command = require "tornado.command"
+local core = require "tornado.core"
+local ioloop = require "tornado.ioloop"
+
+local function run(arguments)
+    local ok, code, trace = ioloop.protect(command.run, arguments)
+    if not ok then
+        io.stderr:write("ctornado: ", trace or tostring(code), "\n")
+        code = 1
+    end
+    if code then core.exit(code) end
+end
+
+return {
+    dispatch = ioloop.dispatch,
+    start = function(arguments)
+        ioloop.add_callback(run, arguments)
+    end,
+}

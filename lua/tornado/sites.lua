@@ -1,0 +1,107 @@
+-- Sites: a folder with app.lua that returns a web.Application; one or several,
+-- chosen by host and by the beginning of the path.
+local core = require "tornado.core"
+local ioloop = require "tornado.ioloop"
+local util = require "tornado.util"
+
+local sites = {}
+
+local function run_chunk(chunk, path)
+    local ok, result, trace = ioloop.protect(chunk)
+    if ok then return result end
+    if type(result) == "string" then return nil, trace or result end
+    return nil, path .. ": " .. tostring(result)
+end
+
+local function describe(value)
+    return type(value) == "table" and tostring(value.class or "a table") or type(value)
+end
+
+--- Loads the site in folder `path`. Returns its Application, or nil and the reason with
+-- file:line. Modules beside app.lua can be required.
+function sites.load(path)
+    local file = path .. "/app.lua"
+    if core.file_kind(path) ~= "folder" then
+        return nil, path .. ": no such site: expected a folder with app.lua"
+    end
+    if core.file_kind(file) ~= "file" then
+        return nil, file .. ": missing; it should return a web.Application"
+    end
+    local chunk, why = loadfile(file)
+    if not chunk then return nil, why end
+    local before = package.path
+    package.path = path .. "/?.lua;" .. path .. "/?/init.lua;" .. before
+    local app
+    app, why = run_chunk(chunk, file)
+    if why then return nil, why end
+    if type(app) ~= "table" or not app.start_request then
+        return nil, ("%s: expected it to return a web.Application, got %s"):format(file,
+            describe(app))
+    end
+    app.path = path
+    return app
+end
+
+-- Several sites -----------------------------------------------------------------------
+
+local Mounts = util.Object:extend "Mounts"
+
+function Mounts:init()
+    self.list = {}
+end
+
+local function is_under(path, prefix)
+    if path:sub(1, #prefix) ~= prefix then return false end
+    local next_byte = path:byte(#prefix + 1)
+    return next_byte == nil or next_byte == 47
+end
+
+--- Gives a request to the first site that its host and path fit; longer prefixes come first.
+function Mounts:start_request(request)
+    local host
+    for _, mount in ipairs(self.list) do
+        if mount.host then host = host or request.host_name end
+        if (not mount.host or mount.host == host) and
+            (not mount.prefix or is_under(request.path, mount.prefix)) then
+            if mount.prefix then
+                local path = request.path:sub(#mount.prefix + 1)
+                request.path = path == "" and "/" or path
+            end
+            return mount.app:start_request(request)
+        end
+    end
+    return self.none:start_request(request)
+end
+
+local function order(a, b)
+    if (a.host ~= nil) ~= (b.host ~= nil) then return a.host ~= nil end
+    local an, bn = #(a.prefix or ""), #(b.prefix or "")
+    if an ~= bn then return an > bn end
+    return a.index < b.index
+end
+
+--- Loads all sites of the configuration. Returns what a server needs, or nil and a list of
+-- reasons.
+function sites.load_all(list)
+    local mounts, reasons = Mounts(), {}
+    for i, site in ipairs(list) do
+        if type(site) == "string" then site = { path = site } end
+        local app, why = sites.load(site.path)
+        if app then
+            app.prefix = site.prefix
+            mounts.list[#mounts.list + 1] = {
+                app = app, host = site.host and site.host:lower(), prefix = site.prefix, index = i,
+            }
+        else
+            reasons[#reasons + 1] = why
+        end
+    end
+    if #reasons > 0 then return nil, reasons end
+    local first = mounts.list[1]
+    if #mounts.list == 1 and not first.host and not first.prefix then return first.app end
+    table.sort(mounts.list, order)
+    mounts.none = require("tornado.web").Application {}
+    return mounts
+end
+
+return sites

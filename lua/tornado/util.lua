@@ -1,0 +1,250 @@
+-- Small things every other module stands on: classes, error classes, checked
+-- option tables, import by name. Nothing here knows about HTTP or the loop.
+--
+-- A class is its objects' metatable (`Class.__index == Class`); its own
+-- metatable points to the parent, so a method added to the parent later is seen.
+
+local debug_getinfo = debug.getinfo
+local byte, find, format, lower, sub = string.byte, string.find, string.format,
+    string.lower, string.sub
+local floor, max, min = math.floor, math.max, math.min
+
+local util = {}
+
+util.version = "0.1.0"
+util.version_info = { 0, 1, 0, 0 }
+
+-- Lua looks these up in the metatable itself, so a subclass gets its own copy.
+local METAMETHODS = {
+    "__tostring", "__eq", "__lt", "__le", "__call", "__len", "__concat",
+}
+
+local function construct(class, ...)
+    local object = setmetatable({}, class)
+    object:init(...)
+    return object
+end
+
+local function class_name(class)
+    return class.__name
+end
+
+local Object = { __name = "Object", __tostring = class_name }
+Object.__index = Object
+Object.class = Object
+setmetatable(Object, { __call = construct, __tostring = class_name })
+
+--- The root of all classes; `Object:extend()` makes one, calling it an object.
+util.Object = Object
+
+--- Constructor hook: gets the arguments of `Class(...)`; returns nothing.
+function Object:init() -- luacheck: ignore 212/self
+end
+
+local function default_name()
+    local info = debug_getinfo(3, "Sl")
+    if not info or info.currentline < 0 then return "anonymous class" end
+    return info.short_src .. ":" .. info.currentline
+end
+
+--- Makes a subclass called `name` (default: file:line of the caller) and returns it;
+--- `super` is the parent, `class` the class itself, tostring(class) its name.
+function Object:extend(name)
+    if name ~= nil and type(name) ~= "string" then
+        error("bad class name: expected string or nil, got " .. type(name), 2)
+    end
+    local class = { __name = name or default_name(), super = self }
+    for i = 1, #METAMETHODS do
+        local event = METAMETHODS[i]
+        class[event] = rawget(self, event)
+    end
+    class.__index = class
+    class.class = class
+    return setmetatable(class, {
+        __index = self, __call = construct, __tostring = class_name,
+    })
+end
+
+--- Returns whether this class is `parent` or descends from it.
+function Object:is_subclass(parent)
+    local class = self.class
+    while class do
+        if class == parent then return true end
+        class = class.super
+    end
+    return false
+end
+
+--- Returns whether this object is of `class` or of a class that descends from it.
+Object.is = Object.is_subclass
+
+--- Returns whether `value` is an object (or a class) made from `class`; takes any value.
+function util.isinstance(value, class)
+    if type(value) ~= "table" then return false end
+    local is = value.is_subclass
+    return is == Object.is_subclass and value:is_subclass(class)
+end
+
+--- The base of error objects: `Error(message, ...)` formats its message.
+local Error = Object:extend "Error"
+util.Error = Error
+
+--- Takes a message, a format when arguments follow; keeps it in `message`.
+function Error:init(message, ...)
+    if select("#", ...) > 0 then message = format(message, ...) end
+    self.message = message or ""
+end
+
+function Error:__tostring()
+    if self.message == "" then return self.__name end
+    return self.__name .. ": " .. self.message
+end
+
+--- Raised when a deadline passed; shared by gen, httpclient, queues and locks.
+util.TimeoutError = Error:extend "TimeoutError"
+
+--- Returns a shallow copy of `fields` (nil: an empty table).
+-- Tornado: a dict with attributes; every Lua table is one, a missing name is nil.
+function util.ObjectDict(fields)
+    local dict = {}
+    for name, value in pairs(fields or {}) do dict[name] = value end
+    return dict
+end
+
+--- Returns whether `value` can be called: a function, or anything with `__call`.
+function util.is_callable(value)
+    if type(value) == "function" then return true end
+    local meta = getmetatable(value)
+    return type(meta) == "table" and type(meta.__call) == "function"
+end
+
+local ESCAPES = {
+    ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\",
+}
+
+local function escape_control(char)
+    return ESCAPES[char] or format("\\x%02x", byte(char))
+end
+
+--- Returns a string in quotes as an error message shows it: at most 60 bytes, controls
+--- as escapes; of other values their type, of numbers and booleans the value.
+function util.shown(value)
+    local kind = type(value)
+    if kind == "number" or kind == "boolean" then return tostring(value) end
+    if kind ~= "string" then return kind end
+    local text = sub(value, 1, 60):gsub("[%z\1-\31\127\"\\]", escape_control)
+    return '"' .. text .. (#value > 60 and '..."' or '"')
+end
+
+-- Requires `name`; a missing module is nil, a broken one raises its own error.
+local function try_require(name)
+    local ok, result = pcall(require, name)
+    if ok then return result end
+    local missing = "module '" .. name .. "' not found"
+    if type(result) == "string" and find(result, missing, 1, true) then return nil end
+    error(result, 0)
+end
+
+--- Takes "a.b.C" and returns field C of module a.b, or else module a.b.C itself;
+--- raises `No module named a.b.C` when there is neither.
+function util.import_object(name)
+    if type(name) ~= "string" then
+        error("bad name: expected string, got " .. type(name), 2)
+    end
+    local parent, field = name:match("^(.+)%.([^.]+)$")
+    local module = parent and try_require(parent)
+    local object = type(module) == "table" and module[field] or nil
+    if object == nil then object = try_require(name) end
+    if object == nil then error("No module named " .. name, 2) end
+    return object
+end
+
+--- Undoes the escaping of a regular expression and returns the plain text; raises
+--- when `s` holds an escape with a meaning of its own, such as \d.
+function util.re_unescape(s)
+    local special
+    local plain = s:gsub("\\(.)", function(char)
+        if find(char, "^%w") then special = special or char end
+        return char
+    end)
+    if special then error("cannot unescape '\\\\" .. special .. "'", 2) end
+    return plain
+end
+
+-- Edit distance where a swap of two neighbours costs 1, as one slip of the hand.
+local function distance(a, b)
+    local before, row = {}, {}
+    local older
+    for j = 0, #b do row[j] = j end
+    for i = 1, #a do
+        older, before, row = before, row, { [0] = i }
+        for j = 1, #b do
+            local same = byte(a, i) == byte(b, j)
+            local cost = before[j - 1] + (same and 0 or 1)
+            cost = min(cost, before[j] + 1, row[j - 1] + 1)
+            if i > 1 and j > 1 and byte(a, i) == byte(b, j - 1)
+                and byte(a, i - 1) == byte(b, j) then
+                cost = min(cost, older[j - 2] + 1)
+            end
+            row[j] = cost
+        end
+    end
+    return row[#b]
+end
+
+--- Returns the name in the array `list` that `name` is most likely a misspelling of,
+--- or nil when none is near (about one slip in three letters).
+function util.nearest(name, list)
+    local best, least
+    local wanted = lower(sub(tostring(name), 1, 64))
+    for i = 1, #list do
+        local known = list[i]
+        if type(known) == "string" and #known <= 64 then
+            local d = distance(wanted, lower(known))
+            local near = d <= floor(max(#wanted, #known) / 3)
+            if near and (not least or d < least) then best, least = known, d end
+        end
+    end
+    return best
+end
+
+--- The default of an option that has none: known to util.options, absent unless given.
+util.NONE = setmetatable({}, { __tostring = function() return "util.NONE" end })
+local NONE = util.NONE
+
+local function unknown_option(key, known, what)
+    local names = {}
+    for name in pairs(known) do names[#names + 1] = name end
+    table.sort(names)
+    local near = util.nearest(key, names)
+    if near then
+        return format('%s: unknown option "%s" (did you mean "%s"?)', what, tostring(key), near)
+    end
+    return format('%s: unknown option "%s" (known: %s)', what, tostring(key),
+        table.concat(names, ", "))
+end
+
+--- Takes the options table a caller gave (or nil), the known names with their defaults
+--- (util.NONE: no default) and the function's name; returns a new table of values over
+--- defaults. Raises at the line that called the function which calls this one, or
+--- `level` frames further up.
+function util.options(given, known, what, level)
+    level = 3 + (level or 0)
+    local result = {}
+    for name, default in pairs(known) do
+        if default ~= NONE then result[name] = default end
+    end
+    if given == nil then return result end
+    if type(given) ~= "table" then
+        error(format("%s: bad options: expected table, got %s", what, type(given)), level)
+    end
+    for name, value in pairs(given) do
+        if known[name] == nil then
+            error(unknown_option(name, known, what), level)
+        end
+        result[name] = value
+    end
+    return result
+end
+
+return util

@@ -1,0 +1,27 @@
+-- The web framework: a table of contents over web/*.lua, with Tornado's names.
+local errors = require "tornado.web.errors"
+local RequestHandler = require "tornado.web.handler"
+require "tornado.web.input"
+local output = require "tornado.web.output"
+
+local web = {
+    Application = require "tornado.web.app",
+    ErrorHandler = output.ErrorHandler,
+    Finish = errors.Finish,
+    HTTPError = errors.HTTPError,
+    MissingArgumentError = errors.MissingArgumentError,
+    RequestHandler = RequestHandler,
+}
+
+--- Makes a handler class get its request's body piece by piece, in data_received(chunk), after
+-- prepare() and before the verb. Returns the class.
+function web.stream_request_body(class)
+    if type(class) ~= "table" or not class.is_subclass or
+        not class:is_subclass(RequestHandler) then
+        error("bad class: expected a RequestHandler", 2)
+    end
+    class._stream_request_body = true
+    return class
+end
+
+return web

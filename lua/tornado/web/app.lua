@@ -1,0 +1,79 @@
+-- Application: routes and settings, and what is done with each request.
+local core = require "tornado.core"
+local httpserver = require "tornado.httpserver"
+local output = require "tornado.web.output"
+local routing = require "tornado.routing"
+local util = require "tornado.util"
+
+local setmetatable, type = setmetatable, type
+
+local Application = util.Object:extend "Application"
+
+local NOT_FOUND = { status_code = 404 }
+
+--- Takes a list of rules { pattern, Handler, kwargs, name } (a fourth element, or `name =`, is
+-- the route's name), and settings.
+function Application:init(handlers, settings)
+    if handlers ~= nil and type(handlers) ~= "table" then
+        error("bad handlers: expected a list of rules, got " .. type(handlers), 3)
+    end
+    self.settings = settings or {}
+    self.router = routing.Router()
+    if self.settings.debug and self.settings.serve_traceback == nil then
+        self.settings.serve_traceback = true
+    end
+    self.router:add_rules(handlers or {})
+end
+
+--- Adds rules for a host pattern, before those for all hosts.
+function Application:add_handlers(host_pattern, rules)
+    self.router:add_host(host_pattern, rules)
+end
+
+--- The path of a named route with its groups filled in; raises for an unknown name.
+function Application:reverse_url(name, ...)
+    local url = self.router:reverse(name, ...)
+    if url then return url end
+    error(name .. " not found in named urls", 2)
+end
+
+local function new_handler(self, class, request)
+    local handler = setmetatable({
+        application = self,
+        request = request,
+        settings = self.settings,
+    }, class)
+    if class.init ~= util.Object.init then handler:init(self, request) end
+    return handler
+end
+
+--- Takes a request from the server and runs its handler.
+function Application:start_request(request)
+    local router = self.router
+    local rule, args = router:find(request.path, router._hosts and request.host)
+    local class, kwargs
+    if rule then
+        class, kwargs = rule.target, rule.target_kwargs
+    else
+        class = self.settings.default_handler_class
+        kwargs = self.settings.default_handler_args
+        if not class then class, kwargs = output.ErrorHandler, NOT_FOUND end
+    end
+    new_handler(self, class, request):_execute(kwargs, args)
+end
+
+--- Logs a finished request, by the setting log_function if there is one.
+function Application:log_request(handler)
+    local log_function = self.settings.log_function
+    if log_function then return log_function(handler) end
+    if Application.access_log then core.request_log(handler.request.handle) end
+end
+
+--- Listens on a port of an address (127.0.0.1); returns the HTTPServer.
+function Application:listen(port, address)
+    local server = httpserver.HTTPServer(self)
+    server:listen(port, address)
+    return server
+end
+
+return Application

@@ -1,0 +1,57 @@
+-- What handlers raise to end a request: outcomes, not faults.
+local httputil = require "tornado.httputil"
+local util = require "tornado.util"
+
+local errors = {}
+
+local HTTPError = util.Error:extend "HTTPError"
+errors.HTTPError = HTTPError
+HTTPError.expected = true -- needs no traceback
+
+--- Takes a status (default 500) and a message for the log, a format when arguments follow. A
+-- last argument { reason = "..." } replaces the standard reason.
+function HTTPError:init(status, message, ...)
+    status = status or 500
+    if type(status) ~= "number" then
+        error("bad status: expected number, got " .. type(status), 3)
+    end
+    self.status_code = status
+    local count = select("#", ...)
+    local last = count > 0 and select(count, ...)
+    if type(message) == "table" then
+        last, message = message, nil
+    elseif type(last) == "table" then
+        count = count - 1
+    end
+    if type(last) == "table" then self.reason = last.reason end
+    if message and count > 0 then message = message:format(...) end
+    self.log_message = message
+end
+
+function HTTPError:__tostring()
+    local text = ("HTTP %d: %s"):format(self.status_code,
+        self.reason or httputil.responses[self.status_code] or "Unknown")
+    if self.log_message then text = text .. " (" .. self.log_message .. ")" end
+    return text
+end
+
+local MissingArgumentError = HTTPError:extend "MissingArgumentError"
+errors.MissingArgumentError = MissingArgumentError
+
+--- Raised by get_argument(): 400, with the argument's name in `arg_name`.
+function MissingArgumentError:init(name)
+    HTTPError.init(self, 400, "Missing argument " .. name)
+    self.arg_name = name
+end
+
+local Finish = util.Error:extend "Finish"
+errors.Finish = Finish
+Finish.expected = true
+
+--- Ends the request silently; takes what finish() takes.
+function Finish:init(chunk)
+    self.message = ""
+    self.chunk = chunk
+end
+
+return errors

@@ -1,0 +1,243 @@
+-- RequestHandler: its life, from the route to on_finish. What it reads and writes is
+-- in input.lua and output.lua.
+local core = require "tornado.core"
+local concurrent = require "tornado.concurrent"
+local errors = require "tornado.web.errors"
+local gen = require "tornado.gen"
+local httpserver = require "tornado.httpserver"
+local ioloop = require "tornado.ioloop"
+local log = require "tornado.log"
+local routing_args = require "tornado.web.path_args"
+local util = require "tornado.util"
+
+local rawget, type = rawget, type
+local HTTPError, Finish = errors.HTTPError, errors.Finish
+
+local RequestHandler = util.Object:extend "RequestHandler"
+
+RequestHandler.SUPPORTED_METHODS = {
+    "GET", "HEAD", "POST", "DELETE", "PATCH", "PUT", "OPTIONS",
+}
+
+-- Hooks ------------------------------------------------------------------------
+
+local function nothing() end
+
+--- Gets the third element of the route.
+RequestHandler.initialize = nothing
+--- Comes before the verb; may wait, and may finish the request.
+RequestHandler.prepare = nothing
+--- Comes when the reply is complete; no output is possible any more.
+RequestHandler.on_finish = nothing
+--- Comes once when the client leaves while the request is not finished.
+RequestHandler.on_connection_close = nothing
+--- Sets headers of every reply, those of errors included.
+RequestHandler.set_default_headers = nothing
+
+--- Gets each piece of a body that is streamed (see web.stream_request_body).
+function RequestHandler:data_received()
+    error(tostring(self.class) .. " must implement data_received(chunk)", 2)
+end
+
+-- Verbs ------------------------------------------------------------------------
+
+local function unimplemented()
+    error(HTTPError(405), 0)
+end
+
+local VERBS = { "get", "head", "post", "delete", "patch", "put", "options" }
+for _, verb in ipairs(VERBS) do RequestHandler[verb] = unimplemented end
+
+-- method -> verb of a class, made when first asked for.
+local function verbs_of(class)
+    local verbs = rawget(class, "_verbs")
+    if verbs then return verbs end
+    verbs = {}
+    for _, method in ipairs(class.SUPPORTED_METHODS) do verbs[method] = method:lower() end
+    class._verbs = verbs
+    return verbs
+end
+
+--- "GET, HEAD": the methods that the class implements, for the Allow field.
+function RequestHandler:_allowed()
+    local list = {}
+    for method, verb in pairs(verbs_of(self.class)) do
+        local fn = self[verb]
+        if fn and fn ~= unimplemented then list[#list + 1] = method end
+    end
+    table.sort(list)
+    return table.concat(list, ", ")
+end
+
+-- Bodies -----------------------------------------------------------------------
+
+local function max_body_size(self)
+    return self.max_body_size or self.settings.max_body_size or httpserver.max_body_size
+end
+
+-- Waits for the whole body; false when the client has left.
+local function collect(self, request)
+    local status = request:collect_body(max_body_size(self))
+    if status == core.LIMIT then
+        error(HTTPError(413, "body larger than %d bytes", max_body_size(self)), 0)
+    end
+    return status == core.OK
+end
+
+-- Gives the body to data_received() piece by piece; false when the client has left.
+local function stream(self, request)
+    while not self._finished do
+        local piece, status = request:read_body(max_body_size(self))
+        if not piece then
+            if status == core.LIMIT then
+                error(HTTPError(413, "body larger than %d bytes", max_body_size(self)), 0)
+            end
+            return status == core.EOF
+        end
+        local result = self:data_received(piece)
+        if result ~= nil then gen.await(result) end
+    end
+    return false
+end
+
+-- The life of a request -----------------------------------------------------------
+
+local function await_result(self, result, verb)
+    if concurrent.is_future(result) then return gen.await(result) end
+    error(("%s:%s() returned %s; expected nothing, or a Future"):format(
+        tostring(self.class), verb, type(result)), 0)
+end
+
+local function call_verb(self, args)
+    local verb = self._verb
+    local fn = self[verb]
+    local result
+    if not args then
+        result = fn(self)
+    else
+        result = routing_args.call(self, fn, args)
+    end
+    if result ~= nil then await_result(self, result, verb) end
+end
+
+-- Lua is done with the request when the verb has returned and the reply is complete, whichever
+-- is later.
+local function returned(self)
+    if self._finished then
+        httpserver.release(self.request)
+    else
+        self._returned = true
+    end
+end
+
+local function dispatch(self, rule_kwargs, args)
+    local request = self.request
+    local result = self:initialize(rule_kwargs)
+    if result ~= nil then gen.await(result) end
+    local verb = verbs_of(self.class)[request.method]
+    if not verb or not self[verb] then error(HTTPError(405), 0) end
+    self._verb = verb
+    local streams = self._stream_request_body
+    if request.has_body and not streams and not collect(self, request) then
+        self._finished = true
+        return
+    end
+    if args then args = routing_args.decode(self, args) end
+    result = self:prepare()
+    if result ~= nil then gen.await(result) end
+    if self._finished then return end
+    if streams and not stream(self, request) then
+        if not self._finished and request.closed then self._finished = true end
+        if self._finished then return end
+    end
+    call_verb(self, args)
+    if not self._finished and self._auto_finish then self:finish() end
+end
+
+RequestHandler._auto_finish = true
+
+--- Runs the request to its end; what is raised comes to on_exception().
+function RequestHandler:_execute(kwargs, args)
+    self.request.delegate = self
+    if self.set_default_headers ~= nothing then self:set_default_headers() end
+    dispatch(self, kwargs, args)
+    returned(self)
+end
+
+-- Errors -----------------------------------------------------------------------
+
+local function answer(self, err, traceback)
+    if util.isinstance(err, Finish) then
+        if not self._finished then self:finish(err.chunk) end
+        return
+    end
+    local ok, failure, where = ioloop.protect(self.log_exception, self, err, traceback)
+    if not ok then
+        log.app_log:error("Error in log_exception: " .. (where or tostring(failure)))
+    end
+    if self._finished then return end
+    if util.isinstance(err, HTTPError) then
+        self:send_error(err.status_code, { err = err, reason = err.reason })
+    else
+        self:send_error(500, { err = err, traceback = traceback })
+    end
+end
+
+--- From httpserver: the request's coroutine raised `err`.
+function RequestHandler:on_exception(err, traceback)
+    if util.isinstance(err, require("tornado.httputil").HTTPInputError) then
+        err = HTTPError(400, tostring(err.message))
+    end
+    local ok, failure, where = ioloop.protect(answer, self, err, traceback)
+    if not ok then
+        log.app_log:error("Uncaught exception in the error page: " ..
+            (where or tostring(failure)))
+        core.reply_abort(self.request.handle)
+        self._finished = true
+    end
+    returned(self)
+end
+
+--- "GET /path (127.0.0.1)", for the log.
+function RequestHandler:_request_summary()
+    local request = self.request
+    return ("%s %s (%s)"):format(request.method, request.uri, request.remote_ip or "None")
+end
+
+--- Logs what a handler raised: an HTTPError with a message as a warning, one without not at
+-- all, anything else as an error with its traceback. May be replaced.
+function RequestHandler:log_exception(err, traceback)
+    if util.isinstance(err, HTTPError) then
+        if err.log_message then
+            log.gen_log:warning("%d %s: %s", err.status_code, self:_request_summary(),
+                err.log_message)
+        end
+        return
+    end
+    log.app_log:error("Uncaught exception %s\n%s", self:_request_summary(),
+        traceback or tostring(err))
+end
+
+-- From the connection ------------------------------------------------------------
+
+--- The client has left.
+function RequestHandler:on_gone()
+    if self._finished or self._gone then return end
+    self._gone = true
+    self:on_connection_close()
+end
+
+--- handler_timeout has passed: 503, raised where the handler waits.
+function RequestHandler:on_timeout()
+    if self._finished then return end
+    local err = HTTPError(503, "handler_timeout: the handler has not finished in time")
+    local waiter = ioloop.waiter_of(self.request.coroutine)
+    if waiter and not self._returned and not self._timed_out then
+        self._timed_out = true
+        ioloop.cancel(waiter, err)
+        return
+    end
+    self:on_exception(err)
+end
+
+return RequestHandler

@@ -1,0 +1,473 @@
+-- What a handler writes: status, headers, cookies, body.
+--
+-- Content-Type is kept apart, as it is the one header of most replies: a handler that
+-- sets no other costs no table, and its header block is made once for each type.
+local core = require "tornado.core"
+local cookies = require "tornado.httputil.cookies"
+local errors = require "tornado.web.errors"
+local escape = require "tornado.escape"
+local httpserver = require "tornado.httpserver"
+local HTTPOutputError = require("tornado.httputil.errors").HTTPOutputError
+local Future = require("tornado.concurrent").Future
+local lines = require "tornado.httputil.lines"
+local log = require "tornado.log"
+local responses = require "tornado.httputil.responses"
+local RequestHandler = require "tornado.web.handler"
+local util = require "tornado.util"
+
+local concat, type, tostring = table.concat, type, tostring
+local is_field_value = core.is_field_value
+
+local SERVER = "Server: ctornado/" .. util.version .. "\r\n"
+local HTML = "text/html; charset=UTF-8"
+local JSON = "application/json; charset=UTF-8"
+
+RequestHandler._status_code = 200
+RequestHandler._reason = ""
+RequestHandler._content_type = HTML
+
+-- Status ---------------------------------------------------------------------------
+
+--- Sets the status; a reason other than the standard one is optional. Control characters or "<"
+-- in it make it "Unknown".
+function RequestHandler:set_status(status, reason)
+    if type(status) ~= "number" or status < 100 or status > 999 or status % 1 ~= 0 then
+        error("bad status: expected an integer from 100 to 999, got " .. tostring(status), 2)
+    end
+    self._status_code = status
+    if reason == nil then
+        self._reason = ""
+    elseif type(reason) ~= "string" or reason:find("[^\t\32-\126\128-\255]") or
+        reason:find("<", 1, true) then
+        self._reason = "Unknown"
+    else
+        self._reason = reason
+    end
+end
+
+--- Returns the status set so far.
+function RequestHandler:get_status()
+    return self._status_code
+end
+
+-- Headers ----------------------------------------------------------------------------
+
+local canonical_names, canonical_count = {}, 0
+
+-- "content-type" -> "Content-Type"; the usual names are remembered.
+local function canonical(name, level)
+    local known = canonical_names[name]
+    if known then return known end
+    if type(name) ~= "string" or not core.is_token(name) then
+        error(("bad header name: expected a token, got %q"):format(tostring(name)), level + 1)
+    end
+    known = name:lower():gsub("^%l", string.upper):gsub("%-%l", string.upper)
+    if canonical_count < 1024 then
+        canonical_names[name] = known
+        canonical_count = canonical_count + 1
+    end
+    return known
+end
+
+local function header_value(name, value, level)
+    if type(value) == "string" then
+        if is_field_value(value) then return value end
+        error(("Unsafe header value for %s: %q"):format(name, value:sub(1, 80)), level + 1)
+    end
+    if type(value) == "number" and value % 1 == 0 and value < 2 ^ 53 and value > -2 ^ 53 then
+        return ("%d"):format(value)
+    end
+    if type(value) == "table" and value.year then return lines.format_timestamp(value) end
+    error(("bad value of header %s: expected string, integer or date table, got %s"):format(
+        name, type(value) == "number" and value or type(value)), level + 1)
+end
+
+local function remove(fields, name)
+    local n = 0
+    for i = 1, #fields, 2 do
+        local key, value = fields[i], fields[i + 1]
+        fields[i], fields[i + 1] = nil, nil
+        if key ~= name then
+            fields[n + 1], fields[n + 2] = key, value
+            n = n + 2
+        end
+    end
+end
+
+local function append(self, name, value)
+    local fields = self._fields
+    if not fields then
+        self._fields = { name, value }
+        return
+    end
+    local n = #fields
+    fields[n + 1], fields[n + 2] = name, value
+end
+
+local function find(fields, name)
+    for i = 1, fields and #fields or 0, 2 do
+        if fields[i] == name then return i end
+    end
+end
+
+--- Sets a header, in place of all values it had. Takes a string, an integer, or a date table;
+-- raises for a name or value that HTTP does not allow.
+function RequestHandler:set_header(name, value)
+    name = canonical(name, 2)
+    value = header_value(name, value, 2)
+    if name == "Content-Type" then
+        self._content_type = value
+        return
+    end
+    if find(self._fields, name) then remove(self._fields, name) end
+    append(self, name, value)
+end
+
+--- Adds a further value of a header.
+function RequestHandler:add_header(name, value)
+    name = canonical(name, 2)
+    value = header_value(name, value, 2)
+    if name == "Content-Type" and not self._content_type then
+        self._content_type = value
+        return
+    end
+    append(self, name, value)
+end
+
+--- Removes a header, one of the defaults too.
+function RequestHandler:clear_header(name)
+    name = canonical(name, 2)
+    if name == "Content-Type" then self._content_type = false end
+    if name == "Server" then self._no_server = true end
+    if self._fields then remove(self._fields, name) end
+end
+
+--- The value of a header set so far, or nil.
+function RequestHandler:get_header(name)
+    name = canonical(name, 2)
+    if name == "Content-Type" then return self._content_type or nil end
+    local i = find(self._fields, name)
+    return i and self._fields[i + 1]
+end
+
+--- Forgets all that was written and set, and begins with the defaults again.
+function RequestHandler:clear()
+    self._fields, self._content_type, self._no_server = nil, nil, nil
+    self._body, self._more = nil, nil
+    self._status_code, self._reason = nil, nil
+    self:set_default_headers()
+end
+
+-- Header blocks ---------------------------------------------------------------------
+
+local blocks, block_count = {}, 0
+
+local function block_of(content_type)
+    local block = SERVER
+    if content_type then block = block .. "Content-Type: " .. content_type .. "\r\n" end
+    if block_count < 256 then
+        blocks[content_type] = block
+        block_count = block_count + 1
+    end
+    return block
+end
+
+-- The finished lines, and flags for core.reply().
+local function compose(self)
+    local fields, new_cookies = self._fields, self._new_cookies
+    local content_type = self._content_type
+    local block = blocks[content_type] or block_of(content_type)
+    if not fields and not new_cookies and not self._no_server then return block, 0 end
+    local flags, n, out = 0, 1, { block }
+    if self._no_server or find(fields, "Server") then out[1] = block:sub(#SERVER + 1) end
+    for i = 1, fields and #fields or 0, 2 do
+        local name = fields[i]
+        if name == "Date" then flags = core.REPLY_DATE end
+        if name ~= "Content-Length" and name ~= "Connection" and name ~= "Transfer-Encoding" then
+            out[n + 1], out[n + 2], out[n + 3], out[n + 4] = name, ": ", fields[i + 1], "\r\n"
+            n = n + 4
+        end
+    end
+    for i = 1, new_cookies and #new_cookies or 0 do
+        out[n + 1], out[n + 2], out[n + 3] = "Set-Cookie: ", new_cookies[i].text, "\r\n"
+        n = n + 3
+    end
+    if self:get_header("Connection") == "close" then flags = flags + core.REPLY_CLOSE end
+    return concat(out), flags
+end
+
+-- The body ---------------------------------------------------------------------------
+
+local function bad_chunk(chunk, level)
+    local got = type(chunk)
+    if got == "table" then
+        got = "a list (lists are not written as JSON for security reasons; wrap it in an object)"
+    end
+    error("write() takes a string, or a table to be written as JSON; got " .. got, level + 1)
+end
+
+local function to_text(self, chunk, level)
+    if type(chunk) == "string" then return chunk end
+    if type(chunk) ~= "table" or chunk[1] ~= nil or escape.is_array(chunk) then
+        bad_chunk(chunk, level + 1)
+    end
+    chunk = escape.json_encode(chunk)
+    self._content_type = JSON
+    return chunk
+end
+
+--- Adds to the body: a string, or a table, which is written as JSON.
+function RequestHandler:write(chunk)
+    if self._finished then error("Cannot write() after finish()", 2) end
+    chunk = to_text(self, chunk, 2)
+    local body = self._body
+    if not body then
+        self._body = chunk
+        return
+    end
+    local more = self._more
+    if not more then
+        self._more = { body, chunk }
+        return
+    end
+    more[#more + 1] = chunk
+end
+
+-- The body so far as one string.
+local function take_body(self)
+    local body, more = self._body, self._more
+    if more then
+        body = concat(more)
+        self._body, self._more = body, nil
+    end
+    return body or ""
+end
+
+local function check_status(self, status, what)
+    if status == core.ERROR then
+        error(HTTPOutputError(what .. " does not fit its Content-Length"), 0)
+    end
+    return self.request:drain(status)
+end
+
+local function content_length(self)
+    local given = self:get_header("Content-Length")
+    if not given then return -1 end
+    if not given:find("^%d+$") then
+        error(HTTPOutputError("bad Content-Length: %s", given), 0)
+    end
+    return tonumber(given)
+end
+
+local function start(self)
+    local fields, flags = compose(self)
+    self._headers_written = true
+    core.reply_start(self.request.handle, self._status_code, self._reason, fields,
+        content_length(self), flags)
+end
+
+--- Sends what was written so far, as the beginning of a streamed reply. Waits while the client
+-- is slow to take it. Returns a done Future.
+-- Tornado: the Future is done when the bytes are sent; here, the call waits for room itself.
+function RequestHandler:flush()
+    if self._finished then error("Cannot flush() after finish()", 2) end
+    if not self._headers_written then start(self) end
+    local body = take_body(self)
+    self._body = nil
+    local status = core.OK
+    if body ~= "" then status = core.reply_write(self.request.handle, body) end
+    check_status(self, status, "the body")
+    local future = Future()
+    future:set_result(nil)
+    return future
+end
+
+-- Finishing ----------------------------------------------------------------------------
+
+local REPRESENTATION = { "Content-Encoding", "Content-Language", "Content-Type" }
+
+local function is_bodiless(status)
+    return status < 200 or status == 204 or status == 304
+end
+
+local function add_etag(self)
+    local method = self.request.method
+    if self._status_code ~= 200 or (method ~= "GET" and method ~= "HEAD") then return end
+    if find(self._fields, "Etag") then return end
+    self:set_etag_header()
+    if self:check_etag_header() then
+        self._body, self._more = nil, nil
+        self:set_status(304)
+    end
+end
+
+local function send_whole(self)
+    add_etag(self)
+    local status, body = self._status_code, take_body(self)
+    if is_bodiless(status) then
+        if body ~= "" then
+            error(("Cannot send body with %d"):format(status), 0)
+        end
+        for _, name in ipairs(REPRESENTATION) do self:clear_header(name) end
+    end
+    local length, given = #body, self._fields and content_length(self) or -1
+    local fields, flags = compose(self)
+    local request = self.request
+    if given >= 0 and given ~= length then
+        if request.method ~= "HEAD" or length > 0 then
+            core.reply_abort(request.handle)
+            error(HTTPOutputError("Content-Length is %d, but the body has %d bytes", given,
+                length), 0)
+        end
+        flags, length = flags + core.REPLY_LENGTH, given
+    end
+    core.reply(request.handle, status, self._reason, fields, body, length, flags)
+end
+
+local function send_rest(self)
+    local body = take_body(self)
+    if body ~= "" then
+        check_status(self, core.reply_write(self.request.handle, body), "the body")
+    end
+    if core.reply_end(self.request.handle) == core.ERROR then
+        error(HTTPOutputError("the body is shorter than its Content-Length"), 0)
+    end
+end
+
+--- Completes the reply, after writing `chunk` if there is one.
+function RequestHandler:finish(chunk)
+    if self._finished then error("finish() called twice", 2) end
+    if chunk ~= nil then self:write(chunk) end
+    if self._headers_written then send_rest(self) else send_whole(self) end
+    self._finished = true
+    self.application:log_request(self)
+    self:on_finish()
+    if self._returned then httpserver.release(self.request) end
+end
+
+-- ETags ---------------------------------------------------------------------------------
+
+--- The reply's ETag: the SHA-1 of the body. Nil for none; may be replaced.
+function RequestHandler:compute_etag()
+    return '"' .. core.sha1_hex(take_body(self)) .. '"'
+end
+
+--- Sets the Etag header from compute_etag().
+function RequestHandler:set_etag_header()
+    local etag = self:compute_etag()
+    if etag ~= nil then self:set_header("Etag", etag) end
+end
+
+--- Returns whether If-None-Match has the reply's Etag (RFC 9110 §13.1.2, weak comparison).
+function RequestHandler:check_etag_header()
+    local etag = self:get_header("Etag")
+    local given = etag and self.request.headers:get("If-None-Match")
+    if not given then return false end
+    if given:match("^%s*%*") then return true end
+    etag = etag:gsub("^W/", "")
+    for tag in given:gmatch('"[^"]*"') do
+        if tag == etag then return true end
+    end
+    return false
+end
+
+-- Cookies -----------------------------------------------------------------------------
+
+--- Sets a cookie; options: domain, expires, expires_days, max_age, path="/", httponly, secure,
+-- samesite, partitioned. A later call for the same name replaces the earlier one.
+function RequestHandler:set_cookie(name, value, options)
+    local text = cookies.format(name, value, options, 1)
+    local list = self._new_cookies
+    if not list then
+        self._new_cookies = { { name = name, text = text } }
+        return
+    end
+    for i = 1, #list do
+        if list[i].name == name then
+            table.remove(list, i)
+            break
+        end
+    end
+    list[#list + 1] = { name = name, text = text }
+end
+
+--- Deletes a cookie in the client; options: domain, path, httponly, secure, samesite.
+function RequestHandler:clear_cookie(name, options)
+    local given = {}
+    for key, option in pairs(options or {}) do
+        if key == "expires" or key == "max_age" or key == "expires_days" then
+            error("clear_cookie() takes no " .. key, 2)
+        end
+        given[key] = option
+    end
+    given.expires = core.now() - 365 * 86400
+    self:set_cookie(name, "", given)
+end
+
+-- Redirects and errors ---------------------------------------------------------------------
+
+--- Sends the client to `url`: 302, or 301 with { permanent = true }, or { status = 3xx }.
+function RequestHandler:redirect(url, options)
+    if self._headers_written then
+        error("Cannot redirect after headers have been written", 2)
+    end
+    if options == true then options = { permanent = true } end
+    options = util.options(options, { permanent = false, status = util.NONE }, "redirect")
+    local status = options.status or options.permanent and 301 or 302
+    if type(status) ~= "number" or status < 300 or status > 399 then
+        error("bad status: expected 300 to 399, got " .. tostring(status), 2)
+    end
+    self:set_status(status)
+    self:set_header("Location", url)
+    self:finish()
+end
+
+--- Answers with an error page made by write_error(); options: err, traceback, reason. When the
+-- headers are out, the connection is cut instead, so that the client sees the fault.
+-- Tornado: ends a chunked reply as if it were complete.
+function RequestHandler:send_error(status, options)
+    status = status or 500
+    options = options or {}
+    if self._headers_written then
+        log.gen_log:error("Cannot send error response after headers written")
+        if not self._finished then
+            core.reply_abort(self.request.handle)
+            self._finished = true
+        end
+        return
+    end
+    self:clear()
+    self:set_status(status, options.reason)
+    if status == 405 then self:set_header("Allow", self:_allowed()) end
+    if not is_bodiless(status) then
+        local ok, err = xpcall(self.write_error, debug.traceback, self, status, options)
+        if not ok then log.app_log:error("Uncaught exception in write_error: " .. err) end
+    end
+    if not self._finished then self:finish() end
+end
+
+--- Writes the page of an error; options: err, traceback. May be replaced.
+function RequestHandler:write_error(status, options)
+    if self.settings.serve_traceback and options.traceback then
+        self:set_header("Content-Type", "text/plain; charset=UTF-8")
+        self:finish(options.traceback .. "\n")
+        return
+    end
+    local reason = self._reason ~= "" and self._reason or responses[status] or "Unknown"
+    reason = escape.xhtml_escape(reason)
+    self:finish(("<html><title>%d: %s</title><body>%d: %s</body></html>"):format(
+        status, reason, status, reason))
+end
+
+--- A handler that answers every request with one status: { status_code = 404 }.
+local ErrorHandler = RequestHandler:extend "ErrorHandler"
+
+function ErrorHandler:initialize(options)
+    self._error_status = options and options.status_code or 404
+end
+
+function ErrorHandler:prepare()
+    error(errors.HTTPError(self._error_status), 0)
+end
+
+return { ErrorHandler = ErrorHandler }

@@ -1,0 +1,245 @@
+/* Log lines: their form, what is escaped, where they are cut, and what happens
+ * when nobody reads the pipe or the disk is full. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+
+#include "base/mem.h"
+#include "check.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <regex.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PREFIX = sizeof "[I 261122 10:15:00 app] " - 1, MOST = 200000 };
+
+static char text[MOST];
+static int ends[2];
+
+/* A log to a pipe that we read. */
+static ct_log piped(void) {
+    ct_log log;
+
+    ct_log_init(&log);
+    CHECK(pipe2(ends, O_CLOEXEC) == 0);
+    CHECK(fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+    log.fd = ends[1];
+    log.color = log.file = false;
+    return log;
+}
+
+static void close_pipe(ct_log *log) {
+    close(ends[0]);
+    ct_log_fini(log); /* the other end */
+}
+
+/* All that is in the pipe; "" when nothing is. */
+static char *written(void) {
+    size_t n = 0;
+
+    for (ssize_t got; n < MOST - 1; n += (size_t)got)
+        if ((got = read(ends[0], text + n, MOST - 1 - n)) <= 0) break;
+    text[n] = 0;
+    return text;
+}
+
+static bool matches(const char *s, const char *pattern) {
+    regex_t r;
+    bool ok;
+
+    if (regcomp(&r, pattern, REG_EXTENDED | REG_NOSUB) != 0) return false;
+    ok = regexec(&r, s, 0, NULL, 0) == 0;
+    regfree(&r);
+    return ok;
+}
+
+/* The message of the line that `s` makes, without its prefix. */
+static const char *message(const char *s, size_t n, bool lines) {
+    ct_log log = piped();
+    const char *line;
+
+    ct_log_text(&log, CT_LEVEL_INFO, "app", s, n, lines);
+    line = written();
+    close_pipe(&log);
+    return strlen(line) < PREFIX ? line : line + PREFIX;
+}
+
+static void test_form(void) {
+    ct_log log = piped();
+
+    ct_log_line(&log, CT_LEVEL_INFO, "http", "%d and %s", 42, "more");
+    CHECK(
+        matches(written(), "^\\[I [0-9]{6} [0-9:]{8} http\\] 42 and more\n$"));
+    ct_log_line(&log, CT_LEVEL_WARNING, "x", "w");
+    CHECK(text[0] && strncmp(written(), "[W ", 3) == 0);
+    ct_log_line(&log, CT_LEVEL_ERROR, "x", "e");
+    CHECK(strncmp(written(), "[E ", 3) == 0);
+    log.color = true;
+    ct_log_line(&log, CT_LEVEL_ERROR, "x", "e");
+    CHECK(matches(written(), "^\x1b\\[31m\\[E [^]]*\\]\x1b\\[0m e\n$"));
+    close_pipe(&log);
+}
+
+static void test_levels(void) {
+    ct_log log = piped();
+    ct_log_level level;
+
+    ct_log_line(&log, CT_LEVEL_DEBUG, "x", "below");
+    CHECK_STR(written(), "");
+    log.level = CT_LEVEL_DEBUG;
+    ct_log_line(&log, CT_LEVEL_DEBUG, "x", "now");
+    CHECK(strncmp(written(), "[D ", 3) == 0);
+    log.level = CT_LEVEL_NONE;
+    ct_log_line(&log, CT_LEVEL_ERROR, "x", "none");
+    CHECK_STR(written(), "");
+    CHECK(ct_log_level_named("warning", &level) && level == CT_LEVEL_WARNING);
+    CHECK(ct_log_level_named("none", &level) && level == CT_LEVEL_NONE);
+    CHECK(!ct_log_level_named("Warning", &level));
+    close_pipe(&log);
+}
+
+static void test_escapes(void) {
+    CHECK_STR(message("a\tb", 3, false), "a\tb\n");
+    CHECK_STR(message("a\r\n[E forged", 12, false), "a\\x0d\\n[E forged\n");
+    CHECK_STR(message("\x1b[2J\0\x7f", 6, false), "\\x1b[2J\\x00\\x7f\n");
+    CHECK_STR(message("gr\xc3\xbc\xc3\x9f", 6, false), "gr\xc3\xbc\xc3\x9f\n");
+    CHECK_STR(message("\xc3\xbc\xff", 3, false), "\\xc3\\xbc\\xff\n");
+    CHECK_STR(message("\xc2\x9b", 2, false), "\\xc2\\x9b\n"); /* C1: CSI */
+    CHECK_STR(message("one\ntwo\n", 8, true), "one\n    two\n");
+    CHECK_STR(message("", 0, false), "\n");
+}
+
+static void test_cut(void) {
+    char *s = ct_alloc(2 * CT_LOG_LINE);
+    ct_log log = piped();
+
+    memset(s, 1, 2 * CT_LOG_LINE);
+    ct_log_text(&log, CT_LEVEL_INFO, "app", s, 2 * CT_LOG_LINE, false);
+    size_t n = strlen(written());
+    CHECK(n <= CT_LOG_LINE && n > CT_LOG_LINE - 4);
+    CHECK(n && text[n - 1] == '\n');
+    CHECK(strcmp(text + n - 5, "\\x01\n") == 0); /* an escape stays whole */
+    memset(s, 'x', 2 * CT_LOG_LINE);
+    ct_log_line(&log, CT_LEVEL_INFO, "app", "%.*s", 2 * CT_LOG_LINE, s);
+    n = strlen(written());
+    CHECK(n == CT_LOG_LINE && text[n - 1] == '\n');
+    close_pipe(&log);
+    ct_free(s);
+}
+
+/* Nobody reads: nothing blocks, lines are dropped whole, and counted. */
+static void test_stalled_pipe(void) {
+    ct_log log = piped();
+    unsigned sent = 0, got = 0;
+
+    CHECK(fcntl(ends[1], F_SETPIPE_SZ, 65536) > 0);
+    for (; sent < 5000; sent++)
+        ct_log_line(&log, CT_LEVEL_INFO, "app", "line %u of many", sent);
+    CHECK(log.dropped > 0);
+    unsigned dropped = log.dropped;
+    for (char *p = written(); (p = strchr(p, '\n')); p++) got++;
+    CHECK(got + dropped == sent);
+
+    char want[80];
+    snprintf(want, sizeof want, "log\\] %u log lines lost: .*\n.* again\n$",
+             dropped);
+    ct_log_line(&log, CT_LEVEL_INFO, "app", "again");
+    CHECK(matches(written(), want));
+    CHECK(log.dropped == 0);
+    close_pipe(&log);
+}
+
+/* A batch larger than the pipe: whole lines, then the rest is counted. */
+static void test_stalled_batch(void) {
+    enum { LINE = 100, LINES = 1500 };
+    char *batch = ct_alloc(LINE * LINES);
+    ct_log log = piped();
+
+    CHECK(fcntl(ends[1], F_SETPIPE_SZ, 65536) > 0);
+    memset(batch, 'x', LINE * LINES);
+    for (int i = 1; i <= LINES; i++) batch[i * LINE - 1] = '\n';
+    ct_log_raw(&log, batch, LINE * LINES);
+    size_t n = strlen(written());
+    CHECK(n > 0 && n % LINE == 0);
+    CHECK(log.dropped == LINES - n / LINE);
+    CHECK(!log.torn);
+    ct_log_raw(&log, "whole\n", 6);
+    CHECK_STR(written(), "whole\n"); /* no notice among the access log's */
+    ct_log_raw(&log, "", 0);
+    CHECK_STR(written(), "");
+    close_pipe(&log);
+    ct_free(batch);
+}
+
+/* What was cut in a line is ended before the next one. */
+static void test_torn_line(void) {
+    ct_log log = piped();
+    char *s = ct_alloc(70000);
+
+    CHECK(fcntl(ends[1], F_SETPIPE_SZ, 65536) > 0);
+    memset(s, 'x', 70000);
+    s[69999] = '\n';
+    ct_log_raw(&log, s, 70000);
+    CHECK(log.torn && log.dropped == 1);
+    CHECK(strlen(written()) == 65536);
+    ct_log_raw(&log, "next\n", 5);
+    CHECK_STR(written(), "\nnext\n");
+    CHECK(!log.torn);
+    close_pipe(&log);
+    ct_free(s);
+}
+
+static void test_full_disk(void) {
+    ct_log log;
+
+    ct_log_init(&log);
+    if (!CHECK(ct_log_open(&log, "/dev/full"))) return;
+    ct_log_line(&log, CT_LEVEL_INFO, "app", "lost");
+    ct_log_line(&log, CT_LEVEL_INFO, "app", "lost");
+    CHECK(log.dropped == 2);
+    ct_log_fini(&log);
+    CHECK(log.fd == STDERR_FILENO);
+}
+
+static void test_file(void) {
+    char dir[] = "/tmp/test_log.XXXXXX", path[64], other[64];
+    struct stat st;
+    ct_log log;
+
+    CHECK(mkdtemp(dir) != NULL);
+    snprintf(path, sizeof path, "%s/log", dir);
+    snprintf(other, sizeof other, "%s/log.1", dir);
+    ct_log_init(&log);
+    CHECK(ct_log_open(&log, path));
+    CHECK(log.file && !log.color);
+    ct_log_raw(&log, "one\n", 4);
+    CHECK(rename(path, other) == 0); /* rotation */
+    ct_log_raw(&log, "two\n", 4);
+    CHECK(ct_log_open(&log, path));
+    ct_log_raw(&log, "three\n", 6);
+    CHECK(stat(other, &st) == 0 && st.st_size == 8);
+    CHECK((st.st_mode & 07137) == 0); /* 0640 less the umask */
+    CHECK(stat(path, &st) == 0 && st.st_size == 6);
+    int fd = log.fd;
+    CHECK(!ct_log_open(&log, "/nonexistent/log") && errno == ENOENT);
+    CHECK(log.fd == fd);
+    CHECK(ct_log_open(&log, "stderr") && log.fd == STDERR_FILENO);
+    CHECK(fcntl(fd, F_GETFD) == -1); /* closed */
+    unlink(path);
+    unlink(other);
+    rmdir(dir);
+}
+
+int main(void) {
+    test_form();
+    test_levels();
+    test_escapes();
+    test_cut();
+    test_stalled_pipe();
+    test_stalled_batch();
+    test_torn_line();
+    test_full_disk();
+    test_file();
+    return check_report();
+}

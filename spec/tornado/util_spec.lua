@@ -1,0 +1,175 @@
+-- tornado.util: classes, errors, option tables, import by name.
+local util = require "tornado.util"
+
+local function message_of(fn, ...)
+    local ok, err = pcall(fn, ...)
+    assert.is_false(ok)
+    return tostring(err)
+end
+
+describe("util.Object", function()
+    it("constructs by calling the class, which calls init", function()
+        local Point = util.Object:extend "Point"
+        function Point:init(x, y) self.x, self.y = x, y end
+        local p = Point(1, nil)
+        assert.equal(1, p.x)
+        assert.is_nil(p.y)
+        assert.equal(Point, p.class)
+    end)
+
+    it("sees methods that are added to a parent later", function()
+        local A = util.Object:extend "A"
+        local B = A:extend("B"):extend("C")
+        local b = B()
+        function A.late() return "late" end
+        assert.equal("late", b.late())
+        assert.equal(A, B.super.super)
+    end)
+
+    it("knows its ancestors", function()
+        local A, X = util.Object:extend "A", util.Object:extend "X"
+        local B = A:extend "B"
+        assert.is_true(B():is(A))
+        assert.is_true(B():is(util.Object))
+        assert.is_false(B():is(X))
+        assert.is_false(A():is(B))
+        assert.is_true(B:is_subclass(A))
+        assert.is_true(A:is_subclass(A))
+        assert.is_false(A:is_subclass(B))
+        assert.is_true(util.isinstance(B(), A))
+        for _, other in ipairs { 1, "s", {}, print } do
+            assert.is_false(util.isinstance(other, A))
+        end
+    end)
+
+    it("has a name, by default where it was made", function()
+        assert.equal("Main", tostring(util.Object:extend "Main"))
+        assert.equal("Main", tostring(util.Object:extend("Main")()))
+        local Anonymous = util.Object:extend()
+        assert.matches("util_spec%.lua:%d+$", tostring(Anonymous))
+        assert.matches("expected string or nil", message_of(util.Object.extend, util.Object, 1))
+    end)
+
+    it("leaves fields of objects that are called name alone", function()
+        assert.is_nil(util.Object:extend("Main")().name)
+    end)
+
+    it("inherits metamethods", function()
+        local A = util.Object:extend "A"
+        A.__eq = function() return true end
+        A.__lt = function() return true end
+        A.__le = function() return true end
+        A.__call = function(_, x) return x end
+        A.__concat = function() return "joined" end
+        A.__tostring = function() return "an A" end
+        local B = A:extend "B"
+        assert.is_true(B() == B())
+        assert.is_true(B() < B() and B() <= B())
+        assert.equal(7, B()(7))
+        assert.equal("joined", B() .. "x")
+        assert.equal("an A", tostring(B()))
+    end)
+end)
+
+describe("util.Error", function()
+    it("is a class of objects with a message", function()
+        local ok, err = pcall(error, util.TimeoutError("after %d s", 3))
+        assert.is_false(ok)
+        assert.is_true(util.isinstance(err, util.TimeoutError))
+        assert.equal("after 3 s", err.message)
+        assert.equal("TimeoutError: after 3 s", tostring(err))
+        assert.equal("TimeoutError", tostring(util.TimeoutError()))
+    end)
+
+    it("formats only when there are arguments", function()
+        assert.equal("100%", util.Error("100%").message)
+    end)
+end)
+
+describe("util.options", function()
+    local known = { path = "/", secure = false, domain = util.NONE }
+    local function set_cookie(options) return util.options(options, known, "set_cookie") end
+
+    it("puts given values over the defaults", function()
+        assert.same({ path = "/", secure = false }, set_cookie())
+        assert.same({ path = "/", secure = true, domain = "d" },
+            set_cookie { secure = true, domain = "d" })
+        assert.is_false(set_cookie({ path = false }).path)
+    end)
+
+    it("refuses unknown keys at the caller's line, with the nearest name", function()
+        local line = debug.getinfo(1, "l").currentline + 1
+        local text = message_of(function() set_cookie { secur = true } end)
+        assert.matches("util_spec.lua:" .. line .. ": ", text, 1, true)
+        assert.matches('set_cookie: unknown option "secur" (did you mean "secure"?)', text, 1, true)
+        text = message_of(function() set_cookie { zzz = true } end)
+        assert.matches("(known: domain, path, secure)", text, 1, true)
+        text = message_of(function() set_cookie "x" end)
+        assert.matches("expected table, got string", text, 1, true)
+    end)
+end)
+
+describe("util", function()
+    it("finds the nearest name", function()
+        local names = { "httponly", "secure", "max_age" }
+        assert.equal("httponly", util.nearest("htponly", names))
+        assert.equal("httponly", util.nearest("HttpOnly", names))
+        assert.equal("secure", util.nearest("sceure", names))
+        assert.equal("max_age", util.nearest("max-age", names))
+        assert.is_nil(util.nearest("colour", names))
+        assert.is_nil(util.nearest("x", {}))
+    end)
+
+    it("imports by dotted name", function()
+        assert.equal(util, util.import_object "tornado.util")
+        assert.equal(util.TimeoutError, util.import_object "tornado.util.TimeoutError")
+        assert.matches("No module named tornado.missing",
+            message_of(util.import_object, "tornado.missing"), 1, true)
+        assert.matches("No module named nothere",
+            message_of(util.import_object, "nothere"), 1, true)
+    end)
+
+    it("passes on the error of a broken module", function()
+        package.preload["spec_broken"] = function() error("is broken", 0) end
+        assert.matches("is broken", message_of(util.import_object, "spec_broken.X"), 1, true)
+        package.preload["spec_broken"] = nil
+    end)
+
+    it("unescapes regular expressions", function()
+        assert.equal("/", util.re_unescape "/")
+        assert.equal("a.b-c\\", util.re_unescape "a\\.b\\-c\\\\")
+        assert.equal("\n", util.re_unescape "\\\n")
+        for _, bad in ipairs { "\\d", "\\\\\\w", "a\\b" } do
+            assert.matches("cannot unescape", message_of(util.re_unescape, bad), 1, true)
+        end
+        assert.equal("\\d", util.re_unescape "\\\\d")
+    end)
+
+    it("knows what can be called", function()
+        assert.is_true(util.is_callable(print))
+        assert.is_true(util.is_callable(util.Object))
+        assert.is_true(util.is_callable(setmetatable({}, { __call = print })))
+        assert.is_false(util.is_callable {})
+        assert.is_false(util.is_callable "x")
+    end)
+
+    it("copies into an ObjectDict", function()
+        local source = { a = 1 }
+        local dict = util.ObjectDict(source)
+        dict.a = 2
+        assert.equal(1, source.a)
+        assert.is_nil(dict.b)
+    end)
+
+    it("has a version", function()
+        assert.equal(util.version, table.concat(util.version_info, ".", 1, 3))
+        assert.equal(4, #util.version_info)
+    end)
+
+    it("shows values in messages without controls", function()
+        assert.equal('"a\\r\\n\\x00\\"\\\\"', util.shown("a\r\n\0\"\\"))
+        assert.equal('"' .. ("x"):rep(60) .. '..."', util.shown(("x"):rep(61)))
+        assert.equal("1", util.shown(1))
+        assert.equal("table", util.shown {})
+    end)
+end)
