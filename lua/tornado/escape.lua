@@ -133,6 +133,7 @@ local function repair(s)
         local _, last = find(s, "^[%z\1-\127]+", i)
         if not last then
             _, last = find(s, "^[\194-\244][\128-\191]+", i)
+            last = last and math.min(last, i + 3)
             while last and last > i and not is_utf8(sub(s, i, last)) do last = last - 1 end
             if last == i then last = nil end
         end

@@ -7,6 +7,7 @@ local util = require "tornado.util"
 local HTTPServerRequest = require "tornado.httputil.request"
 
 local band = bit.band
+local pumping = ioloop.pumping
 
 local httpserver = {}
 
@@ -36,10 +37,7 @@ local release = httpserver.release
 
 local function on_request(handle, event)
     local server = servers[event.owner]
-    local request = HTTPServerRequest.from_event(handle, event)
-    request.server = server
-    request.has_body = band(event.flags, core.REQUEST_BODY) ~= 0
-    request.coroutine = ioloop.pumping()
+    local request = HTTPServerRequest.from_event(handle, event, server, pumping())
     live[band(handle, SLOT_MASK)] = request
     if not server then return release(request) end
     server.callback(request)

@@ -226,8 +226,8 @@ end
 
 --- Takes the options table a caller gave (or nil), the known names with their defaults
 --- (util.NONE: no default) and the function's name; returns a new table of values over
---- defaults. Raises at the line that called the function which calls this one, or
---- `level` frames further up.
+--- defaults. Raises at the line that called the function which calls this one (not as a
+--- tail call), or `level` frames further up.
 function util.options(given, known, what, level)
     level = 3 + (level or 0)
     local result = {}

@@ -88,7 +88,10 @@ end)
 
 describe("util.options", function()
     local known = { path = "/", secure = false, domain = util.NONE }
-    local function set_cookie(options) return util.options(options, known, "set_cookie") end
+    local function set_cookie(options)
+        options = util.options(options, known, "set_cookie")
+        return options
+    end
 
     it("puts given values over the defaults", function()
         assert.same({ path = "/", secure = false }, set_cookie())

@@ -201,8 +201,7 @@ local function put_object(out, t, path)
     for key, value in next, t do
         local text = key_text(t, key, tagged)
         if not text then
-            fail(path, "a table with the key " .. tostring(key) .. " (a " .. type(key)
-                .. ") among others")
+            fail(path, "a table with the key " .. tostring(key) .. " (a " .. type(key) .. ")")
         end
         path[level] = text
         if not first then out:put(",") end
@@ -215,17 +214,22 @@ local function put_object(out, t, path)
     out:put("}")
 end
 
--- The length of an array without holes; nil when `t` is none.
+-- The length of an array without holes; nil when `t` is an object.
 local function array_length(t, path)
-    local count, top = 0, 0
+    local tagged = getmetatable(t) == ARRAY
+    local count, others, top = 0, 0, 0
     for key in next, t do
-        if type(key) ~= "number" or key ~= floor(key) or key < 1 then
-            if getmetatable(t) ~= ARRAY and count == 0 then return nil end
-            if getmetatable(t) == ARRAY then fail(path, "an array with other keys") end
-            fail(path, "a table with mixed keys")
+        if type(key) == "number" and key == floor(key) and key >= 1 then
+            count = count + 1
+            if key > top then top = key end
+        else
+            others = others + 1
         end
-        count = count + 1
-        if key > top then top = key end
+    end
+    if others > 0 then
+        if tagged then fail(path, "an array with other keys") end
+        if count > 0 then fail(path, "a table with mixed keys") end
+        return nil
     end
     if top > count then fail(path, "a sparse array") end
     return count
@@ -300,6 +304,7 @@ end
 --- Takes JSON text and returns its value: null is escape.null, [] and {} are both an
 --- empty table. Raises escape.JSONError for text that is not JSON, not UTF-8, or more
 --- than 64 deep.
+-- Tornado: a control character in a string, and a number such as "1.", are errors too.
 function json.decode(text)
     if type(text) ~= "string" then
         error("bad text: expected string, got " .. type(text), 2)

@@ -10,7 +10,10 @@ local HTTPHeaders = require "tornado.httputil.headers"
 local HTTPInputError = require("tornado.httputil.errors").HTTPInputError
 local lines = require "tornado.httputil.lines"
 
+local band = bit.band
 local rawset, setmetatable = rawset, setmetatable
+
+local HAS_BODY = core.REQUEST_BODY
 
 local MAX_ARGUMENTS = 1000 -- more are an error, never cut off silently
 
@@ -158,8 +161,9 @@ function HTTPServerRequest:__tostring()
         self.remote_ip or "None")
 end
 
---- Made by httpserver from C's event, and by testing from a table.
-function HTTPServerRequest.from_event(handle, event)
+--- Made by httpserver from C's event. Every field that most requests get later is there from
+-- the start: adding it would make the table anew.
+function HTTPServerRequest.from_event(handle, event, server, coroutine)
     local uri = core.request_uri(event)
     local path = uri
     if event.path ~= #uri then path = core.request_path(event) end
@@ -168,6 +172,10 @@ function HTTPServerRequest.from_event(handle, event)
         method = core.request_method(event),
         uri = uri,
         path = path,
+        server = server,
+        coroutine = coroutine,
+        has_body = band(event.flags, HAS_BODY) ~= 0,
+        delegate = false,
     }, HTTPServerRequest)
 end
 

@@ -111,7 +111,7 @@ function HostMatches:init(pattern)
     if type(pattern) == "string" then
         self.pattern = pattern
         self.regex = compile(pattern, "host pattern")
-    elseif pattern ~= nil and pattern.match then
+    elseif type(pattern) == "table" and pattern.match then
         self.regex = pattern
     else
         app_error("bad host pattern: expected string or regex, got " .. type(pattern))
@@ -165,7 +165,7 @@ end
 --- Takes a pattern, or a compiled regex to be used as it is.
 function PathMatches:init(pattern)
     if type(pattern) ~= "string" then
-        if pattern == nil or not pattern.match then
+        if type(pattern) ~= "table" or not pattern.match then
             app_error("bad pattern: expected string or regex, got " .. type(pattern))
         end
         self.pattern, self.regex = tostring(pattern), pattern

@@ -42,6 +42,12 @@ local function new_handler(self, class, request)
         application = self,
         request = request,
         settings = self.settings,
+        _content_type = class._content_type,
+        _body = false,
+        _fields = false,
+        _verb = false,
+        _finished = false,
+        _returned = false,
     }, class)
     if class.init ~= util.Object.init then handler:init(self, request) end
     return handler

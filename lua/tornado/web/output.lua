@@ -152,8 +152,8 @@ end
 
 --- Forgets all that was written and set, and begins with the defaults again.
 function RequestHandler:clear()
-    self._fields, self._content_type, self._no_server = nil, nil, nil
-    self._body, self._more = nil, nil
+    self._fields, self._content_type, self._no_server = false, HTML, nil
+    self._body, self._more = false, nil
     self._status_code, self._reason = nil, nil
     self:set_default_headers()
 end
@@ -273,7 +273,7 @@ function RequestHandler:flush()
     if self._finished then error("Cannot flush() after finish()", 2) end
     if not self._headers_written then start(self) end
     local body = take_body(self)
-    self._body = nil
+    self._body = false
     local status = core.OK
     if body ~= "" then status = core.reply_write(self.request.handle, body) end
     check_status(self, status, "the body")
@@ -296,7 +296,7 @@ local function add_etag(self)
     if find(self._fields, "Etag") then return end
     self:set_etag_header()
     if self:check_etag_header() then
-        self._body, self._more = nil, nil
+        self._body, self._more = false, nil
         self:set_status(304)
     end
 end
