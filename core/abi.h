@@ -124,29 +124,55 @@ int ct_abi_body_get(ct_vm *vm, uint32_t request, ct_str *out);
  * held back while nobody asks. */
 int ct_abi_body_read(ct_vm *vm, uint32_t request, double max, ct_str *out);
 
+/* The value of a request's cookie, as sent (the last one of that name, several
+ * Cookie fields counting as one): OK, EOF for none. */
+int ct_abi_request_cookie(ct_vm *vm, uint32_t request, const char *name,
+                          uint32_t size, ct_str *out);
+
 /* -- Replies ----------------------------------------------------------------
- * `fields` are finished lines "Name: value\r\n", checked by the caller. Status
- * line, Date, Content-Length, Transfer-Encoding and Connection are C's. An empty
- * reason means the standard one. Each answers OK, CLOSED when the client is gone,
- * ERROR for a call out of order. */
+ * Status line, Date, Content-Length, Transfer-Encoding and Connection are C's,
+ * and Server, unless the fields have one. Each answers OK, CLOSED when the client
+ * is gone, ERROR for a call out of order. */
+
+enum { CT_FIELD_SET, CT_FIELD_ADD, CT_FIELD_REMOVE };
+
+/* Sets (in place of all of that name), adds or removes a field of the reply.
+ * ERROR: a value that HTTP does not allow; nothing has changed. The name has
+ * been checked and is in its canonical form. */
+int ct_abi_field(ct_vm *vm, uint32_t request, int how, const char *name,
+                 uint32_t name_size, const char *value, uint32_t value_size);
+
+/* The value of a field that was set: OK, EOF. */
+int ct_abi_field_get(ct_vm *vm, uint32_t request, const char *name,
+                     uint32_t size, ct_str *out);
+
+/* Forgets all fields that were set, but not the cookies. */
+int ct_abi_field_clear(ct_vm *vm, uint32_t request);
+
+/* Sets a cookie in place of the one of that name: `text` is the value of its
+ * Set-Cookie field, which begins with the name and "=". */
+int ct_abi_reply_cookie(ct_vm *vm, uint32_t request, uint32_t name_size,
+                        const char *text, uint32_t size);
 
 enum {
-    CT_REPLY_DATE = 1,  /* `fields` has a Date of its own */
-    CT_REPLY_CLOSE = 2, /* close the connection behind this reply */
-    CT_REPLY_LENGTH = 4 /* HEAD and 304: say `length` in Content-Length */
+    CT_REPLY_NO_SERVER = 1, /* send no Server field */
+    CT_REPLY_CLOSE = 2,     /* close the connection behind this reply */
+    CT_REPLY_LENGTH = 4     /* HEAD and 304: say `length` in Content-Length */
 };
 
-/* The whole reply. HEAD, 1xx, 204 and 304 send no body. */
+/* The whole reply: status, the fields set so far, body. An empty reason means
+ * the standard one, an empty content type none. HEAD, 1xx, 204 and 304 send no
+ * body. */
 int ct_abi_reply(ct_vm *vm, uint32_t request, uint32_t status,
-                 const char *reason, uint32_t reason_size, const char *fields,
-                 uint32_t fields_size, const char *body, uint32_t body_size,
+                 const char *reason, uint32_t reason_size, const char *type,
+                 uint32_t type_size, const char *body, uint32_t body_size,
                  double length, uint32_t flags);
 
 /* The head of a streamed reply: `length` bytes will follow, or -1: unknown, so
  * chunked for HTTP/1.1 and until the end of the connection for HTTP/1.0. */
 int ct_abi_reply_start(ct_vm *vm, uint32_t request, uint32_t status,
                        const char *reason, uint32_t reason_size,
-                       const char *fields, uint32_t fields_size, double length,
+                       const char *type, uint32_t type_size, double length,
                        uint32_t flags);
 
 /* More of the body. AGAIN: taken, but the buffer is above its mark; wait for
@@ -272,6 +298,15 @@ uint32_t ct_abi_html_escape(const char *p, uint32_t size, char *out);
 void ct_abi_sha1_hex(const char *p, uint32_t size, char *out);
 void ct_abi_random(char *out, uint32_t size);
 void ct_abi_http_date(double at, char *out);
+
+/* True when `p` is printable ASCII that neither begins nor ends with a space:
+ * an argument that needs no cleaning. */
+int ct_abi_is_clean(const char *p, uint32_t size);
+
+/* The last value of `name` in "a=b&c", decoded to `out` (at least `size` bytes):
+ * its length, -1 when there is none, -2 for more than `max` pairs. */
+int ct_abi_form_last(const char *p, uint32_t size, const char *name,
+                     uint32_t name_size, uint32_t max, char *out);
 
 /* Splits "a=b&c" into decoded pairs whose bytes are in `scratch` (at least
  * `size` bytes); returns how many, or -1 for more than `max`. */

@@ -78,18 +78,34 @@ static ct_str text(const char *s) {
     return (ct_str){ s, (uint32_t)strlen(s) };
 }
 
+static bool is_named(const struct evkeyval *field, const char *name,
+                     size_t n) {
+    return ct_str_same(field->key, strlen(field->key), name, n);
+}
+
 unsigned ct_head_find(const ct_head *h, const char *name, size_t n,
                       ct_str *out) {
     struct evkeyval *field;
     unsigned count = 0;
 
     TAILQ_FOREACH(field, h->request->input_headers, next) {
-        size_t size = strlen(field->key);
-
-        if (size != n || !ct_str_same(field->key, size, name, n)) continue;
-        if (!count++) *out = text(field->value);
+        if (is_named(field, name, n) && !count++) *out = text(field->value);
     }
     return count;
+}
+
+bool ct_head_find_from(const ct_head *h, const char *name, size_t n,
+                       uint32_t *from, ct_str *out) {
+    struct evkeyval *field;
+    uint32_t i = 0;
+
+    TAILQ_FOREACH(field, h->request->input_headers, next) {
+        if (i++ < *from || !is_named(field, name, n)) continue;
+        *from = i;
+        *out = text(field->value);
+        return true;
+    }
+    return false;
 }
 
 uint32_t ct_head_fields(const ct_head *h, uint32_t from, ct_pair *out,

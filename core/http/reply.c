@@ -6,7 +6,9 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/version.h"
 #include "http/body.h"
+#include "http/fields.h"
 #include "http/server.h"
 #include <stdio.h>
 #include <string.h>
@@ -102,11 +104,11 @@ static bool is_bodiless(const ct_request *r, uint32_t status) {
 /* -- Composing ------------------------------------------------------------- */
 
 static char *put(char *at, const char *p, size_t n) {
-    memcpy(at, p, n);
+    if (n) memcpy(at, p, n);
     return at + n;
 }
 
-#define PUT(at, text) put(at, text, sizeof text - 1)
+#define PUT(at, text) put(at, text, sizeof(text) - 1)
 
 static char *put_status(char *at, uint32_t status, ct_str reason) {
     if (status == 200 && !reason.n) return PUT(at, "HTTP/1.1 200 OK\r\n");
@@ -117,6 +119,19 @@ static char *put_status(char *at, uint32_t status, ct_str reason) {
     if (!reason.n) reason.n = (uint32_t)strlen(reason.p);
     at = put(at, reason.p, reason.n);
     return PUT(at, "\r\n");
+}
+
+static bool has_field(const ct_request *r, const char *name) {
+    ct_str value;
+
+    if (!r->fields.len) return false;
+    return ct_fields_find(&r->fields, (ct_str){ name, (uint32_t)strlen(name) },
+                          &value);
+}
+
+static size_t head_room(const ct_request *r, const ct_reply_head *h) {
+    return HEAD_ROOM + h->reason.n + h->type.n + r->fields.len +
+           r->cookies.len;
 }
 
 static char *put_length(char *at, double length) {
@@ -132,16 +147,24 @@ static char *put_connection(char *at, const ct_request *r, bool keep) {
 }
 
 /* Writes the head; `h->length` decides the framing (< 0 and not chunked: none).
- * Room: HEAD_ROOM, the reason and the fields. */
+ * Room: head_room(). */
 static char *put_head(char *at, const ct_request *r, const ct_reply_head *h,
                       bool keep) {
     at = put_status(at, h->status, h->reason);
-    at = put(at, h->fields.p, h->fields.n);
-    if (!(h->flags & CT_REPLY_DATE)) {
+    if (!(h->flags & CT_REPLY_NO_SERVER) && !has_field(r, "Server"))
+        at = PUT(at, "Server: ctornado/" CT_VERSION_TEXT "\r\n");
+    if (h->type.n) {
+        at = PUT(at, "Content-Type: ");
+        at = put(at, h->type.p, h->type.n);
+        at = PUT(at, "\r\n");
+    }
+    if (!has_field(r, "Date")) {
         at = PUT(at, "Date: ");
         at = put(at, r->server->loop->clock.date, CT_DATE_LEN);
         at = PUT(at, "\r\n");
     }
+    at = put(at, ct_buf_bytes(&r->fields), r->fields.len);
+    at = put(at, ct_buf_bytes(&r->cookies), r->cookies.len);
     if (r->chunked)
         at = PUT(at, "Transfer-Encoding: chunked\r\n");
     else if (h->length >= 0)
@@ -209,7 +232,7 @@ int ct_reply_send(ct_request *r, const ct_reply_head *h, ct_str body) {
     ct_reply_head head = *h;
     ct_conn *c = r->conn;
     char *owned, *start, *at;
-    size_t head_size = HEAD_ROOM + h->fields.n + h->reason.n;
+    size_t head_size = head_room(r, h);
     int status = begin(r, h);
     bool keep;
 
@@ -242,7 +265,7 @@ int ct_reply_start(ct_request *r, const ct_reply_head *h) {
     keep = keeps(r, h->flags);
     if (h->length < 0 && !r->chunked && !r->bodiless) keep = false;
     r->wire.keep_alive = keep;
-    start = room(r, HEAD_ROOM + h->fields.n + h->reason.n, &owned);
+    start = room(r, head_room(r, h), &owned);
     at = put_head(start, r, h, keep);
     good = ct_conn_send(r->conn, start, (size_t)(at - start));
     ct_free(owned);

@@ -11,7 +11,7 @@
 typedef struct ct_reply_head {
     uint32_t status;
     ct_str reason; /* empty: the standard one */
-    ct_str fields; /* "Name: value\r\n" ... */
+    ct_str type;   /* Content-Type, or empty */
     double length; /* announced; -1: not known */
     uint32_t flags;
 } ct_reply_head;

@@ -9,7 +9,11 @@
 #include "http/conn.h"
 #include "http/server.h"
 
-enum { SPARE_MAX = 1024 };
+enum {
+    SPARE_MAX = 1024, /* requests kept */
+    KEEP_SIZE = 1024, /* bytes of each buffer kept with them */
+    BATCH = 64        /* requests collected before Lua has its turn */
+};
 
 ct_request *ct_request_new(ct_server *s) {
     ct_request *r;
@@ -19,7 +23,7 @@ ct_request *ct_request_new(ct_server *s) {
         ct_head_init(&r->head);
         ct_list_init(&r->node);
     } else {
-        r = ct_list_of(s->spare.next, ct_request, node);
+        r = ct_list_of(s->spare.prev, ct_request, node);
         ct_list_remove(&r->node);
         s->spare_count--;
     }
@@ -86,17 +90,33 @@ bool ct_request_begin(ct_request *r, const char *p) {
     r->body.done = !ct_wire_has_body(&r->wire);
     s->handled++;
     ct_events_add(s->events, CT_EVENT_REQUEST, r->handle);
+    if (s->events->count >= BATCH) ct_loop_yield(s->loop);
     return true;
+}
+
+/* Emptied, with its memory if that is little. */
+static ct_buf emptied(ct_buf b) {
+    if (b.size > KEEP_SIZE) ct_buf_fini(&b);
+    b.head = b.len = 0;
+    return b;
 }
 
 static void reset(ct_request *r) {
     ct_head head = r->head;
-    ct_buf text = r->text;
 
     ct_head_reset(&head);
-    ct_buf_fini(&text);
-    *r = (ct_request){ .head = head };
+    ct_buf_fini(&r->text);
+    *r = (ct_request){ .head = head,
+                       .fields = emptied(r->fields),
+                       .cookies = emptied(r->cookies) };
     ct_list_init(&r->node);
+}
+
+void ct_request_destroy(ct_request *r) {
+    ct_head_fini(&r->head);
+    ct_buf_fini(&r->fields);
+    ct_buf_fini(&r->cookies);
+    ct_free(r);
 }
 
 void ct_request_free(ct_request *r) {
@@ -107,8 +127,7 @@ void ct_request_free(ct_request *r) {
     s->request_count--;
     reset(r);
     if (s->spare_count >= SPARE_MAX) {
-        ct_head_fini(&r->head);
-        ct_free(r);
+        ct_request_destroy(r);
         return;
     }
     ct_list_add(&s->spare, &r->node);

@@ -47,6 +47,8 @@ typedef struct ct_request {
     uint32_t owner;       /* listener */
     ct_wire wire;
     ct_head head;
+    ct_buf fields;  /* of the reply: see http/fields.h */
+    ct_buf cookies; /* its Set-Cookie lines */
     ct_buf text; /* verb, target and authority where evhttp has them not */
     ct_str verb, uri, host;
     ct_body body;
@@ -71,5 +73,8 @@ bool ct_request_begin(ct_request *r, const char *p)
 
 /* Gives the request back; its handle is old from here on. */
 void ct_request_free(ct_request *r);
+
+/* Frees the memory of a request that is in no table and no list. */
+void ct_request_destroy(ct_request *r);
 
 #endif

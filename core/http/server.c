@@ -86,8 +86,7 @@ void ct_server_fini(ct_server *s) {
         ct_request *r = ct_list_of(s->spare.next, ct_request, node);
 
         ct_list_remove(&r->node);
-        ct_head_fini(&r->head);
-        ct_free(r);
+        ct_request_destroy(r);
     }
     ct_timer_free(s->tick);
     evbuffer_free(s->head_buffer);

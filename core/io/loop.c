@@ -96,6 +96,11 @@ void ct_loop_stop(ct_loop *loop) {
     loop->stopped = true;
 }
 
+void ct_loop_yield(ct_loop *loop) {
+    event_base_loopbreak(loop->base);
+    loop->again = true;
+}
+
 void ct_loop_fini(ct_loop *loop) {
     if (loop->base) event_base_free(loop->base);
     if (reporter == loop) reporter = NULL;

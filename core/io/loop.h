@@ -47,6 +47,10 @@ bool ct_loop_run(ct_loop *loop) __attribute__((warn_unused_result));
 /* Ends ct_loop_run() after the current turn. */
 void ct_loop_stop(ct_loop *loop);
 
+/* From a callback: ends the turn behind it. What else is ready waits for the
+ * next turn, which comes at once. */
+void ct_loop_yield(ct_loop *loop);
+
 /* Frees the base. Everything on it must be freed before. */
 void ct_loop_fini(ct_loop *loop);
 

@@ -10,6 +10,8 @@
 #include "base/str.h"
 #include "http/body.h"
 #include "http/conn.h"
+#include "http/cookie.h"
+#include "http/fields.h"
 #include "http/reply.h"
 #include "io/timer.h"
 #include "vm/vm.h"
@@ -124,7 +126,59 @@ int ct_abi_body_read(ct_vm *vm, uint32_t request, double max, ct_str *out) {
     return r ? ct_body_read(r, max, out) : CT_CLOSED;
 }
 
+int ct_abi_request_cookie(ct_vm *vm, uint32_t request, const char *name,
+                          uint32_t size, ct_str *out) {
+    ct_request *r = request_of(vm, request);
+
+    if (!r) return CT_CLOSED;
+    return ct_cookie_find(&r->head, (ct_str){ name, size }, out) ? CT_OK
+                                                                  : CT_EOF;
+}
+
 /* -- Replies --------------------------------------------------------------- */
+
+int ct_abi_field(ct_vm *vm, uint32_t request, int how, const char *name,
+                 uint32_t name_size, const char *value, uint32_t value_size) {
+    ct_request *r = request_of(vm, request);
+    ct_str n = { name, name_size }, v = { value, value_size };
+
+    if (!r) return CT_CLOSED;
+    if (!ct_str_is_field_value(value, value_size)) return CT_ERROR;
+    if (how != CT_FIELD_ADD && r->fields.len)
+        ct_fields_remove(&r->fields, n, (ct_str){ 0 });
+    if (how != CT_FIELD_REMOVE) ct_fields_add(&r->fields, n, v);
+    return CT_OK;
+}
+
+int ct_abi_field_get(ct_vm *vm, uint32_t request, const char *name,
+                     uint32_t size, ct_str *out) {
+    ct_request *r = request_of(vm, request);
+
+    if (!r) return CT_CLOSED;
+    return ct_fields_find(&r->fields, (ct_str){ name, size }, out) ? CT_OK
+                                                                    : CT_EOF;
+}
+
+int ct_abi_field_clear(ct_vm *vm, uint32_t request) {
+    ct_request *r = request_of(vm, request);
+
+    if (!r) return CT_CLOSED;
+    r->fields.head = r->fields.len = 0;
+    return CT_OK;
+}
+
+int ct_abi_reply_cookie(ct_vm *vm, uint32_t request, uint32_t name_size,
+                        const char *text, uint32_t size) {
+    static const ct_str field = { "Set-Cookie", 10 };
+    ct_request *r = request_of(vm, request);
+
+    if (!r) return CT_CLOSED;
+    if (!ct_str_is_field_value(text, size)) return CT_ERROR;
+    if (r->cookies.len)
+        ct_fields_remove(&r->cookies, field, (ct_str){ text, name_size + 1 });
+    ct_fields_add(&r->cookies, field, (ct_str){ text, size });
+    return CT_OK;
+}
 
 int ct_abi_reply(ct_vm *vm, uint32_t request, uint32_t status,
                  const char *reason, uint32_t reason_size, const char *fields,

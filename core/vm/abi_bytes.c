@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/str.h"
+#include <stdbool.h>
 #include <string.h>
 #include <time.h>
 
@@ -44,8 +45,60 @@ void ct_abi_http_date(double at, char *out) {
     ct_clock_format_date((time_t)at, out);
 }
 
-static ct_str decoded(const char *p, size_t n, char **at) {
-    ct_str s = { *at, (uint32_t)ct_str_url_decode(p, n, true, *at) };
+int ct_abi_is_clean(const char *p, uint32_t size) {
+    if (!size) return 1;
+    if (p[0] == ' ' || p[size - 1] == ' ') return 0;
+    for (uint32_t i = 0; i < size; i++)
+        if (p[i] < 0x20 || p[i] == 0x7f) return 0;
+    return 1;
+}
+
+/* The next piece of "a=b&c" at *p: its name and value, still encoded. False at
+ * the end. */
+static bool next_pair(const char **p, const char *end, ct_pair *out) {
+    while (*p < end) {
+        const char *start = *p, *equals;
+        const char *stop = memchr(start, '&', (size_t)(end - start));
+
+        if (!stop) stop = end;
+        *p = stop + 1;
+        if (stop == start) continue;
+        equals = memchr(start, '=', (size_t)(stop - start));
+        if (!equals) equals = stop;
+        out->name = (ct_str){ start, (uint32_t)(equals - start) };
+        if (equals < stop) equals++;
+        out->value = (ct_str){ equals, (uint32_t)(stop - equals) };
+        return true;
+    }
+    return false;
+}
+
+/* True when the encoded `name` stands for `wanted`. */
+static bool is_named(ct_str name, ct_str wanted, char *scratch) {
+    if (name.n < wanted.n) return false;
+    if (name.n == wanted.n && !memcmp(name.p, wanted.p, name.n)) return true;
+    return ct_str_url_decode(name.p, name.n, true, scratch) == wanted.n &&
+           !memcmp(scratch, wanted.p, wanted.n);
+}
+
+int ct_abi_form_last(const char *p, uint32_t size, const char *name,
+                     uint32_t name_size, uint32_t max, char *out) {
+    const char *end = p + size;
+    ct_str last = { NULL, 0 };
+    uint32_t n = 0;
+    ct_pair pair;
+
+    while (next_pair(&p, end, &pair)) {
+        if (n++ == max) return -2;
+        if (is_named(pair.name, (ct_str){ name, name_size }, out))
+            last = pair.value;
+    }
+    if (!last.p) return -1;
+    return (int)ct_str_url_decode(last.p, last.n, true, out);
+}
+
+static ct_str decoded(ct_str in, char **at) {
+    ct_str s = { *at, (uint32_t)ct_str_url_decode(in.p, in.n, true, *at) };
 
     *at += s.n;
     return s;
@@ -55,21 +108,12 @@ int ct_abi_form(const char *p, uint32_t size, char *scratch, ct_pair *out,
                 uint32_t max) {
     const char *end = p + size;
     uint32_t n = 0;
+    ct_pair pair;
 
-    while (p < end) {
-        const char *next = memchr(p, '&', (size_t)(end - p));
-        const char *stop = next ? next : end, *equals;
-
-        if (stop > p) {
-            if (n == max) return -1;
-            equals = memchr(p, '=', (size_t)(stop - p));
-            if (!equals) equals = stop;
-            out[n].name = decoded(p, (size_t)(equals - p), &scratch);
-            if (equals < stop) equals++;
-            out[n].value = decoded(equals, (size_t)(stop - equals), &scratch);
-            n++;
-        }
-        p = stop + 1;
+    while (next_pair(&p, end, &pair)) {
+        if (n == max) return -1;
+        out[n].name = decoded(pair.name, &scratch);
+        out[n++].value = decoded(pair.value, &scratch);
     }
     return (int)n;
 }

@@ -46,6 +46,12 @@ static void add_loader(lua_State *L) {
     lua_pop(L, 2);
 }
 
+/* Called where the JIT compiler's traces shall end (see core.barrier). */
+static int barrier(lua_State *L) {
+    (void)L;
+    return 0;
+}
+
 /* package.loaded["tornado.abi"] = { vm = , text = }: what core.lua begins with. */
 static void add_abi(ct_vm *vm) {
     lua_State *L = vm->lua;
@@ -57,6 +63,8 @@ static void add_abi(ct_vm *vm) {
     lua_setfield(L, -2, "vm");
     lua_pushlstring(L, abi->text, abi->size);
     lua_setfield(L, -2, "text");
+    lua_pushcfunction(L, barrier);
+    lua_setfield(L, -2, "barrier");
     lua_setfield(L, -2, "tornado.abi");
     lua_pop(L, 1);
 }
@@ -78,7 +86,7 @@ ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, ct_events *events,
     vm->server = server;
     vm->events = events;
     vm->log = loop->log;
-    vm->dispatch = LUA_NOREF;
+    vm->next_pump = vm->pump_ref = LUA_NOREF;
     vm->lua = luaL_newstate();
     if (vm->lua && lua_cpcall(vm->lua, open_all, vm) == 0) return vm;
     *why = "LuaJIT cannot make a state";
@@ -106,7 +114,7 @@ static void log_error(ct_vm *vm) {
     lua_settop(vm->lua, 0);
 }
 
-/* require "tornado.main" gives { start = , dispatch = }. */
+/* require "tornado.main" gives { start = , next_pump = }. */
 bool ct_vm_start(ct_vm *vm, int argc, char **argv) {
     lua_State *L = vm->lua;
 
@@ -115,8 +123,8 @@ bool ct_vm_start(ct_vm *vm, int argc, char **argv) {
     lua_getglobal(L, "require");
     lua_pushliteral(L, "tornado.main");
     if (lua_pcall(L, 1, 1, 1)) goto fail;
-    lua_getfield(L, -1, "dispatch");
-    vm->dispatch = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, -1, "next_pump");
+    vm->next_pump = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_getfield(L, -1, "start");
     lua_createtable(L, argc, 0);
     for (int i = 0; i < argc; i++) {
@@ -132,17 +140,48 @@ fail:
     return false;
 }
 
-bool ct_vm_turn(ct_vm *vm) {
+/* Gets the coroutine that will take events next; false when Lua fails. */
+static bool take_pump(ct_vm *vm) {
     lua_State *L = vm->lua;
 
+    luaL_unref(L, LUA_REGISTRYINDEX, vm->pump_ref);
+    vm->pump = NULL;
+    vm->pump_ref = LUA_NOREF;
+    lua_pushcfunction(L, traceback);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->next_pump);
+    if (lua_pcall(L, 0, 1, 1)) {
+        log_error(vm);
+        return false;
+    }
+    vm->pump = lua_tothread(L, -1);
+    vm->pump_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_settop(L, 0);
+    return vm->pump != NULL;
+}
+
+/* Lets the pump take events. True: it has taken all, and yielded a value to say
+ * so. False: it waits for something together with a handler, or has died. */
+static bool run_pump(ct_vm *vm) {
+    lua_State *co = vm->pump;
+    int status = lua_resume(co, 0);
+    bool idle = status == LUA_YIELD && lua_gettop(co) > 0;
+
+    if (idle) lua_settop(co, 0);
+    if (status > LUA_YIELD) {
+        lua_xmove(co, vm->lua, 1);
+        log_error(vm);
+    }
+    return idle;
+}
+
+bool ct_vm_turn(ct_vm *vm) {
     if (!vm->events->count && !vm->wake) return false;
     vm->wake = false;
-    lua_pushcfunction(L, traceback);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->dispatch);
-    if (lua_pcall(L, 0, 0, 1))
-        log_error(vm);
-    else
-        lua_settop(L, 0);
+    do {
+        if (!vm->pump && !take_pump(vm)) return false;
+        if (run_pump(vm)) break;
+        vm->pump = NULL;
+    } while (true);
     return vm->wake;
 }
 

@@ -25,7 +25,9 @@ struct ct_vm {
     ct_slots timers;   /* handle -> vm_timer (abi.c) */
     ct_slots regexes;  /* handle -> ct_regex */
     ct_slots channels; /* handle -> vm_channel (abi_channel.c) */
-    int dispatch;      /* registry reference of Lua's dispatch function */
+    struct lua_State *pump; /* the coroutine that takes events */
+    int pump_ref;           /* its registry reference */
+    int next_pump;          /* that of the function that gives another one */
     bool wake;         /* Lua has work that no event tells of */
     bool exiting;
     int exit_code;

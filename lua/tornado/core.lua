@@ -9,7 +9,7 @@ ffi.cdef((abi.text:gsub("\n#[^\n]*", "\n")))
 
 local C = ffi.C
 local vm = ffi.cast("ct_vm *", abi.vm)
-local to_string = ffi.string
+local to_string, sub = ffi.string, string.sub
 
 local core = {
     OK = C.CT_OK,
@@ -23,6 +23,11 @@ local core = {
 local function why()
     return to_string(C.ct_abi_why(vm))
 end
+
+--- Does nothing, in a way that LuaJIT cannot compile: a trace ends here and another one begins
+-- behind. It stands before calls of the application's code, so that whatever that does (loops,
+-- closures, uncompiled calls) cannot keep the framework's own traces from being made.
+core.barrier = abi.barrier
 
 -- Events ---------------------------------------------------------------------
 
@@ -60,8 +65,10 @@ local view = ffi.new("ct_str")
 local info = ffi.new("ct_request_info")
 local pairs_out = ffi.new("ct_pair[?]", MAX_FIELDS)
 
+-- Here and below: a call of a builtin in tail position would end LuaJIT's traces.
 local function from_view(s)
-    return to_string(s.p, s.n)
+    local text = to_string(s.p, s.n)
+    return text
 end
 
 --- The method's name.
@@ -72,17 +79,15 @@ function core.request_method(event)
     return from_view(info.method)
 end
 
---- The target as sent, its path (still percent-encoded), and the Host.
+--- The target as sent, and its path, still percent-encoded.
 function core.request_uri(event)
-    return from_view(event.uri)
+    local uri = to_string(event.uri.p, event.uri.n)
+    return uri
 end
 
 function core.request_path(event)
-    return to_string(event.uri.p, event.path)
-end
-
-function core.request_host(event)
-    return from_view(event.host)
+    local path = to_string(event.uri.p, event.path)
+    return path
 end
 
 --- Returns the peer's IP ("" when it has left), the wall clock at the request's
@@ -98,6 +103,12 @@ function core.request_field(handle, name)
     if status == C.CT_OK then return from_view(view), false end
     if status == C.CT_AGAIN then return from_view(view), true end
     return nil
+end
+
+--- The value of a cookie of the request as sent, or nil.
+function core.request_cookie(handle, name)
+    if C.ct_abi_request_cookie(vm, handle, name, #name, view) ~= C.CT_OK then return nil end
+    return from_view(view)
 end
 
 --- All fields as a flat array { name1, value1, ... }, in the order sent.
@@ -144,27 +155,43 @@ end
 
 -- Replies ---------------------------------------------------------------------
 
-core.REPLY_DATE = tonumber(C.CT_REPLY_DATE)
+core.FIELD_SET = tonumber(C.CT_FIELD_SET)
+core.FIELD_ADD = tonumber(C.CT_FIELD_ADD)
+core.FIELD_REMOVE = tonumber(C.CT_FIELD_REMOVE)
+core.REPLY_NO_SERVER = tonumber(C.CT_REPLY_NO_SERVER)
 core.REPLY_CLOSE = tonumber(C.CT_REPLY_CLOSE)
 core.REPLY_LENGTH = tonumber(C.CT_REPLY_LENGTH)
 
---- A whole reply; strings all. Returns a status.
-function core.reply(handle, status, reason, fields, body, length, flags)
-    return C.ct_abi_reply(vm, handle, status, reason, #reason, fields, #fields, body, #body,
+--- Sets, adds or removes a field of the reply (FIELD_*): a status, ERROR for a bad value.
+function core.field(handle, how, name, value)
+    return C.ct_abi_field(vm, handle, how, name, #name, value, #value)
+end
+
+--- A field of the reply that was set, or nil.
+function core.field_get(handle, name)
+    if C.ct_abi_field_get(vm, handle, name, #name, view) ~= C.CT_OK then return nil end
+    return from_view(view)
+end
+
+--- Forgets the fields that were set.
+function core.field_clear(handle)
+    return C.ct_abi_field_clear(vm, handle)
+end
+
+--- Sets a cookie; `text` is the value of its Set-Cookie field.
+function core.reply_cookie(handle, name, text)
+    return C.ct_abi_reply_cookie(vm, handle, #name, text, #text)
+end
+
+--- A whole reply, with the fields set so far; strings all. Returns a status.
+function core.reply(handle, status, reason, content_type, body, length, flags)
+    return C.ct_abi_reply(vm, handle, status, reason, #reason, content_type, #content_type, body,
+        #body, length, flags)
+end
+
+function core.reply_start(handle, status, reason, content_type, length, flags)
+    return C.ct_abi_reply_start(vm, handle, status, reason, #reason, content_type, #content_type,
         length, flags)
-end
-
---- As reply(), with fields and body that are string.buffers.
-function core.reply_buffers(handle, status, reason, fields, body, length, flags)
-    local fields_at, fields_size = fields:ref()
-    local body_at, body_size = body:ref()
-    return C.ct_abi_reply(vm, handle, status, reason, #reason, fields_at, fields_size, body_at,
-        body_size, length, flags)
-end
-
-function core.reply_start(handle, status, reason, fields, length, flags)
-    return C.ct_abi_reply_start(vm, handle, status, reason, #reason, fields, #fields, length,
-        flags)
 end
 
 function core.reply_write(handle, piece)
@@ -349,7 +376,8 @@ function core.url_decode(s, plus)
     local n = #s
     if n == 0 then return s end
     local out = scratch:reset():reserve(n)
-    return to_string(out, C.ct_abi_url_decode(s, n, plus and 1 or 0, out))
+    local text = to_string(out, C.ct_abi_url_decode(s, n, plus and 1 or 0, out))
+    return text
 end
 
 --- Percent-encodes; `plus`: space to '+' and '/' to %2F, else '/' stays.
@@ -357,7 +385,8 @@ function core.url_encode(s, plus)
     local n = #s
     if n == 0 then return s end
     local out = scratch:reset():reserve(n * 3)
-    return to_string(out, C.ct_abi_url_encode(s, n, plus and 1 or 0, out))
+    local text = to_string(out, C.ct_abi_url_encode(s, n, plus and 1 or 0, out))
+    return text
 end
 
 --- Writes & < > " ' as entities.
@@ -365,7 +394,8 @@ function core.html_escape(s)
     local n = #s
     if n == 0 then return s end
     local out = scratch:reset():reserve(n * 6)
-    return to_string(out, C.ct_abi_html_escape(s, n, out))
+    local text = to_string(out, C.ct_abi_html_escape(s, n, out))
+    return text
 end
 
 local digest = ffi.new("char[64]")
@@ -373,7 +403,8 @@ local digest = ffi.new("char[64]")
 --- SHA-1 as 40 hex digits.
 function core.sha1_hex(s)
     C.ct_abi_sha1_hex(s, #s, digest)
-    return to_string(digest, 40)
+    local hex = to_string(digest, 40)
+    return hex
 end
 
 --- `n` random bytes from the kernel.
@@ -387,6 +418,21 @@ end
 function core.http_date(seconds)
     C.ct_abi_http_date(seconds, digest)
     return to_string(digest, 29)
+end
+
+--- True for printable ASCII without spaces at its ends.
+function core.is_clean(s)
+    return C.ct_abi_is_clean(s, #s) ~= 0
+end
+
+--- The last value of `name` in "a=b&c", decoded; nil when there is none, nil and "limit" when
+-- there are more than `max` pairs.
+function core.form_last(s, name, max)
+    local out = scratch:reset():reserve(#s + 1)
+    local n = C.ct_abi_form_last(s, #s, name, #name, max, out)
+    if n < 0 then return nil, n == -2 and "limit" or nil end
+    local text = to_string(out, n)
+    return text
 end
 
 local form_size = 64
@@ -415,15 +461,22 @@ local offsets = ffi.new("int32_t[?]", (MAX_GROUPS + 1) * 2)
 local Regex = {}
 Regex.__index = Regex
 
+local function group(subject, i)
+    local from, to = offsets[i * 2], offsets[i * 2 + 1]
+    local text = from >= 0 and sub(subject, from + 1, to)
+    return text
+end
+
 --- Matches at the start of `subject`: nil, or its captures (false: took no part).
 function Regex:match(subject)
     local n = C.ct_abi_regex_match(vm, self.handle, subject, #subject, offsets, MAX_GROUPS + 1)
     if n <= 0 then return nil end
+    -- The usual numbers of groups need no loop, which would end a trace.
+    if n == 1 then return {} end
+    if n == 2 then return { (group(subject, 1)) } end
+    if n == 3 then return { (group(subject, 1)), (group(subject, 2)) } end
     local out = {}
-    for i = 1, n - 1 do
-        local from, to = offsets[i * 2], offsets[i * 2 + 1]
-        out[i] = from >= 0 and subject:sub(from + 1, to)
-    end
+    for i = 1, n - 1 do out[i] = group(subject, i) end
     return out
 end
 

@@ -54,9 +54,12 @@ end
 
 -- Coroutines -------------------------------------------------------------------
 
+local pump
+
+-- A coroutine's whole life: to pump, or to run a task, and then to lie in the pool.
 local function work(fn, a, b, c, d)
     while true do
-        fn(a, b, c, d)
+        if fn then fn(a, b, c, d) else pump() end
         if pooled >= POOL_MAX then return end
         pooled = pooled + 1
         pool[pooled] = coroutine_running()
@@ -152,13 +155,12 @@ local function run_callback(item)
     if not ok then log_failure(nil, err, trace) end
 end
 
--- Takes events until none is left, then the callbacks that were there when it began; ends early
--- when its coroutine has waited in between, as another one pumps then.
-local function pump()
-    local me = pumping
+-- Takes events until none is left, then the callbacks that were there when it began. False when
+-- its coroutine has waited in between: another one pumps now.
+local function drain(me)
     while next_event(event) do
         run_event(event.type, event.handle)
-        if pumping ~= me then return end
+        if pumping ~= me then return false end
     end
     local last = queue_last
     while queue_first <= last do
@@ -166,19 +168,22 @@ local function pump()
         queue[queue_first] = nil
         queue_first = queue_first + 1
         run_callback(item)
-        if pumping ~= me then return end
+        if pumping ~= me then return false end
     end
     if queue_first <= queue_last then core.wake() end
-    pumping = nil
+    return true
 end
 
---- C calls this after a turn of the loop.
-function ioloop.dispatch()
-    repeat
-        local co = take_coroutine()
-        pumping = co
-        go(co, pump)
-    until pumping ~= co
+-- Yields a value when all is done: C resumes it after the next turn that has events.
+function pump()
+    local me = pumping
+    while drain(me) do yield(true) end
+end
+
+--- For C: the coroutine that is to take events from now on.
+function ioloop.next_pump()
+    pumping = take_coroutine()
+    return pumping
 end
 
 --- The coroutine that takes events now, in which their handlers begin.

@@ -1,5 +1,6 @@
--- Where C enters: start() once, with the command line; dispatch() after each turn of
--- the loop that had events. The command runs in a coroutine, so it may wait.
+-- Where C enters: start() once, with the command line; after each turn of the loop
+-- that had events, the coroutine that next_pump() gave. The command runs in a
+-- coroutine, so it may wait.
 local command = require "tornado.command"
 local core = require "tornado.core"
 local ioloop = require "tornado.ioloop"
@@ -14,7 +15,7 @@ local function run(arguments)
 end
 
 return {
-    dispatch = ioloop.dispatch,
+    next_pump = ioloop.next_pump,
     start = function(arguments)
         ioloop.add_callback(run, arguments)
     end,

@@ -29,12 +29,12 @@ end
 local KEYWORDS = {}
 for word in ([[and break do else elseif end false for function if in local nil not or
     repeat return then true until while]]):gmatch("%l+") do
-    KEYWORDS[word] = "keyword"
+    KEYWORDS[word] = "kw"
 end
 
 local TOKENS = {
-    { "^%-%-[^\n]*", "comment" }, { '^"[^"\n]*"', "string" }, { "^'[^'\n]*'", "string" },
-    { "^%[%[.-%]%]", "string" }, { "^[%a_][%w_]*", KEYWORDS }, { "^%s+" }, { "^." },
+    { "^%-%-[^\n]*", "rem" }, { '^"[^"\n]*"', "str" }, { "^'[^'\n]*'", "str" },
+    { "^%[%[.-%]%]", "str" }, { "^[%a_][%w_]*", KEYWORDS }, { "^%s+" }, { "^." },
 }
 
 local function next_token(source, at)

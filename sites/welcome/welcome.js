@@ -23,24 +23,25 @@ function show(status) {
 }
 
 // Said once, when it changes: a screen reader reads it out.
-function say(answers) {
+function say(text, good) {
   const state = document.getElementById("state");
-  const text = answers ? "Answering" : "No answer: is the server still running?";
   if (state.textContent === text) return;
   state.textContent = text;
-  state.className = answers ? "good" : "bad";
+  state.className = good ? "good" : "bad";
+}
+
+async function ask() {
+  const reply = await fetch("/status.json");
+  if (!reply.ok) return say(`/status.json answers with ${reply.status}`, false);
+  show(await reply.json());
+  say("Answering", true);
 }
 
 async function poll() {
-  if (!document.hidden) {
-    try {
-      const reply = await fetch("/status.json");
-      if (!reply.ok) throw new Error(reply.statusText);
-      show(await reply.json());
-      say(true);
-    } catch {
-      say(false);
-    }
+  try {
+    if (!document.hidden) await ask();
+  } catch {
+    say("No answer: is the server still running?", false);
   }
   setTimeout(poll, INTERVAL);
 }

@@ -10,10 +10,11 @@ local HTTPHeaders = require "tornado.httputil.headers"
 local HTTPInputError = require("tornado.httputil.errors").HTTPInputError
 local lines = require "tornado.httputil.lines"
 
-local band = bit.band
+local band, find, sub = bit.band, string.find, string.sub
 local rawset, setmetatable = rawset, setmetatable
 
 local HAS_BODY = core.REQUEST_BODY
+local FORM = "application/x-www-form-urlencoded"
 
 local MAX_ARGUMENTS = 1000 -- more are an error, never cut off silently
 
@@ -23,30 +24,34 @@ local HTTPServerRequest = { __name = "HTTPServerRequest" }
 -- HTTPHeaders, made when it is first needed.
 
 local RequestHeaders = {}
+
+-- A method of HTTPHeaders, called on all fields.
+local function on_all(method)
+    return function(self, ...) return method(self:all(), ...) end
+end
+
 RequestHeaders.__index = function(self, key)
-    local method = RequestHeaders[key]
-    if method then return method end
-    method = HTTPHeaders[key]
-    if type(method) == "function" then
-        return function(_, ...) return method(self:all(), ...) end
-    end
+    local own = RequestHeaders[key]
+    if own then return own end
+    local method = HTTPHeaders[key]
+    if type(method) == "function" then return on_all(method) end
     return type(key) == "string" and self:get(key) or nil
 end
 
 --- The whole of the fields as an HTTPHeaders, which is kept.
 function RequestHeaders:all()
-    local all = rawget(self, "_all")
+    local all = self._all
     if all then return all end
     all = HTTPHeaders()
     local flat = core.request_fields(self._handle)
     for i = 1, #flat, 2 do all:add(flat[i], flat[i + 1]) end
-    rawset(self, "_all", all)
+    self._all = all
     return all
 end
 
 --- The value of a field (several are joined with ","), or `default`.
 function RequestHeaders:get(name, default)
-    local all = rawget(self, "_all")
+    local all = self._all
     if all then return all:get(name, default) end
     local value, several = core.request_field(self._handle, name)
     if several then return self:all():get(name, default) end
@@ -81,7 +86,8 @@ function lazy.version(self)
 end
 
 function lazy.headers(self)
-    return setmetatable({ _handle = self.handle }, RequestHeaders)
+    local object = setmetatable({ _handle = self.handle, _all = false }, RequestHeaders)
+    return object
 end
 
 function lazy.host(self)
@@ -94,7 +100,8 @@ function lazy.host_name(self)
 end
 
 function lazy.query(self)
-    return self.uri:sub(#self.path + 2)
+    local query = sub(self.uri, #self.path + 2)
+    return query
 end
 
 function lazy.protocol()
@@ -167,7 +174,7 @@ function HTTPServerRequest.from_event(handle, event, server, coroutine)
     local uri = core.request_uri(event)
     local path = uri
     if event.path ~= #uri then path = core.request_path(event) end
-    return setmetatable({
+    local request = setmetatable({
         handle = handle,
         method = core.request_method(event),
         uri = uri,
@@ -176,7 +183,9 @@ function HTTPServerRequest.from_event(handle, event, server, coroutine)
         coroutine = coroutine,
         has_body = band(event.flags, HAS_BODY) ~= 0,
         delegate = false,
+        _body_is_form = false,
     }, HTTPServerRequest)
+    return request
 end
 
 -- Arguments ------------------------------------------------------------------------
@@ -192,21 +201,48 @@ function HTTPServerRequest:query_pairs()
     return found
 end
 
+-- Whether the body is urlencoded: "yes" or "no"; raises HTTPInputError for an encoded one.
+local function body_is_form(self)
+    local known = self._body_is_form
+    if known then return known end
+    known = "no"
+    local content_type = core.request_field(self.handle, "Content-Type")
+    if content_type and find(content_type, FORM, 1, true) == 1 then
+        if core.request_field(self.handle, "Content-Encoding") then
+            error(HTTPInputError("Unsupported Content-Encoding"), 0)
+        end
+        known = "yes"
+    end
+    self._body_is_form = known
+    return known
+end
+
 --- The same of a urlencoded body.
 function HTTPServerRequest:body_pairs()
     local found = self._body_pairs
     if not found then
-        found = MISSING
-        local body_type = self.headers:get("Content-Type")
-        if body_type and body_type:find("application/x-www-form-urlencoded", 1, true) == 1 then
-            if self.headers:get("Content-Encoding") then
-                error(HTTPInputError("Unsupported Content-Encoding"), 0)
-            end
-            found = parse_arguments(self.body)
-        end
+        found = body_is_form(self) == "yes" and parse_arguments(self.body) or MISSING
         self._body_pairs = found
     end
     return found
+end
+
+local function last_of(text, name)
+    local value, why = core.form_last(text, name, MAX_ARGUMENTS)
+    if why then error(HTTPInputError("too many arguments"), 0) end
+    return value
+end
+
+--- The last value of a query argument, decoded, or nil.
+function HTTPServerRequest:last_query_argument(name)
+    if self.uri == self.path then return nil end
+    return last_of(self.query, name)
+end
+
+--- The last value of an argument of a urlencoded body, or nil.
+function HTTPServerRequest:last_body_argument(name)
+    if not self.has_body or body_is_form(self) == "no" then return nil end
+    return last_of(self.body, name)
 end
 
 --- "http://example.org/path?query".

@@ -44,7 +44,6 @@ local function new_handler(self, class, request)
         settings = self.settings,
         _content_type = class._content_type,
         _body = false,
-        _fields = false,
         _verb = false,
         _finished = false,
         _returned = false,

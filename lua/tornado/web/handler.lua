@@ -11,6 +11,7 @@ local routing_args = require "tornado.web.path_args"
 local util = require "tornado.util"
 
 local rawget, type = rawget, type
+local barrier = core.barrier
 local HTTPError, Finish = errors.HTTPError, errors.Finish
 
 local RequestHandler = util.Object:extend "RequestHandler"
@@ -112,6 +113,7 @@ local function call_verb(self, args)
     local verb = self._verb
     local fn = self[verb]
     local result
+    barrier()
     if not args then
         result = fn(self)
     else

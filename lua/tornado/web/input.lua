@@ -3,34 +3,29 @@ local core = require "tornado.core"
 local errors = require "tornado.web.errors"
 local RequestHandler = require "tornado.web.handler"
 
-local find, gsub, select = string.find, string.gsub, select
+local byte, gsub, select = string.byte, string.gsub, select
+local is_clean = core.is_clean
 local HTTPError, MissingArgumentError = errors.HTTPError, errors.MissingArgumentError
+
+local function hex(char)
+    return ("\\x%02x"):format(char:byte())
+end
 
 --- Checks that bytes from the request are UTF-8 and returns them; raises 400. `name` is nil for
 -- a part of the path. May be replaced.
 function RequestHandler:decode_argument(value, name) -- luacheck: ignore 212/self
     if core.is_utf8(value) then return value end
-    local shown = gsub(value:sub(1, 40), "[^\32-\126]", function(char)
-        return ("\\x%02x"):format(char:byte())
-    end)
+    local shown = gsub(value:sub(1, 40), "[^\32-\126]", hex)
     error(HTTPError(400, "Invalid unicode in %s: '%s'", name or "url", shown), 0)
 end
 
 -- Control characters (but tab, newline, VT, FF, CR) become spaces; then white space goes.
 local function clean(self, value, name, strip)
-    if find(value, "[%z\1-\32\127-\255]") then
-        value = self:decode_argument(value, name)
-        value = gsub(value, "[%z\1-\8\14-\31]", " ")
-        if strip then value = value:match("^%s*(.-)%s*$") end
-    end
+    if is_clean(value) then return value end
+    value = self:decode_argument(value, name)
+    value = gsub(value, "[%z\1-\8\14-\31]", " ")
+    if strip then value = value:match("^%s*(.-)%s*$") end
     return value
-end
-
--- The last value of `name` in a flat list.
-local function last(flat, name)
-    for i = #flat - 1, 1, -2 do
-        if flat[i] == name then return flat[i + 1] end
-    end
 end
 
 local function append(out, self, flat, name, strip)
@@ -50,21 +45,21 @@ end
 -- default, a missing one raises MissingArgumentError (400).
 function RequestHandler:get_argument(name, ...)
     local request = self.request
-    local value = last(request:body_pairs(), name) or last(request:query_pairs(), name)
+    local value = request:last_body_argument(name) or request:last_query_argument(name)
     local default, strip = ...
     return missing(self, value, name, select("#", ...), default, strip)
 end
 
 --- As get_argument(), from the query alone.
 function RequestHandler:get_query_argument(name, ...)
-    local value = last(self.request:query_pairs(), name)
+    local value = self.request:last_query_argument(name)
     local default, strip = ...
     return missing(self, value, name, select("#", ...), default, strip)
 end
 
 --- As get_argument(), from the body alone.
 function RequestHandler:get_body_argument(name, ...)
-    local value = last(self.request:body_pairs(), name)
+    local value = self.request:last_body_argument(name)
     local default, strip = ...
     return missing(self, value, name, select("#", ...), default, strip)
 end
@@ -95,7 +90,9 @@ end
 
 --- A cookie of the request, or `default`.
 function RequestHandler:get_cookie(name, default)
-    local value = self.request.cookies[name]
-    if value == nil then return default end
+    local request = self.request
+    local value = core.request_cookie(request.handle, name)
+    if value == nil or not core.is_token(name) then return default end
+    if byte(value, 1) == 34 then value = request.cookies[name] end -- quoted
     return value
 end

@@ -1,7 +1,7 @@
 -- What a handler writes: status, headers, cookies, body.
 --
--- Content-Type is kept apart, as it is the one header of most replies: a handler that
--- sets no other costs no table, and its header block is made once for each type.
+-- Headers are C's from the moment they are set: a line in the request's buffer. Only
+-- Content-Type, the one header of most replies, and what frames the message are here.
 local core = require "tornado.core"
 local cookies = require "tornado.httputil.cookies"
 local errors = require "tornado.web.errors"
@@ -16,9 +16,9 @@ local RequestHandler = require "tornado.web.handler"
 local util = require "tornado.util"
 
 local concat, type, tostring = table.concat, type, tostring
-local is_field_value = core.is_field_value
+local is_field_value, field = core.is_field_value, core.field
+local SET, ADD = core.FIELD_SET, core.FIELD_ADD
 
-local SERVER = "Server: ctornado/" .. util.version .. "\r\n"
 local HTML = "text/html; charset=UTF-8"
 local JSON = "application/json; charset=UTF-8"
 
@@ -69,11 +69,12 @@ local function canonical(name, level)
     return known
 end
 
-local function header_value(name, value, level)
-    if type(value) == "string" then
-        if is_field_value(value) then return value end
-        error(("Unsafe header value for %s: %q"):format(name, value:sub(1, 80)), level + 1)
-    end
+local function bad_value(name, value, level)
+    error(("Unsafe header value for %s: %q"):format(name, value:sub(1, 80)), level + 1)
+end
+
+-- The text of a value that is no string.
+local function to_value(name, value, level)
     if type(value) == "number" and value % 1 == 0 and value < 2 ^ 53 and value > -2 ^ 53 then
         return ("%d"):format(value)
     end
@@ -82,118 +83,71 @@ local function header_value(name, value, level)
         name, type(value) == "number" and value or type(value)), level + 1)
 end
 
-local function remove(fields, name)
-    local n = 0
-    for i = 1, #fields, 2 do
-        local key, value = fields[i], fields[i + 1]
-        fields[i], fields[i + 1] = nil, nil
-        if key ~= name then
-            fields[n + 1], fields[n + 2] = key, value
-            n = n + 2
-        end
+-- These decide how the message is framed, so they are kept apart from the other fields.
+local FRAMING = { ["Content-Length"] = true, Connection = true, ["Transfer-Encoding"] = true }
+
+local function set_apart(self, name, value)
+    if name == "Content-Type" then
+        self._content_type = value
+        return true
     end
+    if not FRAMING[name] then return false end
+    if name == "Content-Length" then self._content_length = value end
+    if name == "Connection" then self._close = value:lower() == "close" end
+    return true
 end
 
-local function append(self, name, value)
-    local fields = self._fields
-    if not fields then
-        self._fields = { name, value }
+local function change(self, how, name, value)
+    name = canonical(name, 3)
+    if type(value) ~= "string" then value = to_value(name, value, 3) end
+    if name == "Content-Type" and how == ADD and self._content_type ~= "" then
+        error("Content-Type can have one value only: use set_header()", 3)
+    end
+    if (name == "Content-Type" or FRAMING[name]) and is_field_value(value) then
+        set_apart(self, name, value)
         return
     end
-    local n = #fields
-    fields[n + 1], fields[n + 2] = name, value
-end
-
-local function find(fields, name)
-    for i = 1, fields and #fields or 0, 2 do
-        if fields[i] == name then return i end
-    end
+    local status = field(self.request.handle, how, name, value)
+    if status == core.ERROR then bad_value(name, value, 3) end
 end
 
 --- Sets a header, in place of all values it had. Takes a string, an integer, or a date table;
 -- raises for a name or value that HTTP does not allow.
 function RequestHandler:set_header(name, value)
-    name = canonical(name, 2)
-    value = header_value(name, value, 2)
-    if name == "Content-Type" then
-        self._content_type = value
-        return
-    end
-    if find(self._fields, name) then remove(self._fields, name) end
-    append(self, name, value)
+    change(self, SET, name, value)
 end
 
 --- Adds a further value of a header.
 function RequestHandler:add_header(name, value)
-    name = canonical(name, 2)
-    value = header_value(name, value, 2)
-    if name == "Content-Type" and not self._content_type then
-        self._content_type = value
-        return
-    end
-    append(self, name, value)
+    change(self, ADD, name, value)
 end
 
 --- Removes a header, one of the defaults too.
 function RequestHandler:clear_header(name)
     name = canonical(name, 2)
-    if name == "Content-Type" then self._content_type = false end
-    if name == "Server" then self._no_server = true end
-    if self._fields then remove(self._fields, name) end
+    if name == "Content-Type" then self._content_type = "" end
+    if name == "Content-Length" then self._content_length = nil end
+    if name == "Server" then self._flags = core.REPLY_NO_SERVER end
+    field(self.request.handle, core.FIELD_REMOVE, name, "")
 end
 
 --- The value of a header set so far, or nil.
 function RequestHandler:get_header(name)
     name = canonical(name, 2)
-    if name == "Content-Type" then return self._content_type or nil end
-    local i = find(self._fields, name)
-    return i and self._fields[i + 1]
+    if name == "Content-Type" then
+        return self._content_type ~= "" and self._content_type or nil
+    end
+    if name == "Content-Length" then return self._content_length end
+    return core.field_get(self.request.handle, name)
 end
 
 --- Forgets all that was written and set, and begins with the defaults again.
 function RequestHandler:clear()
-    self._fields, self._content_type, self._no_server = false, HTML, nil
+    core.field_clear(self.request.handle)
+    self._content_type, self._content_length, self._flags = HTML, nil, nil
     self._body, self._more = false, nil
     self._status_code, self._reason = nil, nil
     self:set_default_headers()
-end
-
--- Header blocks ---------------------------------------------------------------------
-
-local blocks, block_count = {}, 0
-
-local function block_of(content_type)
-    local block = SERVER
-    if content_type then block = block .. "Content-Type: " .. content_type .. "\r\n" end
-    if block_count < 256 then
-        blocks[content_type] = block
-        block_count = block_count + 1
-    end
-    return block
-end
-
--- The finished lines, and flags for core.reply().
-local function compose(self)
-    local fields, new_cookies = self._fields, self._new_cookies
-    local content_type = self._content_type
-    local block = blocks[content_type] or block_of(content_type)
-    if not fields and not new_cookies and not self._no_server then return block, 0 end
-    local flags, n, out = 0, 1, { block }
-    if self._no_server or find(fields, "Server") then out[1] = block:sub(#SERVER + 1) end
-    for i = 1, fields and #fields or 0, 2 do
-        local name = fields[i]
-        if name == "Date" then flags = core.REPLY_DATE end
-        if name ~= "Content-Length" and name ~= "Connection" and name ~= "Transfer-Encoding" then
-            out[n + 1], out[n + 2], out[n + 3], out[n + 4] = name, ": ", fields[i + 1], "\r\n"
-            n = n + 4
-        end
-    end
-    for i = 1, new_cookies and #new_cookies or 0 do
-        out[n + 1], out[n + 2], out[n + 3] = "Set-Cookie: ", new_cookies[i].text, "\r\n"
-        n = n + 3
-    end
-    if self:get_header("Connection") == "close" then flags = flags + core.REPLY_CLOSE end
-    return concat(out), flags
 end
 
 -- The body ---------------------------------------------------------------------------
@@ -251,7 +205,7 @@ local function check_status(self, status, what)
 end
 
 local function content_length(self)
-    local given = self:get_header("Content-Length")
+    local given = self._content_length
     if not given then return -1 end
     if not given:find("^%d+$") then
         error(HTTPOutputError("bad Content-Length: %s", given), 0)
@@ -259,11 +213,14 @@ local function content_length(self)
     return tonumber(given)
 end
 
+local function reply_flags(self)
+    return (self._flags or 0) + (self._close and core.REPLY_CLOSE or 0)
+end
+
 local function start(self)
-    local fields, flags = compose(self)
     self._headers_written = true
-    core.reply_start(self.request.handle, self._status_code, self._reason, fields,
-        content_length(self), flags)
+    core.reply_start(self.request.handle, self._status_code, self._reason, self._content_type,
+        content_length(self), reply_flags(self))
 end
 
 --- Sends what was written so far, as the beginning of a streamed reply. Waits while the client
@@ -293,7 +250,7 @@ end
 local function add_etag(self)
     local method = self.request.method
     if self._status_code ~= 200 or (method ~= "GET" and method ~= "HEAD") then return end
-    if find(self._fields, "Etag") then return end
+    if core.field_get(self.request.handle, "Etag") then return end
     self:set_etag_header()
     if self:check_etag_header() then
         self._body, self._more = false, nil
@@ -301,27 +258,31 @@ local function add_etag(self)
     end
 end
 
+-- A Content-Length that the handler set must be true, but for HEAD. Returns what to announce.
+local function check_length(self, length)
+    local given = content_length(self)
+    if given == length then return length, 0 end
+    if self.request.method == "HEAD" and length == 0 then return given, core.REPLY_LENGTH end
+    core.reply_abort(self.request.handle)
+    error(HTTPOutputError("Content-Length is %d, but the body has %d bytes", given, length), 0)
+end
+
+local function strip_representation(self, status, body)
+    if body ~= "" then error(("Cannot send body with %d"):format(status), 0) end
+    for _, name in ipairs(REPRESENTATION) do self:clear_header(name) end
+end
+
 local function send_whole(self)
     add_etag(self)
     local status, body = self._status_code, take_body(self)
-    if is_bodiless(status) then
-        if body ~= "" then
-            error(("Cannot send body with %d"):format(status), 0)
-        end
-        for _, name in ipairs(REPRESENTATION) do self:clear_header(name) end
+    if is_bodiless(status) then strip_representation(self, status, body) end
+    local length, flags = #body, reply_flags(self)
+    if self._content_length then
+        local flag
+        length, flag = check_length(self, length)
+        flags = flags + flag
     end
-    local length, given = #body, self._fields and content_length(self) or -1
-    local fields, flags = compose(self)
-    local request = self.request
-    if given >= 0 and given ~= length then
-        if request.method ~= "HEAD" or length > 0 then
-            core.reply_abort(request.handle)
-            error(HTTPOutputError("Content-Length is %d, but the body has %d bytes", given,
-                length), 0)
-        end
-        flags, length = flags + core.REPLY_LENGTH, given
-    end
-    core.reply(request.handle, status, self._reason, fields, body, length, flags)
+    core.reply(self.request.handle, status, self._reason, self._content_type, body, length, flags)
 end
 
 local function send_rest(self)
@@ -377,18 +338,7 @@ end
 -- samesite, partitioned. A later call for the same name replaces the earlier one.
 function RequestHandler:set_cookie(name, value, options)
     local text = cookies.format(name, value, options, 1)
-    local list = self._new_cookies
-    if not list then
-        self._new_cookies = { { name = name, text = text } }
-        return
-    end
-    for i = 1, #list do
-        if list[i].name == name then
-            table.remove(list, i)
-            break
-        end
-    end
-    list[#list + 1] = { name = name, text = text }
+    core.reply_cookie(self.request.handle, name, text)
 end
 
 --- Deletes a cookie in the client; options: domain, path, httponly, secure, samesite.
