@@ -303,6 +303,10 @@ void ct_abi_http_date(double at, char *out);
  * an argument that needs no cleaning. */
 int ct_abi_is_clean(const char *p, uint32_t size);
 
+/* What a cookie's value or attribute has: 0 nothing that needs quotes, 1
+ * something that does, 2 also ';' or DEL, 3 also spaces or controls. */
+int ct_abi_cookie_class(const char *p, uint32_t size);
+
 /* The last value of `name` in "a=b&c", decoded to `out` (at least `size` bytes):
  * its length, -1 when there is none, -2 for more than `max` pairs. */
 int ct_abi_form_last(const char *p, uint32_t size, const char *name,

@@ -53,6 +53,21 @@ int ct_abi_is_clean(const char *p, uint32_t size) {
     return 1;
 }
 
+int ct_abi_cookie_class(const char *p, uint32_t size) {
+    int class = 0;
+
+    for (uint32_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)p[i];
+
+        if (c <= 0x20) return 3;
+        if (c == ';' || c == 0x7f)
+            class = 2;
+        else if (c != ':' && !ct_str_is_token(p + i, 1) && class == 0)
+            class = 1;
+    }
+    return class;
+}
+
 /* The next piece of "a=b&c" at *p: its name and value, still encoded. False at
  * the end. */
 static bool next_pair(const char **p, const char *end, ct_pair *out) {

@@ -65,7 +65,7 @@ local view = ffi.new("ct_str")
 local info = ffi.new("ct_request_info")
 local pairs_out = ffi.new("ct_pair[?]", MAX_FIELDS)
 
--- Here and below: a call of a builtin in tail position would end LuaJIT's traces.
+-- Here and below: a call of a builtin or of C in tail position would end LuaJIT's traces.
 local function from_view(s)
     local text = to_string(s.p, s.n)
     return text
@@ -108,7 +108,8 @@ end
 --- The value of a cookie of the request as sent, or nil.
 function core.request_cookie(handle, name)
     if C.ct_abi_request_cookie(vm, handle, name, #name, view) ~= C.CT_OK then return nil end
-    return from_view(view)
+    local text = to_string(view.p, view.n)
+    return text
 end
 
 --- All fields as a flat array { name1, value1, ... }, in the order sent.
@@ -136,21 +137,24 @@ end
 
 --- Asks for the whole body: a status.
 function core.body_collect(handle, max)
-    return C.ct_abi_body_collect(vm, handle, max)
+    local result = C.ct_abi_body_collect(vm, handle, max)
+    return result
 end
 
 --- The collected body, or nil and a status.
 function core.body_get(handle)
     local status = C.ct_abi_body_get(vm, handle, view)
     if status ~= C.CT_OK then return nil, status end
-    return from_view(view)
+    local text = to_string(view.p, view.n)
+    return text
 end
 
 --- The next piece of a streamed body, or nil and a status.
 function core.body_read(handle, max)
     local status = C.ct_abi_body_read(vm, handle, max, view)
     if status ~= C.CT_OK then return nil, status end
-    return from_view(view)
+    local text = to_string(view.p, view.n)
+    return text
 end
 
 -- Replies ---------------------------------------------------------------------
@@ -164,50 +168,60 @@ core.REPLY_LENGTH = tonumber(C.CT_REPLY_LENGTH)
 
 --- Sets, adds or removes a field of the reply (FIELD_*): a status, ERROR for a bad value.
 function core.field(handle, how, name, value)
-    return C.ct_abi_field(vm, handle, how, name, #name, value, #value)
+    local result = C.ct_abi_field(vm, handle, how, name, #name, value, #value)
+    return result
 end
 
 --- A field of the reply that was set, or nil.
 function core.field_get(handle, name)
     if C.ct_abi_field_get(vm, handle, name, #name, view) ~= C.CT_OK then return nil end
-    return from_view(view)
+    local text = to_string(view.p, view.n)
+    return text
 end
 
 --- Forgets the fields that were set.
 function core.field_clear(handle)
-    return C.ct_abi_field_clear(vm, handle)
+    local result = C.ct_abi_field_clear(vm, handle)
+    return result
 end
 
 --- Sets a cookie; `text` is the value of its Set-Cookie field.
 function core.reply_cookie(handle, name, text)
-    return C.ct_abi_reply_cookie(vm, handle, #name, text, #text)
+    local result = C.ct_abi_reply_cookie(vm, handle, #name, text, #text)
+    return result
 end
 
 --- A whole reply, with the fields set so far; strings all. Returns a status.
 function core.reply(handle, status, reason, content_type, body, length, flags)
-    return C.ct_abi_reply(vm, handle, status, reason, #reason, content_type, #content_type, body,
+    local result = C.ct_abi_reply(vm, handle, status, reason, #reason, content_type, #content_type, body,
         #body, length, flags)
+    return result
 end
 
 function core.reply_start(handle, status, reason, content_type, length, flags)
-    return C.ct_abi_reply_start(vm, handle, status, reason, #reason, content_type, #content_type,
+    local result = C.ct_abi_reply_start(vm, handle, status, reason, #reason, content_type, #content_type,
         length, flags)
+    return result
 end
 
 function core.reply_write(handle, piece)
-    return C.ct_abi_reply_write(vm, handle, piece, #piece)
+    local result = C.ct_abi_reply_write(vm, handle, piece, #piece)
+    return result
 end
 
 function core.reply_end(handle)
-    return C.ct_abi_reply_end(vm, handle)
+    local result = C.ct_abi_reply_end(vm, handle)
+    return result
 end
 
 function core.reply_flushed(handle)
-    return C.ct_abi_reply_flushed(vm, handle)
+    local result = C.ct_abi_reply_flushed(vm, handle)
+    return result
 end
 
 function core.reply_abort(handle)
-    return C.ct_abi_reply_abort(vm, handle)
+    local result = C.ct_abi_reply_abort(vm, handle)
+    return result
 end
 
 -- Timers and clocks -----------------------------------------------------------
@@ -226,17 +240,20 @@ end
 
 --- Wall clock, seconds since 1970, as of this turn of the loop.
 function core.now()
-    return C.ct_abi_wall(vm)
+    local result = C.ct_abi_wall(vm)
+    return result
 end
 
 --- Monotonic clock in seconds, as of this turn.
 function core.monotonic()
-    return C.ct_abi_monotonic(vm)
+    local result = C.ct_abi_monotonic(vm)
+    return result
 end
 
 --- Monotonic clock in seconds, read now.
 function core.precise()
-    return C.ct_abi_precise(vm)
+    local result = C.ct_abi_precise(vm)
+    return result
 end
 
 --- Makes the loop turn again without waiting.
@@ -266,7 +283,8 @@ end
 --- The address bound ("127.0.0.1:8888").
 function core.listen_address(listener)
     if C.ct_abi_listen_address(vm, listener, view) ~= C.CT_OK then return nil end
-    return from_view(view)
+    local text = to_string(view.p, view.n)
+    return text
 end
 
 --- Closes a listener, and with `drop` its connections.
@@ -304,26 +322,31 @@ function core.connect(address)
 end
 
 function core.channel_send(channel, s)
-    return C.ct_abi_channel_send(vm, channel, s, #s)
+    local result = C.ct_abi_channel_send(vm, channel, s, #s)
+    return result
 end
 
 --- At most `max` bytes, or nil and a status.
 function core.channel_recv(channel, max)
     local status = C.ct_abi_channel_recv(vm, channel, max, view)
     if status ~= C.CT_OK then return nil, status end
-    return from_view(view)
+    local text = to_string(view.p, view.n)
+    return text
 end
 
 function core.channel_unsent(channel)
-    return C.ct_abi_channel_unsent(vm, channel)
+    local result = C.ct_abi_channel_unsent(vm, channel)
+    return result
 end
 
 function core.channel_shut(channel)
-    return C.ct_abi_channel_shut(vm, channel)
+    local result = C.ct_abi_channel_shut(vm, channel)
+    return result
 end
 
 function core.channel_close(channel, reset)
-    return C.ct_abi_channel_close(vm, channel, reset and 1 or 0)
+    local result = C.ct_abi_channel_close(vm, channel, reset and 1 or 0)
+    return result
 end
 
 -- Log ---------------------------------------------------------------------------
@@ -334,7 +357,8 @@ function core.log(level, where, text)
 end
 
 function core.log_level()
-    return C.ct_abi_log_level(vm)
+    local result = C.ct_abi_log_level(vm)
+    return result
 end
 
 function core.log_set_level(level)
@@ -425,6 +449,13 @@ function core.is_clean(s)
     return C.ct_abi_is_clean(s, #s) ~= 0
 end
 
+--- What a cookie's text has: 0 nothing that needs quotes, 1 something that does, 2 also ";" or
+-- DEL, 3 also spaces or control characters.
+function core.cookie_class(s)
+    local class = C.ct_abi_cookie_class(s, #s)
+    return class
+end
+
 --- The last value of `name` in "a=b&c", decoded; nil when there is none, nil and "limit" when
 -- there are more than `max` pairs.
 function core.form_last(s, name, max)
@@ -463,11 +494,12 @@ Regex.__index = Regex
 
 local function group(subject, i)
     local from, to = offsets[i * 2], offsets[i * 2 + 1]
-    local text = from >= 0 and sub(subject, from + 1, to)
+    if from < 0 then return nil end
+    local text = sub(subject, from + 1, to)
     return text
 end
 
---- Matches at the start of `subject`: nil, or its captures (false: took no part).
+--- Matches at the start of `subject`: nil, or its captures (nil: took no part).
 function Regex:match(subject)
     local n = C.ct_abi_regex_match(vm, self.handle, subject, #subject, offsets, MAX_GROUPS + 1)
     if n <= 0 then return nil end

@@ -16,6 +16,11 @@ local next_event = core.next_event
 
 local ioloop = {}
 
+-- LuaJIT's own limits are for programs of a few hundred lines; and a heap that may triple before
+-- it is swept halves what the collector costs a request.
+jit.opt.start("maxtrace=8000", "maxrecord=16000", "maxirconst=2000", "maxmcode=16384")
+collectgarbage("setpause", 300)
+
 local POOL_MAX = 1024
 
 local event = core.new_event()

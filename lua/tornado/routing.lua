@@ -112,6 +112,7 @@ end
 function Router:add(pattern, target, kwargs, name)
     local rule = to_rule(pattern, target, kwargs, name)
     rule.target = as_target(rule.target)
+    local nested = is_router(rule.target)
     local order = #self.rules + 1
     self.rules[order] = rule
     remember_name(self, rule)
@@ -119,12 +120,12 @@ function Router:add(pattern, target, kwargs, name)
     if is_router(rule.target) or not util.isinstance(rule.matcher, PathMatches) then
         self.has_hosts = true
     end
-    if literal and not is_router(rule.target) then
+    if literal and not nested then
         if not self._literals[literal] then
             self._literals[literal] = { rule = rule, order = order }
         end
     else
-        self._tried[#self._tried + 1] = { rule = rule, order = order }
+        self._tried[#self._tried + 1] = { rule = rule, order = order, nested = nested }
         if order < self._first_tried then self._first_tried = order end
     end
     return rule
@@ -187,7 +188,7 @@ local function try_rules(self, path, host, limit)
         local rule = entry.rule
         local matched, args = rule.matcher:match(path, host)
         if matched then
-            if not is_router(rule.target) then return rule, args end
+            if not entry.nested then return rule, args end
             local inner, inner_args = rule.target:find(path, host)
             if inner then return inner, inner_args end
         end

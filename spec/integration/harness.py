@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -415,28 +416,31 @@ class Suite:
 class Tally:
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
+        self.lock = threading.Lock()
+
+    def say(self, counter, text):
+        with self.lock:
+            setattr(self, counter, getattr(self, counter) + 1)
+            if text:
+                print(text, flush=True)
 
     def run(self, name, function, *arguments):
         """Runs one case; prints what went wrong."""
         started = time.monotonic()
         try:
             function(*arguments)
-            self.passed += 1
+            took = f"{time.monotonic() - started:7.2f} s {name}"
+            self.say("passed", took if os.environ.get("CT_TIMES") else None)
         except Skip as why:
-            self.skipped += 1
-            print(f"skipped {name}: {why}", flush=True)
+            self.say("skipped", f"skipped {name}: {why}")
         except Failure as why:
-            self.failed += 1
-            print(f"FAILED {name}: {why}", flush=True)
+            self.say("failed", f"FAILED {name}: {why}")
         except Exception as error:  # a fault of the case is a failure, too
-            self.failed += 1
             at = error.__traceback__
             while at.tb_next:
                 at = at.tb_next
-            print(f"FAILED {name}: {type(error).__name__}: {error} "
-                  f"({at.tb_frame.f_code.co_filename}:{at.tb_lineno})", flush=True)
-        if os.environ.get("CT_TIMES"):
-            print(f"{time.monotonic() - started:7.2f} s {name}", flush=True)
+            self.say("failed", f"FAILED {name}: {type(error).__name__}: {error} "
+                     f"({at.tb_frame.f_code.co_filename}:{at.tb_lineno})")
 
     def run_all(self, cases, *arguments, jobs=8):
         """Runs those that may run together, then the others one by one."""

@@ -982,7 +982,7 @@ def closing():
                 ("after 100 Continue", post(EXPECT + b"Content-Length: 5\r\n"), None, None),
                 ("while the handler waits", get(b"/wait/KEY"), ".gone", ".begun"),
                 ("in a stream", get(b"/stream?pieces=9&key=KEY"), ".gone", ".begun"),
-                ("in a flood of output", get(b"/stream?pieces=4000&size=65536&key=KEY"),
+                ("in a flood of output", get(b"/stream?pieces=4000&size=65536&free=1&key=KEY"),
                  ".gone", ".begun")):
             SUITE.add(g, f"the client {how} {title}", drops(request, reset, key, wait))
 
@@ -1179,9 +1179,7 @@ def deadlines():
     def _(site):
         key = fresh()
         with site.quick.connect(rcvbuf=4096) as c:
-            for i in range(1, 65):
-                site.quick.set(f"{key}.{i}")
-            c.send(get(f"/stream?pieces=64&size=1048576&key={key}".encode()))
+            c.send(get(f"/stream?pieces=64&size=1048576&free=1&key={key}".encode()))
             site.quick.await_latch(key + ".gone")
             site.quick.await_latch(key + ".done")
 
@@ -1356,11 +1354,8 @@ def backpressure():
     def _(site):
         key = fresh()
         with site.main.connect(rcvbuf=65536) as c:
-            for i in range(1, 33):
-                site.main.set(f"{key}.{i}")
-
             def flood():
-                c.send(get(f"/stream?pieces=32&size=1048576&key={key}".encode()))
+                c.send(get(f"/stream?pieces=32&size=1048576&free=1&key={key}".encode()))
                 site.main.await_latch(key + ".begun")
                 site.main.get("/")
             grown(site, flood)

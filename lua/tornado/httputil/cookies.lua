@@ -9,6 +9,8 @@ local byte, char, find, format, gsub = string.byte, string.char, string.find, st
     string.gsub
 local lower, sub = string.lower, string.sub
 
+local cookie_class = core.cookie_class
+
 local cookies = {}
 
 -- The part of `s` from `first` to `last` without white space at its ends.
@@ -57,7 +59,7 @@ for code = 0, 255 do ESCAPES[char(code)] = format("\\%03o", code) end
 ESCAPES['"'], ESCAPES["\\"] = '\\"', "\\\\"
 
 local function quote(value)
-    if find(value, "^[%w!#$%%&'*+%-.^_`|~:]+$") then return value end
+    if value ~= "" and cookie_class(value) == 0 then return value end
     return '"' .. gsub(value, "[^%w!#$%%&'*+%-.^_`|~: ()/<=>?@%[%]{}]", ESCAPES) .. '"'
 end
 
@@ -70,8 +72,8 @@ local RESERVED = {
 local SAME_SITE = { strict = true, lax = true, none = true }
 
 local KNOWN = {
-    domain = util.NONE, expires = util.NONE, expires_days = util.NONE, max_age = util.NONE,
-    path = "/", httponly = false, secure = false, samesite = util.NONE, partitioned = false,
+    domain = true, expires = true, expires_days = true, max_age = true, path = true,
+    httponly = true, secure = true, samesite = true, partitioned = true,
 }
 
 local function bad(what, expected, got, level)
@@ -87,51 +89,54 @@ local function check_name(name, level)
     end
 end
 
--- Raises for text that could end its attribute; nil, false and "" count as absent.
-local function check_attribute(options, key, level)
+-- The text of an attribute, or nil when it is absent (nil, false or ""). Raises for what could
+-- end it.
+local function attribute(options, key, level)
     local value = options[key]
-    if value == nil or value == false or value == "" then
-        options[key] = nil
-    elseif type(value) ~= "string" or find(value, "[%z\1-\32;\127]") then
+    if value == nil or value == false or value == "" then return nil end
+    if type(value) ~= "string" or cookie_class(value) > 1 then
         bad("cookie " .. key, "text without spaces, controls and ';'", value, level + 1)
+    end
+    return value
+end
+
+local function check_numbers(options, level)
+    local max_age, days, expires = options.max_age, options.expires_days, options.expires
+    if max_age ~= nil and (type(max_age) ~= "number" or max_age % 1 ~= 0) then
+        bad("cookie max_age", "whole seconds", max_age, level + 1)
+    end
+    if days ~= nil and (type(days) ~= "number" or days ~= days) then
+        bad("cookie expires_days", "a number", days, level + 1)
+    end
+    if expires ~= nil and type(expires) ~= "number" and type(expires) ~= "table" then
+        bad("cookie expires", "seconds or a date table", expires, level + 1)
     end
 end
 
 local function check_options(options, level)
-    level = level + 1
-    check_attribute(options, "domain", level)
-    check_attribute(options, "path", level)
-    check_attribute(options, "samesite", level)
-    local same_site = options.samesite
-    if same_site and not SAME_SITE[lower(same_site)] then
-        bad("cookie samesite", "Strict, Lax or None", same_site, level)
+    if type(options) ~= "table" then
+        error("cookie: bad options: expected table, got " .. type(options), level + 1)
     end
-    local max_age = options.max_age
-    if max_age ~= nil and (type(max_age) ~= "number" or max_age % 1 ~= 0) then
-        bad("cookie max_age", "whole seconds", max_age, level)
+    for key in pairs(options) do
+        -- util.options() has the words for an unknown one.
+        if not KNOWN[key] then util.options(options, KNOWN, "cookie", level - 1) end
     end
-    local days = options.expires_days
-    if days ~= nil and (type(days) ~= "number" or days ~= days) then
-        bad("cookie expires_days", "a number", days, level)
-    end
-    local expires = options.expires
-    if expires ~= nil and type(expires) ~= "number" and type(expires) ~= "table" then
-        bad("cookie expires", "seconds or a date table", expires, level)
-    end
+    check_numbers(options, level + 1)
     if options.partitioned and not options.secure then
-        error("bad cookie partitioned: expected secure=true with it", level)
+        error("bad cookie partitioned: expected secure=true with it", level + 1)
     end
 end
 
 -- RFC 6265bis §4.1.3: what browsers demand of names with these prefixes.
-local function check_prefix(name, options, level)
+local function check_prefix(name, options, path, level)
+    if byte(name, 1) ~= 95 then return end
     name = lower(name)
     local host = find(name, "__host-", 1, true) == 1
     if not host and find(name, "__secure-", 1, true) ~= 1 then return end
     if not options.secure then
         error("bad cookie: a __Host- or __Secure- name needs secure=true", level + 1)
     end
-    if host and (options.domain or options.path ~= "/") then
+    if host and (options.domain or path ~= "/") then
         error('bad cookie: a __Host- name needs path="/" and no domain', level + 1)
     end
 end
@@ -149,21 +154,27 @@ end
 function cookies.format(name, value, options, level)
     level = 2 + (level or 0)
     check_name(name, level)
-    if type(value) ~= "string" or find(value, "[%z\1-\32]") then
+    if type(value) ~= "string" or cookie_class(value) == 3 then
         bad("cookie value", "text without spaces and controls", value, level)
     end
-    options = util.options(options, KNOWN, "cookie", level - 2)
-    check_options(options, level)
-    check_prefix(name, options, level)
     local out = name .. "=" .. quote(value)
+    if options == nil then return out .. "; Path=/" end
+    check_options(options, level)
+    local path = options.path == nil and "/" or attribute(options, "path", level)
+    check_prefix(name, options, path, level)
+    local domain = attribute(options, "domain", level)
+    local same_site = attribute(options, "samesite", level)
+    if same_site and not SAME_SITE[lower(same_site)] then
+        bad("cookie samesite", "Strict, Lax or None", same_site, level)
+    end
     local expires = expiry(options)
-    if options.domain then out = out .. "; Domain=" .. options.domain end
+    if domain then out = out .. "; Domain=" .. domain end
     if expires then out = out .. "; expires=" .. expires end
     if options.httponly then out = out .. "; HttpOnly" end
     if options.max_age then out = out .. format("; Max-Age=%d", options.max_age) end
     if options.partitioned then out = out .. "; Partitioned" end
-    if options.path then out = out .. "; Path=" .. options.path end
-    if options.samesite then out = out .. "; SameSite=" .. options.samesite end
+    if path then out = out .. "; Path=" .. path end
+    if same_site then out = out .. "; SameSite=" .. same_site end
     if options.secure then out = out .. "; Secure" end
     return out
 end

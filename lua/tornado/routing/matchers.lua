@@ -186,7 +186,7 @@ function PathMatches:init(pattern)
     self.pieces = reverse_pieces(pattern, self.groups)
 end
 
--- false is a group that took no part; the text of the others is still encoded.
+-- nil is a group that took no part; the text of the others is still encoded.
 local function decoded(value)
     if not value then return nil end
     if not find(value, "%", 1, true) then return value end
@@ -202,14 +202,16 @@ function PathMatches:match(path)
     local groups = self.groups
     if groups == 0 then return true, nil end
     local names = self.names
-    local args = {}
     if names then
+        local args = {}
         for i = 1, groups do args[names[i]] = decoded(captures[i]) end
         return true, { named = args }
     end
-    args.n = groups
-    for i = 1, groups do args[i] = decoded(captures[i]) end
-    return true, args
+    captures.n = groups
+    if find(path, "%", 1, true) then
+        for i = 1, groups do captures[i] = decoded(captures[i]) end
+    end
+    return true, captures
 end
 
 --- Takes one argument per group and returns the path with them, percent-encoded; raises

@@ -45,6 +45,8 @@ local function new_handler(self, class, request)
         _content_type = class._content_type,
         _body = false,
         _verb = false,
+        path_args = false,
+        path_kwargs = false,
         _finished = false,
         _returned = false,
     }, class)

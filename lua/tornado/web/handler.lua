@@ -144,7 +144,7 @@ local function dispatch(self, rule_kwargs, args)
         self._finished = true
         return
     end
-    if args then args = routing_args.decode(self, args) end
+    if args then routing_args.decode(self, args) end
     result = self:prepare()
     if result ~= nil then gen.await(result) end
     if self._finished then return end

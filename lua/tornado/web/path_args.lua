@@ -4,20 +4,22 @@ local unpack = unpack
 
 local path_args = {}
 
---- Decodes the captures of a route with handler:decode_argument(); returns new args.
+local function decode_at(handler, args, i)
+    if args[i] then args[i] = handler:decode_argument(args[i]) end
+end
+
+--- Decodes the captures of a route in place with handler:decode_argument().
 function path_args.decode(handler, args)
-    local out = { n = args.n }
-    for i = 1, args.n or 0 do
-        if args[i] then out[i] = handler:decode_argument(args[i]) end
-    end
-    if args.named then
-        out.named = {}
-        for name, value in pairs(args.named) do
-            out.named[name] = handler:decode_argument(value, name)
+    local n, named = args.n or 0, args.named
+    if n > 0 then decode_at(handler, args, 1) end
+    if n > 1 then decode_at(handler, args, 2) end
+    for i = 3, n do decode_at(handler, args, i) end
+    if named then
+        for name, value in pairs(named) do
+            named[name] = handler:decode_argument(value, name)
         end
     end
-    handler.path_args, handler.path_kwargs = out, out.named
-    return out
+    handler.path_args, handler.path_kwargs = args, named
 end
 
 --- Calls fn(handler, ...) with the arguments.

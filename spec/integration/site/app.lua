@@ -137,12 +137,13 @@ end
 Big.head = Big.get
 
 -- `pieces` pieces of `size` bytes, with Content-Length when there is a `length`; after piece
--- I it waits for KEY.I when there is a `key`.
+-- I it waits for KEY.I when there is a `key` and not `free`.
 local Stream = Handler:extend "Stream"
 
 function Stream:get()
     local pieces, size = self:number("pieces", 1), self:number("size", 16)
     local length = self:get_query_argument("length", nil)
+    local free = self:get_query_argument("free", nil)
     self.key = self:get_query_argument("key", nil)
     if length then self:set_header("Content-Length", length) end
     local piece = ("s"):rep(size)
@@ -152,7 +153,8 @@ function Stream:get()
         if self.left then break end
         if self.key then
             set(self.key .. ".begun")
-            await(self.key .. "." .. i)
+            self.next = self.key .. "." .. i
+            if not free then await(self.next) end
         end
     end
     if self.key then set(self.key .. ".done") end
@@ -161,6 +163,7 @@ end
 function Stream:on_connection_close()
     self.left = true
     if self.key then set(self.key .. ".gone") end
+    if self.next then set(self.next) end
 end
 
 Stream.head = Stream.get

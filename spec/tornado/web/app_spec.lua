@@ -98,7 +98,7 @@ describe("tornado.web.app", function()
         }
         assert.equal("/n/x%20y/1", app:reverse_url("n", "x y", 1))
         assert.equal("/", app:reverse_url("root"))
-        local ok, err = pcall(function() return app:reverse_url("none") end)
+        local ok, err = pcall(function() app:reverse_url("none") end)
         assert.is_false(ok)
         assert.matches("app_spec.lua:%d+: none not found in named urls", err)
     end)
@@ -180,7 +180,10 @@ describe("tornado.web.app", function()
         for _, rules in ipairs { { 5, "expected a list" }, { { 5 }, "bad rule 1" },
             { { { "/" } }, "bad rule 1" }, { { { "(", says "x" } }, "missing" },
             { { { "/x", nil } }, "bad rule 1" } } do
-            local ok, err = pcall(function() return web.Application(rules[1]) end)
+            local ok, err = pcall(function()
+                local app = web.Application(rules[1])
+                return app
+            end)
             assert.is_false(ok)
             assert.matches("app_spec.lua:%d+: ", tostring(err))
             assert.matches(rules[2], tostring(err))

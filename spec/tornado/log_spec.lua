@@ -1,0 +1,133 @@
+-- tornado.log: loggers and levels, and the lines that C writes. PARITY §24.
+local core = require "tornado.core"
+local log = require "tornado.log"
+local testing = require "tornado.testing"
+
+-- Takes the log's messages while fn runs; returns them as { level, name, text }.
+local function taken(fn)
+    local lines = {}
+    local before = log.set_filter(function(level, name, text)
+        lines[#lines + 1] = { level, name, text }
+        return true
+    end)
+    local ok, err = pcall(fn)
+    log.set_filter(before)
+    assert(ok, err)
+    return lines
+end
+
+-- What C writes for these messages, from a child: the log of this process is the runner's.
+local function written(script)
+    local path = os.tmpname()
+    local file = assert(io.open(path, "w"))
+    file:write('local log = require "tornado.log"\n' .. script)
+    file:close()
+    local code, _, err = testing.run_command { "run", path }
+    os.remove(path)
+    assert.equal(0, code)
+    return err
+end
+
+describe("tornado.log", function()
+    it("has the loggers of Tornado", function()
+        local lines = taken(function()
+            log.access_log:info("a")
+            log.app_log:info("b")
+            log.gen_log:info("c")
+            log.Logger("mine"):info("d")
+        end)
+        assert.same({ { 1, "access", "a" }, { 1, "app", "b" }, { 1, "general", "c" },
+            { 1, "mine", "d" } }, lines)
+    end)
+
+    it("has levels", function()
+        local lines = taken(function()
+            for _, level in ipairs { "debug", "info", "warning", "error" } do
+                log.gen_log[level](log.gen_log, level)
+            end
+            log.gen_log:log(2, "at 2")
+        end)
+        local levels = {}
+        for i, line in ipairs(lines) do levels[i] = line[1] end
+        assert.same({ 0, 1, 2, 3, 2 }, levels)
+    end)
+
+    it("formats only when there are arguments", function()
+        local lines = taken(function()
+            log.gen_log:info("100%")
+            log.gen_log:info("%d%% of %s", 5, "x")
+            log.gen_log:info({ 1 } and 42)
+        end)
+        assert.same({ "100%", "5% of x", "42" }, { lines[1][3], lines[2][3], lines[3][3] })
+    end)
+
+    it("sets the level by name", function()
+        local before = core.log_level()
+        finally(function() core.log_set_level(before) end)
+        for name, number in pairs(log.LEVELS) do
+            log.set_level(name)
+            assert.equal(number, core.log_level())
+        end
+        local ok, err = pcall(function() log.set_level("loud") end)
+        assert.is_false(ok)
+        assert.matches('log_spec.lua:%d+: bad level "loud": expected debug, info, warning', err)
+    end)
+
+    it("writes one line a message, with level, time and name", function()
+        local lines = written [[
+            log.app_log:info("hello")
+            log.gen_log:warning("two\nlines")
+            log.gen_log:error("bell\7 and \27[31m and \r")
+            log.gen_log:debug("not shown")
+        ]]
+        assert.matches("^%[I %d%d%d%d%d%d %d%d:%d%d:%d%d app%] hello\n", lines)
+        assert.matches("%[W [%d: ]+ general%] two", lines)
+        assert.is_nil(lines:find("[\7\27\r]"))
+        assert.is_nil(lines:find("\nlines", 1, true))
+        assert.is_nil(lines:find("not shown", 1, true))
+    end)
+
+    it("writes what is at its level and above", function()
+        local lines = written [[
+            log.set_level "error"
+            log.gen_log:warning("quiet")
+            log.gen_log:error("loud")
+            log.set_level "debug"
+            log.gen_log:debug("all")
+            log.set_level "none"
+            log.gen_log:error("nothing")
+        ]]
+        assert.is_nil(lines:find("quiet"))
+        assert.is_nil(lines:find("nothing"))
+        assert.matches("%[E [^\n]*loud\n", lines)
+        assert.matches("%[D [^\n]*all\n", lines)
+    end)
+
+    it("goes to a file, or says why not", function()
+        local path = os.tmpname()
+        finally(function() os.remove(path) end)
+        local err = written(([[
+            local core = require "tornado.core"
+            log.gen_log:info("to stderr")
+            assert(core.log_open(%q))
+            log.gen_log:info("to the file")
+            local ok, why = core.log_open("/no/such/folder/log")
+            assert(ok == nil and why:find("No such file"), why)
+            log.gen_log:info("still to the file")
+        ]]):format(path))
+        local file = assert(io.open(path))
+        local text = file:read("*a")
+        file:close()
+        assert.matches("to stderr\n$", err)
+        assert.matches("^%[I [^\n]*to the file\n%[I [^\n]*still to the file\n$", text)
+    end)
+
+    it("writes long messages and odd bytes", function()
+        local lines = written [[
+            log.gen_log:info(("x"):rep(100000))
+            log.gen_log:info("\0\255")
+        ]]
+        assert.matches("x+[^\n]*\n%[I ", lines)
+        assert.is_nil(lines:find("%z"))
+    end)
+end)
