@@ -3,6 +3,7 @@
 -- without decisions, so that LuaJIT inlines it into whoever calls.
 local ffi = require "ffi"
 local buffer = require "string.buffer"
+local new_table = require "table.new"
 local abi = require "tornado.abi"
 
 ffi.cdef((abi.text:gsub("\n#[^\n]*", "\n")))
@@ -477,7 +478,7 @@ function core.form_pairs(s, max)
     end
     local count = C.ct_abi_form(s, #s, scratch:reset():reserve(#s + 1), form_out, max)
     if count < 0 then return nil, "limit" end
-    local out = {}
+    local out = new_table(count * 2, 0)
     for i = 0, count - 1 do
         out[i * 2 + 1] = from_view(form_out[i].name)
         out[i * 2 + 2] = from_view(form_out[i].value)

@@ -7,7 +7,7 @@ local util = require "tornado.util"
 local HTTPServerRequest = require "tornado.httputil.request"
 
 local band = bit.band
-local pumping = ioloop.pumping
+local barrier, pumping = core.barrier, ioloop.pumping
 
 local httpserver = {}
 
@@ -37,10 +37,11 @@ local release = httpserver.release
 
 local function on_request(handle, event)
     local server = servers[event.owner]
-    local request = HTTPServerRequest.from_event(handle, event, server, pumping())
+    local request = HTTPServerRequest.from_event(handle, event, pumping())
     live[band(handle, SLOT_MASK)] = request
     if not server then return release(request) end
     server.callback(request)
+    barrier() -- a trace cannot return through the xpcall that this is called by
 end
 
 -- A request whose application raised: the delegate (a handler) answers, or a bare 500 does.

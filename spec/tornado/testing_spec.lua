@@ -15,8 +15,8 @@ local core = require "tornado.core"
 local web = require "tornado.web"
 ]]
 
--- Runs a spec with one case per body; returns exit code and what it printed.
-local function run(...)
+-- Starts a child that runs a spec with one case for each body.
+local function start(...)
     local path = os.tmpname() .. "_spec.lua"
     local file = assert(io.open(path, "w"))
     file:write(PRELUDE)
@@ -28,15 +28,34 @@ local function run(...)
         os.remove(path)
         os.remove((path:gsub("_spec.lua$", "")))
     end)
-    local code, out, err = testing.run_command { "test", path }
-    return code, out .. err
+    return testing.start_command { "test", path }
+end
+
+-- Its exit code and what it printed.
+local function finish(child)
+    testing.wait_until(function() return not testing.is_running(child) end, 60)
+    return testing.stop_command(child)
+end
+
+local function run(...)
+    return finish(start(...))
+end
+
+-- Takes pairs of a body that must fail and what must be said of it.
+local function expect_failures(cases)
+    testing.set_timeout(60)
+    local children = {}
+    for i, case in ipairs(cases) do children[i] = start(case[1]) end
+    for i, case in ipairs(cases) do
+        local code, out = finish(children[i])
+        assert.equal(1, code)
+        assert.matches(case[2], out)
+        assert.matches("\n0 successes / [01] failures? / [01] errors?[^\n]*\n$", out)
+    end
 end
 
 local function expect_failure(pattern, body)
-    local code, out = run(body)
-    assert.equal(1, code)
-    assert.matches(pattern, out)
-    assert.matches("\n0 successes / [01] failures? / [01] errors?[^\n]*\n$", out)
+    expect_failures { { body, pattern } }
 end
 
 -- A server that sends these bytes to everyone and closes.
@@ -50,6 +69,7 @@ end
 describe("tornado.testing", function()
     describe("a case", function()
         it("passes when it leaves nothing behind", function()
+            testing.set_timeout(60)
             local code, out = run([[
                 local server = testing.serve(web.Application {})
                 server:fetch("/")
@@ -65,17 +85,15 @@ describe("tornado.testing", function()
         end)
 
         it("fails for what it leaks, and says what", function()
-            for _, case in ipairs {
+            expect_failures {
                 { "ioloop.call_later(60, print)", "leaked 1 timer" },
                 { 'gen.spawn(function() gen.await(require("tornado.concurrent").Future()) end)',
                     "leaked 1 waiting coroutine\na coroutine that waits; stack trace.*await" },
-                { 'core.listen("127.0.0.1:0")', "leaked 1 descriptor, 1 listener" },
+                { 'core.listen("127.0.0.1:0")', "leaked 1 listener, %d descriptors?" },
                 { 'keep = io.open("/dev/null")', "leaked 1 descriptor" },
                 { 'rawset(_G, "oops", 1)', "leaked global oops" },
                 { "testing.connect(testing.serve(web.Application {}).address)", "1 channel" },
-            } do
-                expect_failure(case[2], case[1])
-            end
+            }
         end)
 
         it("fails for a request that is never answered", function()
@@ -98,8 +116,8 @@ describe("tornado.testing", function()
         end)
 
         it("fails with the place where it hangs", function()
-            expect_failure("not ended within 0%.05 s; it waits here, stack traceback:.*in function " ..
-                "'sleep'.*_spec.lua:%d+: in function 'body'",
+            expect_failure("not ended within 0%.05 s; it waits here, stack traceback:.*" ..
+                "in function 'sleep'.*_spec.lua:%d+: in function 'body'",
                 [[testing.set_timeout(0.05) gen.sleep(60)]])
             expect_failure("not ended within 0%.05 s",
                 [[testing.set_timeout(0.05) while true do pcall(gen.sleep, 60) break end
@@ -123,6 +141,7 @@ describe("tornado.testing", function()
         end)
 
         it("does not spoil the next one", function()
+            testing.set_timeout(60)
             local code, out = run("gen.spawn(gen.sleep, 60)", "", "error('bad')", "assert(true)",
                 "testing.set_timeout(0.05) gen.sleep(9)", "gen.sleep(0.001)")
             assert.equal(1, code)
@@ -134,21 +153,19 @@ describe("tornado.testing", function()
         it("ends with 2 for wrong arguments, 1 for a broken file, 0 for help", function()
             assert.equal(2, (testing.run_command { "test", "--no-such-option" }))
             assert.equal(0, (testing.run_command { "test", "--help" }))
-            local path = os.tmpname()
-            local file = assert(io.open(path, "w"))
-            file:write("this is no Lua")
-            file:close()
-            finally(function() os.remove(path) end)
-            local code, out = testing.run_command { "test", path }
+            local code, out = run("end) this is no Lua (")
             assert.equal(1, code)
             assert.matches("0 successes / 0 failures / 1 error", out)
+            code, out = run()
+            assert.equal(1, code)
+            assert.matches("no case was run", out)
         end)
 
         it("can print in another form", function()
             local code, out = testing.run_command { "test", "-o", "TAP",
                 "spec/tornado/concurrent_spec.lua" }
             assert.equal(0, code)
-            assert.matches("^1%.%.%d+\nok 1 ", out)
+            assert.matches("^ok 1 .*\n1%.%.%d+\n$", out)
         end)
     end)
 
@@ -248,7 +265,8 @@ describe("tornado.testing", function()
                 "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
                 "HTTP/1.1 200 OK\r\nContent-Length: +3\r\n\r\nabc",
                 "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc",
-                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" ..
+                    "0\r\n\r\n",
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
                 "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n",

@@ -12,6 +12,7 @@ local lines = require "tornado.httputil.lines"
 
 local band, find, sub = bit.band, string.find, string.sub
 local rawset, setmetatable = rawset, setmetatable
+local new_table = require "table.new"
 
 local HAS_BODY = core.REQUEST_BODY
 local FORM = "application/x-www-form-urlencoded"
@@ -113,6 +114,7 @@ function lazy.body(self)
 end
 
 local function add_lists(lists, flat)
+    lists = lists or new_table(0, #flat / 2)
     for i = 1, #flat, 2 do
         local name, value = flat[i], flat[i + 1]
         local values = lists[name]
@@ -122,15 +124,15 @@ local function add_lists(lists, flat)
 end
 
 function lazy.query_arguments(self)
-    return add_lists({}, self:query_pairs())
+    return add_lists(nil, self:query_pairs())
 end
 
 function lazy.body_arguments(self)
-    return add_lists({}, self:body_pairs())
+    return add_lists(nil, self:body_pairs())
 end
 
 function lazy.arguments(self)
-    return add_lists(add_lists({}, self:query_pairs()), self:body_pairs())
+    return add_lists(add_lists(nil, self:query_pairs()), self:body_pairs())
 end
 
 function lazy.cookies(self)
@@ -170,7 +172,7 @@ end
 
 --- Made by httpserver from C's event. Every field that most requests get later is there from
 -- the start: adding it would make the table anew.
-function HTTPServerRequest.from_event(handle, event, server, coroutine)
+function HTTPServerRequest.from_event(handle, event, coroutine)
     local uri = core.request_uri(event)
     local path = uri
     if event.path ~= #uri then path = core.request_path(event) end
@@ -179,11 +181,9 @@ function HTTPServerRequest.from_event(handle, event, server, coroutine)
         method = core.request_method(event),
         uri = uri,
         path = path,
-        server = server,
         coroutine = coroutine,
         has_body = band(event.flags, HAS_BODY) ~= 0,
         delegate = false,
-        _body_is_form = false,
     }, HTTPServerRequest)
     return request
 end

@@ -34,6 +34,7 @@ local function observe(busted, seen)
         return nil, true
     end)
     busted.subscribe({ "test", "end" }, function(_, _, status)
+        seen.ran = true
         seen[status] = (seen[status] or 0) + 1
         return nil, true
     end)
@@ -81,6 +82,23 @@ end
 local OTHER_OUTPUT = { "^%-o", "^%-%-output" }
 local ASKS_ONLY = { "^%-h$", "^%-%-help$", "^%-%-version$", "^%-l$", "^%-%-list$" }
 
+-- The exit code, and what busted leaves unsaid.
+local function conclude(seen, arguments)
+    if has_any(arguments, ASKS_ONLY) then return 0 end
+    if not seen.started then return 2 end
+    if not seen.ran and not seen.bad then
+        io.stderr:write("ctornado test: no case was run\n")
+        return 1
+    end
+    if not seen.bad then return 0 end
+    if not has_any(arguments, OTHER_OUTPUT) then
+        -- Once more, behind the failures, whose text may have counts of its own.
+        io.write(("\n%d successes / %d failures / %d errors\n"):format(seen.success or 0,
+            seen.failure or 0, (seen.error or 0) + (seen.outside or 0)))
+    end
+    return 1
+end
+
 --- Runs specs; takes busted's arguments, by default the folder spec. Returns the exit code: 0
 --- when all passed, 1 when not, 2 when the arguments are wrong.
 return function(arguments)
@@ -95,13 +113,7 @@ return function(arguments)
     case.take_log()
     local seen = {}
     run_busted(seen)
-    if has_any(arguments, ASKS_ONLY) then return 0 end
-    if seen.bad and seen.started and not has_any(arguments, OTHER_OUTPUT) then
-        -- Once more, behind the failures, whose text may have counts of its own.
-        io.write(("\n%d successes / %d failures / %d errors\n"):format(seen.success or 0,
-            seen.failure or 0, (seen.error or 0) + (seen.outside or 0)))
-    end
+    local code = conclude(seen, arguments)
     io.flush()
-    if not seen.started then return 2 end
-    return seen.bad and 1 or 0
+    return code
 end

@@ -37,7 +37,8 @@ function Application:reverse_url(name, ...)
     error(name .. " not found in named urls", 2)
 end
 
-local function new_handler(self, class, request)
+local function new_handler(self, class, request, args)
+    -- Eight fields fill a table of that size exactly; a ninth would double it.
     local handler = setmetatable({
         application = self,
         request = request,
@@ -45,10 +46,8 @@ local function new_handler(self, class, request)
         _content_type = class._content_type,
         _body = false,
         _verb = false,
-        path_args = false,
-        path_kwargs = false,
         _finished = false,
-        _returned = false,
+        path_args = args or false,
     }, class)
     if class.init ~= util.Object.init then handler:init(self, request) end
     return handler
@@ -66,7 +65,7 @@ function Application:start_request(request)
         kwargs = self.settings.default_handler_args
         if not class then class, kwargs = output.ErrorHandler, NOT_FOUND end
     end
-    new_handler(self, class, request):_execute(kwargs, args)
+    new_handler(self, class, request, args):_execute(kwargs, args)
 end
 
 --- Logs a finished request, by the setting log_function if there is one.

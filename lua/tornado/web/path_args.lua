@@ -18,8 +18,8 @@ function path_args.decode(handler, args)
         for name, value in pairs(named) do
             named[name] = handler:decode_argument(value, name)
         end
+        handler.path_kwargs = named
     end
-    handler.path_args, handler.path_kwargs = args, named
 end
 
 --- Calls fn(handler, ...) with the arguments.

@@ -1,0 +1,164 @@
+-- tornado.command: the command line, as a user meets it: exit codes, and what is printed where.
+local testing = require "tornado.testing"
+local util = require "tornado.util"
+
+local run = testing.run_command
+
+-- A file with this text, removed behind the case.
+local function write(text)
+    local path = os.tmpname()
+    local file = assert(io.open(path, "w"))
+    file:write(text)
+    file:close()
+    finally(function() os.remove(path) end)
+    return path
+end
+
+local function expect(arguments, code, out, err)
+    local real_code, real_out, real_err = run(arguments)
+    assert.matches(out, real_out)
+    assert.matches(err, real_err)
+    assert.equal(code, real_code)
+end
+
+-- Starts `serve`, stopped behind the case; returns the command and its address.
+local function serve(...)
+    local command = testing.start_command { "serve", "--port=0", ... }
+    finally(function()
+        if command.pipe then testing.stop_command(command, "KILL") end
+    end)
+    local address = testing.wait_until(function()
+        return testing.output_of(command):match(" on http://(%S+)")
+    end, 20)
+    return command, address
+end
+
+local function stop(command, signal)
+    local code, text = testing.stop_command(command, signal)
+    command.pipe = nil
+    return code, text
+end
+
+describe("tornado.command", function()
+    it("has version and help", function()
+        expect({ "version" }, 0, "^ctornado " .. util.version:gsub("%.", "%%.") .. " %(LuaJIT", "^$")
+        expect({ "--version" }, 0, "^ctornado ", "^$")
+        for _, word in ipairs { "help", "--help", "-h" } do
+            expect({ word }, 0, "ctornado %[serve%].*%-%-port=INTEGER", "^$")
+        end
+    end)
+
+    it("ends with 2 for what it does not know, and says what was meant", function()
+        expect({ "serv" }, 2, "^$", '^ctornado: unknown command "serv" %(did you mean "serve"%?%)')
+        expect({ "xyzzy" }, 2, "^$", '^ctornado: unknown command "xyzzy"; see ctornado help\n$')
+        expect({ "--prot=1" }, 2, "^$", 'unknown option "prot" %(did you mean "port"')
+        expect({ "serve", "this" }, 2, "^$", "serve takes no arguments, got this")
+        expect({ "run" }, 2, "^$", "run needs a file")
+    end)
+
+    it("checks sites", function()
+        expect({ "check", "--site=sites/helloworld" }, 0, "^sites/helloworld: good\n$", "^$")
+        expect({ "check", "--sites=sites/helloworld,sites/none" }, 1, "sites/helloworld: good",
+            "sites/none: no such site")
+        expect({ "check", "--config=" .. write 'sites = { "sites/helloworld" }' }, 0, "good", "^$")
+        expect({ "check", "--config=" .. write "port = {}" }, 1, "^$", ":1: option port")
+        expect({ "check", "--config=/no/such/file" }, 1, "^$", "/no/such/file: cannot be read")
+    end)
+
+    it("runs scripts, inside the loop and with their arguments", function()
+        expect({ "run", write [[
+            local gen = require "tornado.gen"
+            gen.sleep(0.001)
+            print(#arg, arg[0] ~= nil, ...)
+            io.stderr:write(arg[1])
+        ]], "--port=1", "b" }, 0, "^2\ttrue\t%-%-port=1\tb\n$", "^%-%-port=1$")
+        expect({ "run", write "error('broken')" }, 1, "^$", ":1: broken\nstack traceback")
+        expect({ "run", write "error({})" }, 1, "^$", "^ctornado: ")
+        expect({ "run", write "this is no Lua" }, 1, "^$", ":1: ")
+        expect({ "run", "/no/such/file" }, 1, "^$", "/no/such/file")
+    end)
+
+    it("serves until it is asked to end", function()
+        for _, signal in ipairs { "TERM", "INT" } do
+            local command, address = serve "--site=sites/helloworld"
+            local connection = testing.connect(address)
+            connection:send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert.equal("Hello, world", connection:read_response().body)
+            connection:close()
+            local code, text = stop(command, signal)
+            assert.equal(0, code)
+            assert.matches("stopping: 0 requests under way", text)
+        end
+    end)
+
+    it("lets requests end that are under way", function()
+        local command, address = serve "--site=sites/bench"
+        local connection = testing.connect(address)
+        finally(function() connection:close() end)
+        connection:send("GET /plaintext HTTP/1.1\r\nHost: a\r\n\r\n" ..
+            "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert.equal("Hello, World!", connection:read_response().body)
+        os.execute("kill -TERM " .. command.pid)
+        assert.equal("slow", connection:read_response().body)
+        local code, text = stop(command, "CONT")
+        assert.equal(0, code)
+        assert.matches("stopping: 1 requests? under way", text)
+    end)
+
+    it("ends with 1 when it cannot serve, and says why", function()
+        expect({ "serve", "--config=" .. write "" }, 1, "^$", "no site to serve")
+        expect({ "serve", "--site=sites/none" }, 1, "^$", "sites/none: no such site")
+        expect({ "serve", "--site=sites/helloworld", "--address=nonsense" }, 1, "^$", "nonsense")
+        expect({ "serve", "--site=sites/helloworld", "--log-file=/no/such/folder/x" }, 1, "^$",
+            "log_file: ")
+        expect({ "serve", "--site=sites/helloworld", "--access-log=/no/such/folder/x" }, 1, "^$",
+            "access_log: ")
+        expect({ "serve", "--site=sites/helloworld", "--body-temp-dir=/no/such/folder" }, 1, "^$",
+            "body_temp_dir: no such folder")
+        local command, address = serve "--site=sites/helloworld"
+        expect({ "serve", "--site=sites/helloworld", "--port=" .. address:match("%d+$") }, 1, "^$",
+            "in use")
+        stop(command)
+    end)
+
+    it("keeps the limits it is given", function()
+        local command, address = serve("--site=sites/bench", "--max-body-size=10",
+            "--max-line-size=100", "--max-fields=3")
+        local function status(bytes)
+            local connection = testing.connect(address)
+            connection:send(bytes)
+            local code = connection:read_response().code
+            connection:close()
+            return code
+        end
+        assert.equal(200, status "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1234567890")
+        assert.equal(413, status "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n")
+        assert.equal(414, status("GET /" .. ("x"):rep(100) .. " HTTP/1.1\r\nHost: a\r\n\r\n"))
+        assert.equal(431, status "GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\nC: 3\r\n\r\n")
+        stop(command)
+    end)
+
+    it("shows tracebacks and the access log in debug", function()
+        local site = os.tmpname()
+        os.remove(site)
+        os.execute("mkdir " .. site)
+        finally(function() os.execute("rm -rf " .. site) end)
+        local file = assert(io.open(site .. "/app.lua", "w"))
+        file:write([[
+            local web = require "tornado.web"
+            local Main = web.RequestHandler:extend "Main"
+            function Main:get() leaked = 1 end
+            return web.Application { { "/", Main } }
+        ]])
+        file:close()
+        local command, address = serve("--site=" .. site, "--debug")
+        local connection = testing.connect(address)
+        connection:send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        local response = connection:read_response()
+        connection:close()
+        assert.equal(500, response.code)
+        assert.matches('app.lua:3: assignment to undeclared global "leaked"', response.body)
+        local _, text = stop(command)
+        assert.matches("500 GET / %(", text)
+    end)
+end)

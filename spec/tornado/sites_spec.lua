@@ -1,0 +1,131 @@
+-- tornado.sites: loading site folders, and choosing one by host and path.
+local sites = require "tornado.sites"
+local testing = require "tornado.testing"
+
+-- Folders with these files (path -> text) for the length of the case; returns their parent.
+local function folder(files)
+    local root = os.tmpname()
+    os.remove(root)
+    for path, text in pairs(files) do
+        local name = root .. "/" .. path
+        os.execute("mkdir -p " .. name:match("^(.*)/"))
+        local file = assert(io.open(name, "w"))
+        file:write(text)
+        file:close()
+    end
+    return root
+end
+
+local function says(text)
+    return ([[
+        local web = require "tornado.web"
+        local Main = web.RequestHandler:extend "Main"
+        function Main:get() self:write(%q .. " " .. self.request.path) end
+        return web.Application { { "/.*", Main } }
+    ]]):format(text)
+end
+
+describe("tornado.sites", function()
+    local root
+
+    local function make(files)
+        root = folder(files)
+        return root
+    end
+
+    after_each(function()
+        if root then os.execute("rm -rf " .. root) end
+        root = nil
+    end)
+
+    describe("load", function()
+        it("returns the application of app.lua", function()
+            make { ["a/app.lua"] = says "a" }
+            local app = assert(sites.load(root .. "/a"))
+            assert.equal(root .. "/a", app.path)
+            assert.equal("a /x", testing.serve(app):fetch("/x").body)
+        end)
+
+        it("lets app.lua require what lies beside it", function()
+            local before = package.path
+            make { ["a/app.lua"] = "require 'sites_spec_part' " .. says "a",
+                ["a/sites_spec_part.lua"] = "return {}" }
+            assert.is_table(sites.load(root .. "/a"))
+            assert.equal(before, package.path)
+            package.loaded.sites_spec_part = nil
+        end)
+
+        it("says what is wrong, with file and line", function()
+            make {
+                ["syntax/app.lua"] = "\nlocal = 5", ["raises/app.lua"] = "\nerror('no')",
+                ["object/app.lua"] = "error({})", ["nothing/app.lua"] = "",
+                ["text/app.lua"] = "return 'x'", ["table/app.lua"] = "return {}",
+                ["class/app.lua"] = "return require('tornado.util').Object:extend('Odd')()",
+                ["route/app.lua"] = "\n\nreturn require('tornado.web').Application { { '(', 5 } }",
+                ["module/app.lua"] = "require 'no.such.module'", ["empty/x"] = "",
+                ["nilerror/app.lua"] = "error()",
+            }
+            for name, pattern in pairs {
+                syntax = "/app.lua:2: ", raises = "/app.lua:2: no\nstack traceback",
+                object = "/app.lua: table: ", text = "expected it to return a web.Application, got string",
+                nothing = "expected it to return a web.Application, got nil",
+                table = "expected it to return a web.Application, got a table",
+                class = "expected it to return a web.Application, got Odd",
+                route = "/app.lua:3: bad ", module = "module 'no.such.module' not found",
+                empty = "/app.lua: missing", none = "no such site", nilerror = "/app.lua: nil",
+            } do
+                local app, why = sites.load(root .. "/" .. name)
+                assert.is_nil(app)
+                assert.matches(pattern, why)
+                assert.truthy(why:find(root .. "/" .. name, 1, true))
+            end
+        end)
+    end)
+
+    describe("load_all", function()
+        it("gives the one site as it is", function()
+            make { ["a/app.lua"] = says "a" }
+            local app = assert(sites.load_all { root .. "/a" })
+            assert.equal(root .. "/a", app.path)
+        end)
+
+        it("chooses by host and by the longest prefix", function()
+            make { ["a/app.lua"] = says "a", ["b/app.lua"] = says "b", ["c/app.lua"] = says "c",
+                ["d/app.lua"] = says "d" }
+            local app = assert(sites.load_all {
+                root .. "/a", { path = root .. "/b", prefix = "/b" },
+                { path = root .. "/c", prefix = "/b/c" },
+                { path = root .. "/d", host = "D.example" },
+            })
+            local server = testing.serve(app)
+            for path, expected in pairs {
+                ["/"] = "a /", ["/x?y"] = "a /x", ["/b"] = "b /", ["/b/"] = "b /", ["/b/x"] = "b /x",
+                ["/bx"] = "a /bx", ["/b/c"] = "c /", ["/b/c/d"] = "c /d", ["/b/cd"] = "b /cd",
+            } do
+                assert.equal(expected, server:fetch(path).body)
+            end
+            assert.equal("d /b/c", server:fetch("/b/c",
+                { headers = { Host = "d.EXAMPLE:80" } }).body)
+        end)
+
+        it("answers 404 when no site fits", function()
+            make { ["a/app.lua"] = says "a" }
+            local server = testing.serve(assert(sites.load_all {
+                { path = root .. "/a", host = "only.example", prefix = "/p" },
+            }))
+            assert.equal(404, server:fetch("/p").code)
+            assert.equal(404, server:fetch("/", { headers = { Host = "only.example" } }).code)
+            assert.equal("a /", server:fetch("/p", { headers = { Host = "only.example" } }).body)
+        end)
+
+        it("reports every site that is broken", function()
+            make { ["a/app.lua"] = "error('first')", ["b/app.lua"] = says "b",
+                ["c/app.lua"] = "error('second')" }
+            local app, reasons = sites.load_all { root .. "/a", root .. "/b", root .. "/c" }
+            assert.is_nil(app)
+            assert.equal(2, #reasons)
+            assert.matches("first", reasons[1])
+            assert.matches("second", reasons[2])
+        end)
+    end)
+end)
