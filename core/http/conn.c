@@ -8,10 +8,7 @@
 #include "http/body.h"
 #include "http/reply.h"
 #include "http/server.h"
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <string.h>
 #include <sys/socket.h>
 
 enum {
@@ -260,6 +257,7 @@ static size_t take_head(ct_conn *c, const char *p, size_t n) {
         r = c->request = ct_request_new(s);
         r->conn = c;
         r->owner = c->listener;
+        r->peer = c->peer;
         if (c->requests) expire_in(c, s->options.header_timeout);
     }
     switch (ct_wire_head(&r->wire, &s->options.wire, p, n)) {
@@ -425,28 +423,6 @@ void ct_conn_expired(ct_conn *c) {
 
 /* -- Beginning ------------------------------------------------------------- */
 
-static void keep_peer(ct_conn *c, const ct_address *peer) {
-    const struct sockaddr *sa = (const struct sockaddr *)&peer->sa;
-
-    c->family = (uint8_t)sa->sa_family;
-    if (sa->sa_family == AF_INET)
-        memcpy(c->peer, &((const struct sockaddr_in *)&peer->sa)->sin_addr, 4);
-    else if (sa->sa_family == AF_INET6)
-        memcpy(c->peer, &((const struct sockaddr_in6 *)&peer->sa)->sin6_addr,
-               16);
-}
-
-void ct_conn_ip(const ct_conn *c, char *out) {
-    ct_address a = { 0 };
-
-    a.sa.ss_family = c->family;
-    if (c->family == AF_INET)
-        memcpy(&((struct sockaddr_in *)&a.sa)->sin_addr, c->peer, 4);
-    else if (c->family == AF_INET6)
-        memcpy(&((struct sockaddr_in6 *)&a.sa)->sin6_addr, c->peer, 16);
-    ct_address_ip(&a, out);
-}
-
 void ct_conn_open(ct_server *s, uint32_t listener, int fd,
                   const ct_address *peer) {
     ct_conn *c = ct_new(ct_conn);
@@ -461,7 +437,7 @@ void ct_conn_open(ct_server *s, uint32_t listener, int fd,
     ct_list_init(&c->ready);
     ct_deadline_init(&c->deadline);
     ct_list_add(&s->conns, &c->node);
-    keep_peer(c, peer);
+    c->peer = ct_address_peer(peer);
     s->conn_count++;
     set_deadline(c);
 }

@@ -27,8 +27,7 @@ typedef struct ct_conn {
     uint32_t listener;
     uint32_t requests; /* answered on this connection */
     uint32_t drained;  /* bytes thrown away while lingering */
-    uint8_t peer[16];  /* address in network order; v4 in the first four */
-    uint8_t family;    /* AF_INET, AF_INET6, AF_UNIX */
+    ct_peer peer;
     bool eof;          /* the client has ended its side */
     bool closing;      /* close when `out` is sent */
     bool linger;       /* closing: the client may still be sending */
@@ -74,8 +73,5 @@ void ct_conn_read_body(ct_conn *c);
 
 /* Its deadline has passed. */
 void ct_conn_expired(ct_conn *c);
-
-/* The peer's IP as text; `out`: CT_ADDRESS_TEXT bytes. */
-void ct_conn_ip(const ct_conn *c, char *out);
 
 #endif

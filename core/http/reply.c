@@ -340,7 +340,7 @@ void ct_reply_error(ct_conn *c, uint32_t status, const char *why) {
     char page[512], head[512], ip[CT_ADDRESS_TEXT];
     int n, m;
 
-    ct_conn_ip(c, ip);
+    ct_peer_ip(&c->peer, ip);
     ct_log_line(c->server->loop->log, CT_LEVEL_DEBUG, "http", "%u to %s: %s",
                 (unsigned)status, ip, why ? why : reason);
     n = snprintf(page, sizeof page,

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "http/head.h"
 #include "http/wire.h"
+#include "io/address.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -45,6 +46,7 @@ typedef struct ct_request {
     ct_list node;         /* in server->spare */
     uint32_t handle;      /* 0 until the head is complete */
     uint32_t owner;       /* listener */
+    ct_peer peer;
     ct_wire wire;
     ct_head head;
     ct_buf fields;  /* of the reply: see http/fields.h */

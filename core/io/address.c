@@ -145,3 +145,24 @@ int ct_address_port(const ct_address *a) {
     if (a->sa.ss_family == AF_INET6) return ntohs(v6->sin6_port);
     return 0;
 }
+
+ct_peer ct_address_peer(const ct_address *a) {
+    ct_peer p = { .family = (uint8_t)a->sa.ss_family };
+
+    if (p.family == AF_INET)
+        memcpy(p.ip, &((const struct sockaddr_in *)&a->sa)->sin_addr, 4);
+    else if (p.family == AF_INET6)
+        memcpy(p.ip, &((const struct sockaddr_in6 *)&a->sa)->sin6_addr, 16);
+    return p;
+}
+
+void ct_peer_ip(const ct_peer *p, char *out) {
+    ct_address a = { 0 };
+
+    a.sa.ss_family = p->family;
+    if (p->family == AF_INET)
+        memcpy(&((struct sockaddr_in *)&a.sa)->sin_addr, p->ip, 4);
+    else if (p->family == AF_INET6)
+        memcpy(&((struct sockaddr_in6 *)&a.sa)->sin6_addr, p->ip, 16);
+    ct_address_ip(&a, out);
+}

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 enum { CT_ADDRESS_TEXT = 128 };
@@ -27,6 +28,17 @@ void ct_address_ip(const ct_address *a, char *out);
 
 /* "127.0.0.1:8888", "[::1]:8888" or "unix:/path". `out`: CT_ADDRESS_TEXT. */
 void ct_address_format(const ct_address *a, char *out);
+
+/* An address without what makes it large: what a connection keeps of its peer. */
+typedef struct ct_peer {
+    uint8_t ip[16]; /* network order; IPv4 in the first four */
+    uint8_t family; /* AF_INET, AF_INET6, AF_UNIX */
+} ct_peer;
+
+ct_peer ct_address_peer(const ct_address *a);
+
+/* As ct_address_ip(). */
+void ct_peer_ip(const ct_peer *p, char *out);
 
 /* The port, or 0 for a unix socket. */
 int ct_address_port(const ct_address *a);

@@ -73,9 +73,8 @@ int ct_abi_request_info(ct_vm *vm, uint32_t request, ct_request_info *out) {
     if (r->wire.method)
         out->method = (ct_str){ names[r->wire.method],
                                 (uint32_t)strlen(names[r->wire.method]) };
-    out->remote_ip = (ct_str){ vm->why, 0 };
-    if (r->conn) ct_conn_ip(r->conn, vm->why);
-    if (r->conn) out->remote_ip.n = (uint32_t)strlen(vm->why);
+    ct_peer_ip(&r->peer, vm->why);
+    out->remote_ip = (ct_str){ vm->why, (uint32_t)strlen(vm->why) };
     out->started = r->started;
     out->minor = r->wire.minor;
     return CT_OK;
@@ -242,7 +241,7 @@ void ct_abi_request_log(ct_vm *vm, uint32_t request) {
     line = ct_buf_reserve(&s->access_lines, 10240);
     n = snprintf(line, 10240, "%u %.*s %.*s (%s) %.2fms\n", r->status,
                  (int)info.method.n, info.method.p, (int)r->uri.n, r->uri.p,
-                 info.remote_ip.n ? info.remote_ip.p : "-",
+                 info.remote_ip.p,
                  (ct_clock_precise() - r->precise) * 1e3);
     ct_buf_added(&s->access_lines, n < 10240 ? (size_t)n : 10239);
 }

@@ -470,13 +470,19 @@ end
 local form_size = 64
 local form_out = ffi.new("ct_pair[?]", form_size)
 
---- Splits "a=b&c" into { name1, value1, ... } decoded; nil, "limit" beyond `max`.
-function core.form_pairs(s, max)
+-- Fills form_out; returns how many pairs, or -1 beyond `max`.
+local function split_form(s, max)
     if max > form_size then
         form_size = max
         form_out = ffi.new("ct_pair[?]", max)
     end
     local count = C.ct_abi_form(s, #s, scratch:reset():reserve(#s + 1), form_out, max)
+    return count
+end
+
+--- Splits "a=b&c" into { name1, value1, ... } decoded; nil, "limit" beyond `max`.
+function core.form_pairs(s, max)
+    local count = split_form(s, max)
     if count < 0 then return nil, "limit" end
     local out = new_table(count * 2, 0)
     for i = 0, count - 1 do
@@ -484,6 +490,21 @@ function core.form_pairs(s, max)
         out[i * 2 + 2] = from_view(form_out[i].value)
     end
     return out
+end
+
+--- Splits "a=b&c" into a map from names to lists of values, into `lists` if that is given; nil,
+-- "limit" beyond `max` pairs.
+function core.form_lists(s, max, lists)
+    local count = split_form(s, max)
+    if count < 0 then return nil, "limit" end
+    lists = lists or new_table(0, count)
+    for i = 0, count - 1 do
+        local pair = form_out[i]
+        local name, value = to_string(pair.name.p, pair.name.n), to_string(pair.value.p, pair.value.n)
+        local values = lists[name]
+        if values then values[#values + 1] = value else lists[name] = { value } end
+    end
+    return lists
 end
 
 -- Regular expressions -------------------------------------------------------------

@@ -41,7 +41,7 @@ end
 
 describe("tornado.command", function()
     it("has version and help", function()
-        expect({ "version" }, 0, "^ctornado " .. util.version:gsub("%.", "%%.") .. " %(LuaJIT", "^$")
+        expect({ "version" }, 0, "^ctornado " .. util.version:gsub("%.", "%%.") .. " %(", "^$")
         expect({ "--version" }, 0, "^ctornado ", "^$")
         for _, word in ipairs { "help", "--help", "-h" } do
             expect({ word }, 0, "ctornado %[serve%].*%-%-port=INTEGER", "^$")
@@ -79,7 +79,7 @@ describe("tornado.command", function()
     end)
 
     it("serves until it is asked to end", function()
-        for _, signal in ipairs { "TERM", "INT" } do
+        for signal, said in pairs { TERM = "stopping: 0 requests under way\n$", INT = "%d\n$" } do
             local command, address = serve "--site=sites/helloworld"
             local connection = testing.connect(address)
             connection:send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -87,7 +87,7 @@ describe("tornado.command", function()
             connection:close()
             local code, text = stop(command, signal)
             assert.equal(0, code)
-            assert.matches("stopping: 0 requests under way", text)
+            assert.matches(said, text)
         end
     end)
 
@@ -131,7 +131,8 @@ describe("tornado.command", function()
             connection:close()
             return code
         end
-        assert.equal(200, status "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n1234567890")
+        assert.equal(200, status("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n" ..
+            "1234567890"))
         assert.equal(413, status "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n")
         assert.equal(414, status("GET /" .. ("x"):rep(100) .. " HTTP/1.1\r\nHost: a\r\n\r\n"))
         assert.equal(431, status "GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\nC: 3\r\n\r\n")

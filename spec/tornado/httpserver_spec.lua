@@ -17,12 +17,12 @@ local GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 describe("tornado.httpserver", function()
     it("takes a function, which answers itself", function()
         local server = testing.serve(function(request)
-            core.reply(request.handle, 201, "", "X-Mine: 1\r\n", request.method, -1, 0)
+            core.reply(request.handle, 201, "", "text/x-mine", request.method, -1, 0)
             httpserver.release(request)
         end)
         local response = server:fetch("/")
         assert.equal(201, response.code)
-        assert.equal("1", response.headers:get("X-Mine"))
+        assert.equal("text/x-mine", response.headers:get("Content-Type"))
         assert.equal("GET", response.body)
     end)
 
@@ -195,5 +195,136 @@ describe("tornado.httpserver", function()
         assert.equal("", (idle:read_until_close()))
         assert.equal(408, half:read_response().code)
         assert.equal(408, body:read_response().code)
+    end)
+
+    describe("under disorder", function()
+        local Echo = web.RequestHandler:extend "Echo"
+        function Echo:post()
+            local how = self:get_query_argument("how", "")
+            if how == "wait" then gen.sleep(0.0005) end
+            if how == "flush" then self:flush() end
+            self:write(self.request.body)
+            if how == "flush" then self:flush() end
+            self:write("|" .. self:get_query_argument("n"))
+        end
+        Echo.get, Echo.put = Echo.post, Echo.post
+
+        local Stream = web.stream_request_body(Echo:extend "Stream")
+        function Stream:data_received(chunk)
+            if self:get_query_argument("how", "") == "wait" then gen.moment() end
+            self.pieces = (self.pieces or "") .. chunk
+        end
+        function Stream:post() self:write((self.pieces or "") .. "|" .. self:get_argument("n")) end
+
+        local routes = web.Application { { "/echo", Echo }, { "/stream", Stream } }
+        local HOW = { "", "wait", "flush" }
+
+        local function frame(body, random)
+            if random(2) == 1 then
+                return ("Content-Length: %d\r\n\r\n%s"):format(#body, body)
+            end
+            local out, at = { "Transfer-Encoding: chunked\r\n\r\n" }, 1
+            while at <= #body do
+                local piece = body:sub(at, at + random(2000))
+                out[#out + 1] = ("%x\r\n%s\r\n"):format(#piece, piece)
+                at = at + #piece
+            end
+            out[#out + 1] = "0\r\n\r\n"
+            return table.concat(out)
+        end
+
+        local function request(n, random)
+            local how = HOW[random(#HOW)]
+            if random(3) == 1 then
+                return ("GET /echo?n=%d&how=%s HTTP/1.1\r\nHost: a\r\n\r\n"):format(n, how), ""
+            end
+            local body = (tostring(n) .. "."):rep(random(1500) - 1)
+            return ("POST /%s?n=%d&how=%s HTTP/1.1\r\nHost: a\r\n%s"):format(
+                random(2) == 1 and "echo" or "stream", n, how, frame(body, random)), body
+        end
+
+        it("answers pipelined requests of all kinds, however they are cut", function()
+            testing.set_timeout(30)
+            core.set_option("body_buffer_size", 2000)
+            finally(function() core.set_option("body_buffer_size", 262144) end)
+            local server = testing.serve(routes)
+            for seed = 1, 20 do
+                math.randomseed(seed)
+                local random = math.random
+                local texts, bodies = {}, {}
+                for n = 1, 30 do texts[n], bodies[n] = request(n, random) end
+                local all, connection = table.concat(texts), server:connect(20)
+                local sending = gen.spawn(function()
+                    local at = 1
+                    while at <= #all do
+                        local size = random(3) == 1 and random(20) or random(20000)
+                        connection:send(all:sub(at, at + size - 1))
+                        at = at + size
+                        if random(2) == 1 then gen.moment() end
+                    end
+                end)
+                for n = 1, 30 do
+                    local response = connection:read_response()
+                    assert.equal(200, response.code)
+                    assert.is_true(response.body == bodies[n] .. "|" .. n,
+                        ("seed %d, request %d"):format(seed, n))
+                end
+                gen.await(sending)
+                connection:close()
+            end
+        end)
+
+        it("survives clients that leave at any moment", function()
+            testing.set_timeout(30)
+            local server = testing.serve(routes)
+            for seed = 1, 300 do
+                math.randomseed(seed)
+                local random = math.random
+                local texts = {}
+                for n = 1, random(4) do texts[n] = request(n, random) end
+                local all = table.concat(texts)
+                local connection = server:connect()
+                connection:send(all:sub(1, random(#all)))
+                for _ = 1, random(4) - 1 do gen.moment() end
+                local how = random(4)
+                if how == 1 then connection:shut() end
+                if how < 4 then connection:close(how == 3) end
+            end
+            for _, connection in ipairs(server.connections) do connection:close() end
+            testing.wait_until(function() return core.counts().requests == 0 end, 20)
+            assert.equal("|1", server:fetch("/echo?n=1").body)
+        end)
+
+        it("keeps its memory over ten thousand requests, good and bad", function()
+            testing.set_timeout(60)
+            testing.expect_log("broken")
+            local Mixed = web.RequestHandler:extend "Mixed"
+            function Mixed:get()
+                local n = tonumber(self:get_argument("n"))
+                if n % 50 == 0 then error("broken") end
+                if n % 7 == 0 then gen.moment() end
+                if n % 5 == 0 then error(web.HTTPError(404), 0) end
+                if n % 3 == 0 then self:set_cookie("a", "b") end
+                self:set_header("X-N", n)
+                self:write("x")
+            end
+            local connection = testing.serve(web.Application { { "/", Mixed } }):connect(20)
+            local function run(count)
+                for first = 1, count, 100 do
+                    local texts = {}
+                    for i = 1, 100 do
+                        texts[i] = ("GET /?n=%d HTTP/1.1\r\nHost: a\r\n\r\n"):format(first + i)
+                    end
+                    connection:send(table.concat(texts))
+                    for _ = 1, 100 do connection:read_response() end
+                end
+                collectgarbage()
+                collectgarbage()
+                return collectgarbage("count")
+            end
+            run(2000)
+            local before = run(1000)
+            assert.truthy(run(6000) < before + 256)
+        end)
     end)
 end)

@@ -48,10 +48,10 @@ describe("tornado.sites", function()
 
         it("lets app.lua require what lies beside it", function()
             local before = package.path
+            finally(function() package.path = before end)
             make { ["a/app.lua"] = "require 'sites_spec_part' " .. says "a",
                 ["a/sites_spec_part.lua"] = "return {}" }
             assert.is_table(sites.load(root .. "/a"))
-            assert.equal(before, package.path)
             package.loaded.sites_spec_part = nil
         end)
 
@@ -61,17 +61,17 @@ describe("tornado.sites", function()
                 ["object/app.lua"] = "error({})", ["nothing/app.lua"] = "",
                 ["text/app.lua"] = "return 'x'", ["table/app.lua"] = "return {}",
                 ["class/app.lua"] = "return require('tornado.util').Object:extend('Odd')()",
-                ["route/app.lua"] = "\n\nreturn require('tornado.web').Application { { '(', 5 } }",
                 ["module/app.lua"] = "require 'no.such.module'", ["empty/x"] = "",
                 ["nilerror/app.lua"] = "error()",
             }
             for name, pattern in pairs {
                 syntax = "/app.lua:2: ", raises = "/app.lua:2: no\nstack traceback",
-                object = "/app.lua: table: ", text = "expected it to return a web.Application, got string",
+                object = "/app.lua: table: ",
+                text = "expected it to return a web.Application, got string",
                 nothing = "expected it to return a web.Application, got nil",
                 table = "expected it to return a web.Application, got a table",
                 class = "expected it to return a web.Application, got Odd",
-                route = "/app.lua:3: bad ", module = "module 'no.such.module' not found",
+                module = "module 'no.such.module' not found",
                 empty = "/app.lua: missing", none = "no such site", nilerror = "/app.lua: nil",
             } do
                 local app, why = sites.load(root .. "/" .. name)
@@ -80,6 +80,14 @@ describe("tornado.sites", function()
                 assert.truthy(why:find(root .. "/" .. name, 1, true))
             end
         end)
+    end)
+
+    it("names the file of a bad route, though app.lua ends with a tail call", function()
+        make { ["a/app.lua"] = "\n\nreturn require('tornado.web').Application { { '(', 5 } }" }
+        local app, why = sites.load(root .. "/a")
+        assert.is_nil(app)
+        assert.matches("bad url pattern", why)
+        assert.truthy(why:find(root .. "/a/app.lua", 1, true))
     end)
 
     describe("load_all", function()
@@ -99,8 +107,9 @@ describe("tornado.sites", function()
             })
             local server = testing.serve(app)
             for path, expected in pairs {
-                ["/"] = "a /", ["/x?y"] = "a /x", ["/b"] = "b /", ["/b/"] = "b /", ["/b/x"] = "b /x",
-                ["/bx"] = "a /bx", ["/b/c"] = "c /", ["/b/c/d"] = "c /d", ["/b/cd"] = "b /cd",
+                ["/"] = "a /", ["/x?y"] = "a /x", ["/b"] = "b /", ["/b/"] = "b /",
+                ["/b/x"] = "b /x", ["/bx"] = "a /bx", ["/b/c"] = "c /", ["/b/c/d"] = "c /d",
+                ["/b/cd"] = "b /cd",
             } do
                 assert.equal(expected, server:fetch(path).body)
             end

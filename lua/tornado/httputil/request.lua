@@ -113,26 +113,35 @@ function lazy.body(self)
     return core.body_get(self.handle) or ""
 end
 
-local function add_lists(lists, flat)
-    lists = lists or new_table(0, #flat / 2)
-    for i = 1, #flat, 2 do
-        local name, value = flat[i], flat[i + 1]
-        local values = lists[name]
-        if values then values[#values + 1] = value else lists[name] = { value } end
+local function add_lists(text, lists)
+    local found = core.form_lists(text, MAX_ARGUMENTS, lists)
+    if not found then error(HTTPInputError("too many arguments"), 0) end
+    return found
+end
+
+-- Whether the body is urlencoded; raises HTTPInputError for an encoded one.
+local function body_is_form(self)
+    if not self.has_body then return false end
+    local content_type = core.request_field(self.handle, "Content-Type")
+    if not content_type or find(content_type, FORM, 1, true) ~= 1 then return false end
+    if core.request_field(self.handle, "Content-Encoding") then
+        error(HTTPInputError("Unsupported Content-Encoding"), 0)
     end
-    return lists
+    return true
 end
 
 function lazy.query_arguments(self)
-    return add_lists(nil, self:query_pairs())
+    return self.uri == self.path and {} or add_lists(self.query)
 end
 
 function lazy.body_arguments(self)
-    return add_lists(nil, self:body_pairs())
+    return body_is_form(self) and add_lists(self.body) or {}
 end
 
 function lazy.arguments(self)
-    return add_lists(add_lists(nil, self:query_pairs()), self:body_pairs())
+    local lists = self.uri == self.path and {} or add_lists(self.query)
+    if body_is_form(self) then add_lists(self.body, lists) end
+    return lists
 end
 
 function lazy.cookies(self)
@@ -145,14 +154,6 @@ function lazy.cookies(self)
     end
     return found
 end
-
-local function parse_arguments(text)
-    local flat = core.form_pairs(text, MAX_ARGUMENTS)
-    if not flat then error(HTTPInputError("too many arguments"), 0) end
-    return flat
-end
-
-local MISSING = {}
 
 HTTPServerRequest.__index = function(self, key)
     local method = HTTPServerRequest[key]
@@ -190,43 +191,6 @@ end
 
 -- Arguments ------------------------------------------------------------------------
 
---- Query arguments, decoded, as { name1, value1, ... }; raises HTTPInputError when there are too
--- many.
-function HTTPServerRequest:query_pairs()
-    local found = self._query_pairs
-    if not found then
-        found = self.uri == self.path and MISSING or parse_arguments(self.query)
-        self._query_pairs = found
-    end
-    return found
-end
-
--- Whether the body is urlencoded: "yes" or "no"; raises HTTPInputError for an encoded one.
-local function body_is_form(self)
-    local known = self._body_is_form
-    if known then return known end
-    known = "no"
-    local content_type = core.request_field(self.handle, "Content-Type")
-    if content_type and find(content_type, FORM, 1, true) == 1 then
-        if core.request_field(self.handle, "Content-Encoding") then
-            error(HTTPInputError("Unsupported Content-Encoding"), 0)
-        end
-        known = "yes"
-    end
-    self._body_is_form = known
-    return known
-end
-
---- The same of a urlencoded body.
-function HTTPServerRequest:body_pairs()
-    local found = self._body_pairs
-    if not found then
-        found = body_is_form(self) == "yes" and parse_arguments(self.body) or MISSING
-        self._body_pairs = found
-    end
-    return found
-end
-
 local function last_of(text, name)
     local value, why = core.form_last(text, name, MAX_ARGUMENTS)
     if why then error(HTTPInputError("too many arguments"), 0) end
@@ -241,7 +205,7 @@ end
 
 --- The last value of an argument of a urlencoded body, or nil.
 function HTTPServerRequest:last_body_argument(name)
-    if not self.has_body or body_is_form(self) == "no" then return nil end
+    if not body_is_form(self) then return nil end
     return last_of(self.body, name)
 end
 

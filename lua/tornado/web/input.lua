@@ -28,9 +28,9 @@ local function clean(self, value, name, strip)
     return value
 end
 
-local function append(out, self, flat, name, strip)
-    for i = 1, #flat, 2 do
-        if flat[i] == name then out[#out + 1] = clean(self, flat[i + 1], name, strip) end
+local function append(out, self, values, name, strip)
+    for i = 1, values and #values or 0 do
+        out[#out + 1] = clean(self, values[i], name, strip)
     end
     return out
 end
@@ -74,18 +74,17 @@ end
 --- All values of an argument, query first; an empty list when there are none.
 function RequestHandler:get_arguments(name, strip)
     strip = check_strip(strip)
-    local out = append({}, self, self.request:query_pairs(), name, strip)
-    return append(out, self, self.request:body_pairs(), name, strip)
+    return append({}, self, self.request.arguments[name], name, strip)
 end
 
 --- As get_arguments(), from the query alone.
 function RequestHandler:get_query_arguments(name, strip)
-    return append({}, self, self.request:query_pairs(), name, check_strip(strip))
+    return append({}, self, self.request.query_arguments[name], name, check_strip(strip))
 end
 
 --- As get_arguments(), from the body alone.
 function RequestHandler:get_body_arguments(name, strip)
-    return append({}, self, self.request:body_pairs(), name, check_strip(strip))
+    return append({}, self, self.request.body_arguments[name], name, check_strip(strip))
 end
 
 --- A cookie of the request, or `default`.

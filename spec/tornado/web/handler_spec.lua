@@ -146,6 +146,14 @@ describe("tornado.web.handler", function()
             assert.equal(500, server:fetch("/").code)
         end)
 
+        it("answers though log_function raises, which is logged", function()
+            local logged = testing.expect_log("broken log")
+            local server = serve({ get = function(self) self:write("good") end },
+                { log_function = function() error("broken log") end })
+            for _ = 1, 2 do assert.equal("good", server:fetch("/").body) end
+            assert.equal(2, #logged.lines)
+        end)
+
         it("comes to on_finish once, whose errors are logged", function()
             testing.expect_log("broken on_finish")
             local calls = 0
@@ -261,6 +269,17 @@ describe("tornado.web.handler", function()
                 ioloop.call_later(0.01, function() self:finish("later") end)
             end }
             assert.equal("later", server:fetch("/").body)
+        end)
+
+        it("is ended, too, when it has yielded past the loop", function()
+            testing.expect_log("handler_timeout")
+            set_options { handler_timeout = 0.2 }
+            local server = serve {
+                get = function() coroutine.yield() end,
+                post = function(self) self:write("alive") end,
+            }
+            assert.equal(503, server:fetch("/").code)
+            assert.equal("alive", server:fetch("/", { method = "POST" }).body)
         end)
 
         it("is asked again when it goes on in spite of the timeout", function()
@@ -625,6 +644,30 @@ describe("tornado.web.handler", function()
             assert.equal("no", response.body)
             connection:shut()
             connection:read_until_close()
+        end)
+
+        it("are not asked for when prepare has finished", function()
+            local connection = streamer({
+                prepare = function(self) self:finish("no, thanks") end,
+                data_received = function() error("never") end,
+            }):connect()
+            connection:send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n" ..
+                "Expect: 100-continue\r\n\r\n")
+            local response = connection:read_response()
+            assert.equal("no, thanks", response.body)
+            assert.same({}, response.interim)
+        end)
+
+        it("end with 500 when data_received raises, or 400 when it says so", function()
+            testing.expect_log("broken piece")
+            local err = "broken piece"
+            local server = streamer {
+                data_received = function() error(err) end,
+                post = function() end,
+            }
+            assert.equal(500, server:fetch("/", { body = "x" }).code)
+            err = web.HTTPError(400)
+            assert.equal(400, server:fetch("/", { body = "x" }).code)
         end)
 
         it("over the limit get 413", function()
