@@ -28,12 +28,12 @@ typedef struct ct_conn {
     uint32_t requests; /* answered on this connection */
     uint32_t drained;  /* bytes thrown away while lingering */
     ct_peer peer;
-    bool eof;          /* the client has ended its side */
-    bool closing;      /* close when `out` is sent */
-    bool linger;       /* closing: the client may still be sending */
-    bool shut;         /* our side is ended: reading until the client ends */
-    bool told;         /* Lua knows that the client has left */
-    bool gone;         /* closed: only the memory is left */
+    bool eof;     /* the client has ended its side */
+    bool closing; /* close when `out` is sent */
+    bool linger;  /* closing: the client may still be sending */
+    bool shut;    /* our side is ended: reading until the client ends */
+    bool told;    /* Lua knows that the client has left */
+    bool gone;    /* closed: only the memory is left */
 } ct_conn;
 
 /* A peer has come. Takes `fd`. */

@@ -78,8 +78,7 @@ static ct_str text(const char *s) {
     return (ct_str){ s, (uint32_t)strlen(s) };
 }
 
-static bool is_named(const struct evkeyval *field, const char *name,
-                     size_t n) {
+static bool is_named(const struct evkeyval *field, const char *name, size_t n) {
     return ct_str_same(field->key, strlen(field->key), name, n);
 }
 

@@ -130,8 +130,7 @@ static bool has_field(const ct_request *r, const char *name) {
 }
 
 static size_t head_room(const ct_request *r, const ct_reply_head *h) {
-    return HEAD_ROOM + h->reason.n + h->type.n + r->fields.len +
-           r->cookies.len;
+    return HEAD_ROOM + h->reason.n + h->type.n + r->fields.len + r->cookies.len;
 }
 
 static char *put_length(char *at, double length) {

@@ -131,11 +131,12 @@ int ct_abi_request_cookie(ct_vm *vm, uint32_t request, const char *name,
 
     if (!r) return CT_CLOSED;
     return ct_cookie_find(&r->head, (ct_str){ name, size }, out) ? CT_OK
-                                                                  : CT_EOF;
+                                                                 : CT_EOF;
 }
 
 /* -- Replies --------------------------------------------------------------- */
 
+/* NOLINTNEXTLINE(readability-function-size): a struct would cost Lua a copy */
 int ct_abi_field(ct_vm *vm, uint32_t request, int how, const char *name,
                  uint32_t name_size, const char *value, uint32_t value_size) {
     ct_request *r = request_of(vm, request);
@@ -155,7 +156,7 @@ int ct_abi_field_get(ct_vm *vm, uint32_t request, const char *name,
 
     if (!r) return CT_CLOSED;
     return ct_fields_find(&r->fields, (ct_str){ name, size }, out) ? CT_OK
-                                                                    : CT_EOF;
+                                                                   : CT_EOF;
 }
 
 int ct_abi_field_clear(ct_vm *vm, uint32_t request) {
@@ -179,6 +180,7 @@ int ct_abi_reply_cookie(ct_vm *vm, uint32_t request, uint32_t name_size,
     return CT_OK;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): a struct would cost Lua a copy */
 int ct_abi_reply(ct_vm *vm, uint32_t request, uint32_t status,
                  const char *reason, uint32_t reason_size, const char *fields,
                  uint32_t fields_size, const char *body, uint32_t body_size,
@@ -191,6 +193,7 @@ int ct_abi_reply(ct_vm *vm, uint32_t request, uint32_t status,
     return r ? ct_reply_send(r, &h, (ct_str){ body, body_size }) : CT_CLOSED;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): a struct would cost Lua a copy */
 int ct_abi_reply_start(ct_vm *vm, uint32_t request, uint32_t status,
                        const char *reason, uint32_t reason_size,
                        const char *fields, uint32_t fields_size, double length,
@@ -241,8 +244,7 @@ void ct_abi_request_log(ct_vm *vm, uint32_t request) {
     line = ct_buf_reserve(&s->access_lines, 10240);
     n = snprintf(line, 10240, "%u %.*s %.*s (%s) %.2fms\n", r->status,
                  (int)info.method.n, info.method.p, (int)r->uri.n, r->uri.p,
-                 info.remote_ip.p,
-                 (ct_clock_precise() - r->precise) * 1e3);
+                 info.remote_ip.p, (ct_clock_precise() - r->precise) * 1e3);
     ct_buf_added(&s->access_lines, n < 10240 ? (size_t)n : 10239);
 }
 

@@ -22,13 +22,13 @@ struct ct_vm {
     ct_server *server;
     ct_events *events;
     ct_log *log;
-    ct_slots timers;   /* handle -> vm_timer (abi.c) */
-    ct_slots regexes;  /* handle -> ct_regex */
-    ct_slots channels; /* handle -> vm_channel (abi_channel.c) */
+    ct_slots timers;        /* handle -> vm_timer (abi.c) */
+    ct_slots regexes;       /* handle -> ct_regex */
+    ct_slots channels;      /* handle -> vm_channel (abi_channel.c) */
     struct lua_State *pump; /* the coroutine that takes events */
     int pump_ref;           /* its registry reference */
     int next_pump;          /* that of the function that gives another one */
-    bool wake;         /* Lua has work that no event tells of */
+    bool wake;              /* Lua has work that no event tells of */
     bool exiting;
     int exit_code;
     char why[CT_VM_WHY];

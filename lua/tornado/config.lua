@@ -139,7 +139,8 @@ function check.sites(value)
 end
 
 local EXPECTED = {
-    integer = "an integer", seconds = "seconds", bytes = "bytes (64K, 1M)", boolean = "true or false",
+    integer = "an integer", seconds = "seconds", bytes = "bytes (64K, 1M)",
+    boolean = "true or false",
     string = "a string", list = "a list of strings",
     level = "debug, info, warning, error or none",
     sites = 'a list of folders or { path = "DIR", host = "NAME", prefix = "/PATH" }',
@@ -266,10 +267,11 @@ function config.load(given)
     local values = {}
     for _, option in ipairs(config.OPTIONS) do values[option[1]] = option[3] end
     local path = given.config or values.config
-    local from_file, why = {}, nil
+    local from_file = {}
     local file = io.open(path, "rb")
     if file then
         file:close()
+        local why
         from_file, why = config.read(path)
         if not from_file then return nil, why end
     elseif given.config then

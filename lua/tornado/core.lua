@@ -2,15 +2,14 @@
 -- given to ffi.cdef, so the two cannot differ. Everything here is small and
 -- without decisions, so that LuaJIT inlines it into whoever calls.
 local ffi = require "ffi"
-local buffer = require "string.buffer"
-local new_table = require "table.new"
 local abi = require "tornado.abi"
 
 ffi.cdef((abi.text:gsub("\n#[^\n]*", "\n")))
 
 local C = ffi.C
 local vm = ffi.cast("ct_vm *", abi.vm)
-local to_string, sub = ffi.string, string.sub
+abi.C, abi.state = C, vm -- for the rest of this boundary, core/bytes.lua
+local to_string = ffi.string
 
 local core = {
     OK = C.CT_OK,
@@ -194,14 +193,14 @@ end
 
 --- A whole reply, with the fields set so far; strings all. Returns a status.
 function core.reply(handle, status, reason, content_type, body, length, flags)
-    local result = C.ct_abi_reply(vm, handle, status, reason, #reason, content_type, #content_type, body,
-        #body, length, flags)
+    local result = C.ct_abi_reply(vm, handle, status, reason, #reason, content_type,
+        #content_type, body, #body, length, flags)
     return result
 end
 
 function core.reply_start(handle, status, reason, content_type, length, flags)
-    local result = C.ct_abi_reply_start(vm, handle, status, reason, #reason, content_type, #content_type,
-        length, flags)
+    local result = C.ct_abi_reply_start(vm, handle, status, reason, #reason, content_type,
+        #content_type, length, flags)
     return result
 end
 
@@ -378,174 +377,9 @@ function core.access_log_open(path)
     return true
 end
 
--- Bytes -------------------------------------------------------------------------
+-- Bytes, and files -----------------------------------------------------------------
 
-local scratch = buffer.new()
-
---- True for an RFC 9110 token.
-function core.is_token(s)
-    return C.ct_abi_is_token(s, #s) ~= 0
-end
-
---- True for what may stand as a field's value.
-function core.is_field_value(s)
-    return C.ct_abi_is_field_value(s, #s) ~= 0
-end
-
-function core.is_utf8(s)
-    return C.ct_abi_is_utf8(s, #s) ~= 0
-end
-
---- Percent-decodes; `plus`: '+' is a space.
-function core.url_decode(s, plus)
-    local n = #s
-    if n == 0 then return s end
-    local out = scratch:reset():reserve(n)
-    local text = to_string(out, C.ct_abi_url_decode(s, n, plus and 1 or 0, out))
-    return text
-end
-
---- Percent-encodes; `plus`: space to '+' and '/' to %2F, else '/' stays.
-function core.url_encode(s, plus)
-    local n = #s
-    if n == 0 then return s end
-    local out = scratch:reset():reserve(n * 3)
-    local text = to_string(out, C.ct_abi_url_encode(s, n, plus and 1 or 0, out))
-    return text
-end
-
---- Writes & < > " ' as entities.
-function core.html_escape(s)
-    local n = #s
-    if n == 0 then return s end
-    local out = scratch:reset():reserve(n * 6)
-    local text = to_string(out, C.ct_abi_html_escape(s, n, out))
-    return text
-end
-
-local digest = ffi.new("char[64]")
-
---- SHA-1 as 40 hex digits.
-function core.sha1_hex(s)
-    C.ct_abi_sha1_hex(s, #s, digest)
-    local hex = to_string(digest, 40)
-    return hex
-end
-
---- `n` random bytes from the kernel.
-function core.random(n)
-    local out = scratch:reset():reserve(n)
-    C.ct_abi_random(out, n)
-    return to_string(out, n)
-end
-
---- "Sun, 06 Nov 1994 08:49:37 GMT" of seconds since 1970.
-function core.http_date(seconds)
-    C.ct_abi_http_date(seconds, digest)
-    return to_string(digest, 29)
-end
-
---- True for printable ASCII without spaces at its ends.
-function core.is_clean(s)
-    return C.ct_abi_is_clean(s, #s) ~= 0
-end
-
---- What a cookie's text has: 0 nothing that needs quotes, 1 something that does, 2 also ";" or
--- DEL, 3 also spaces or control characters.
-function core.cookie_class(s)
-    local class = C.ct_abi_cookie_class(s, #s)
-    return class
-end
-
---- The last value of `name` in "a=b&c", decoded; nil when there is none, nil and "limit" when
--- there are more than `max` pairs.
-function core.form_last(s, name, max)
-    local out = scratch:reset():reserve(#s + 1)
-    local n = C.ct_abi_form_last(s, #s, name, #name, max, out)
-    if n < 0 then return nil, n == -2 and "limit" or nil end
-    local text = to_string(out, n)
-    return text
-end
-
-local form_size = 64
-local form_out = ffi.new("ct_pair[?]", form_size)
-
--- Fills form_out; returns how many pairs, or -1 beyond `max`.
-local function split_form(s, max)
-    if max > form_size then
-        form_size = max
-        form_out = ffi.new("ct_pair[?]", max)
-    end
-    local count = C.ct_abi_form(s, #s, scratch:reset():reserve(#s + 1), form_out, max)
-    return count
-end
-
---- Splits "a=b&c" into { name1, value1, ... } decoded; nil, "limit" beyond `max`.
-function core.form_pairs(s, max)
-    local count = split_form(s, max)
-    if count < 0 then return nil, "limit" end
-    local out = new_table(count * 2, 0)
-    for i = 0, count - 1 do
-        out[i * 2 + 1] = from_view(form_out[i].name)
-        out[i * 2 + 2] = from_view(form_out[i].value)
-    end
-    return out
-end
-
---- Splits "a=b&c" into a map from names to lists of values, into `lists` if that is given; nil,
--- "limit" beyond `max` pairs.
-function core.form_lists(s, max, lists)
-    local count = split_form(s, max)
-    if count < 0 then return nil, "limit" end
-    lists = lists or new_table(0, count)
-    for i = 0, count - 1 do
-        local pair = form_out[i]
-        local name, value = to_string(pair.name.p, pair.name.n), to_string(pair.value.p, pair.value.n)
-        local values = lists[name]
-        if values then values[#values + 1] = value else lists[name] = { value } end
-    end
-    return lists
-end
-
--- Regular expressions -------------------------------------------------------------
-
-local MAX_GROUPS = 64
-local offsets = ffi.new("int32_t[?]", (MAX_GROUPS + 1) * 2)
-local Regex = {}
-Regex.__index = Regex
-
-local function group(subject, i)
-    local from, to = offsets[i * 2], offsets[i * 2 + 1]
-    if from < 0 then return nil end
-    local text = sub(subject, from + 1, to)
-    return text
-end
-
---- Matches at the start of `subject`: nil, or its captures (nil: took no part).
-function Regex:match(subject)
-    local n = C.ct_abi_regex_match(vm, self.handle, subject, #subject, offsets, MAX_GROUPS + 1)
-    if n <= 0 then return nil end
-    -- The usual numbers of groups need no loop, which would end a trace.
-    if n == 1 then return {} end
-    if n == 2 then return { (group(subject, 1)) } end
-    if n == 3 then return { (group(subject, 1)), (group(subject, 2)) } end
-    local out = {}
-    for i = 1, n - 1 do out[i] = group(subject, i) end
-    return out
-end
-
---- A compiled PCRE2 pattern, or nil and why not.
-function core.regex(pattern)
-    local handle = C.ct_abi_regex(vm, pattern, #pattern)
-    if handle == 0 then return nil, why() end
-    local self = { handle = handle, groups = C.ct_abi_regex_groups(vm, handle), names = {} }
-    if self.groups > MAX_GROUPS then return nil, "more than 64 groups" end
-    for i = 1, self.groups do
-        local name = C.ct_abi_regex_name(vm, handle, i)
-        if name ~= nil then self.names[i] = to_string(name) end
-    end
-    return setmetatable(self, Regex)
-end
+for name, fn in pairs(require "tornado.core.bytes") do core[name] = fn end
 
 --- "folder", "file", or nil for anything else.
 function core.file_kind(path)

@@ -274,6 +274,16 @@ describe("tornado.httpserver", function()
             end
         end)
 
+        it("sees a reset that comes together with the beginning of a body", function()
+            local server = testing.serve(routes)
+            local connection = server:connect()
+            local handled = core.counts().handled
+            connection:send("POST /echo?n=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+            connection:close(true)
+            testing.wait_until(function() return core.counts().handled > handled end)
+            testing.wait_until(function() return core.counts().requests == 0 end, 2)
+        end)
+
         it("survives clients that leave at any moment", function()
             testing.set_timeout(30)
             local server = testing.serve(routes)
@@ -291,7 +301,7 @@ describe("tornado.httpserver", function()
                 if how < 4 then connection:close(how == 3) end
             end
             for _, connection in ipairs(server.connections) do connection:close() end
-            testing.wait_until(function() return core.counts().requests == 0 end, 20)
+            testing.wait_until(function() return core.counts().requests == 0 end)
             assert.equal("|1", server:fetch("/echo?n=1").body)
         end)
 

@@ -114,13 +114,17 @@ local function check_numbers(options, level)
     end
 end
 
+local NONE = {}
+
+local function given(value)
+    return value ~= nil and 1 or 0
+end
+
 -- How many of the options are known; a loop over them would end a trace.
 local function count_known(o)
-    return (o.domain ~= nil and 1 or 0) + (o.expires ~= nil and 1 or 0) +
-        (o.expires_days ~= nil and 1 or 0) + (o.max_age ~= nil and 1 or 0) +
-        (o.path ~= nil and 1 or 0) + (o.httponly ~= nil and 1 or 0) +
-        (o.secure ~= nil and 1 or 0) + (o.samesite ~= nil and 1 or 0) +
-        (o.partitioned ~= nil and 1 or 0)
+    return given(o.domain) + given(o.expires) + given(o.expires_days) + given(o.max_age) +
+        given(o.path) + given(o.httponly) + given(o.secure) + given(o.samesite) +
+        given(o.partitioned)
 end
 
 local function check_options(options, level)
@@ -156,6 +160,25 @@ local function expiry(options)
     return lines.format_timestamp(core.now() + options.expires_days * 86400)
 end
 
+-- "; Name=value" for each, in alphabetical order.
+local function attributes(options, path, level)
+    local domain = attribute(options, "domain", level + 1)
+    local same_site = attribute(options, "samesite", level + 1)
+    if same_site and not SAME_SITE[lower(same_site)] then
+        bad("cookie samesite", "Strict, Lax or None", same_site, level + 1)
+    end
+    local expires = expiry(options)
+    local out = domain and "; Domain=" .. domain or ""
+    if expires then out = out .. "; expires=" .. expires end
+    if options.httponly then out = out .. "; HttpOnly" end
+    if options.max_age then out = out .. format("; Max-Age=%d", options.max_age) end
+    if options.partitioned then out = out .. "; Partitioned" end
+    if path then out = out .. "; Path=" .. path end
+    if same_site then out = out .. "; SameSite=" .. same_site end
+    if options.secure then out = out .. "; Secure" end
+    return out
+end
+
 --- Takes a name, a value and options (domain, expires, expires_days, max_age, path="/",
 --- httponly, secure, samesite, partitioned) and returns the value of a Set-Cookie field.
 --- Raises for what a cookie cannot hold, at the caller's line or `level` frames above.
@@ -167,25 +190,14 @@ function cookies.format(name, value, options, level)
         bad("cookie value", "text without spaces and controls", value, level)
     end
     local out = name .. "=" .. quote(value)
-    if options == nil then return out .. "; Path=/" end
+    if options == nil then
+        check_prefix(name, NONE, "/", level)
+        return out .. "; Path=/"
+    end
     check_options(options, level)
     local path = options.path == nil and "/" or attribute(options, "path", level)
     check_prefix(name, options, path, level)
-    local domain = attribute(options, "domain", level)
-    local same_site = attribute(options, "samesite", level)
-    if same_site and not SAME_SITE[lower(same_site)] then
-        bad("cookie samesite", "Strict, Lax or None", same_site, level)
-    end
-    local expires = expiry(options)
-    if domain then out = out .. "; Domain=" .. domain end
-    if expires then out = out .. "; expires=" .. expires end
-    if options.httponly then out = out .. "; HttpOnly" end
-    if options.max_age then out = out .. format("; Max-Age=%d", options.max_age) end
-    if options.partitioned then out = out .. "; Partitioned" end
-    if path then out = out .. "; Path=" .. path end
-    if same_site then out = out .. "; SameSite=" .. same_site end
-    if options.secure then out = out .. "; Secure" end
-    return out
+    return out .. attributes(options, path, level)
 end
 
 return cookies

@@ -12,7 +12,6 @@ local lines = require "tornado.httputil.lines"
 
 local band, find, sub = bit.band, string.find, string.sub
 local rawset, setmetatable = rawset, setmetatable
-local new_table = require "table.new"
 
 local HAS_BODY = core.REQUEST_BODY
 local FORM = "application/x-www-form-urlencoded"

@@ -132,6 +132,11 @@ local function returned(self)
     end
 end
 
+-- A client that leaves in the middle ends the request.
+local function stream_all(self, request)
+    if not stream(self, request) and request.closed then self._finished = true end
+end
+
 local function dispatch(self, rule_kwargs, args)
     local request = self.request
     local result = self:initialize(rule_kwargs)
@@ -141,17 +146,14 @@ local function dispatch(self, rule_kwargs, args)
     self._verb = verb
     local streams = self._stream_request_body
     if request.has_body and not streams and not collect(self, request) then
-        self._finished = true
+        self._finished = true -- the client has left
         return
     end
     if args then routing_args.decode(self, args) end
     result = self:prepare()
     if result ~= nil then gen.await(result) end
+    if streams and not self._finished then stream_all(self, request) end
     if self._finished then return end
-    if streams and not stream(self, request) then
-        if not self._finished and request.closed then self._finished = true end
-        if self._finished then return end
-    end
     call_verb(self, args)
     if not self._finished and self._auto_finish then self:finish() end
 end

@@ -1,0 +1,737 @@
+#!/usr/bin/env python3
+"""What goes wrong: mistakes in sites, options and configuration, and the message
+for each; handlers that fail; clients that vanish; disks, descriptors and logs
+that are full; signals. In each case the process lives, or ends with the right
+code and says why.
+"""
+# SPDX-License-Identifier: Apache-2.0
+import contextlib
+import os
+import pathlib
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+import harness
+from harness import (HOST, LAST, Ended, Failure, Reset, Server, Skip, check,
+                     same, until)
+
+SUITE = harness.Suite()
+case = SUITE.case
+GET = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
+
+
+def get(path):
+    return f"GET {path} HTTP/1.1\r\n".encode() + HOST + b"\r\n"
+
+
+def upload(size, path="/echo"):
+    return (f"POST {path} HTTP/1.1\r\nContent-Length: {size}\r\n".encode() + HOST + b"\r\n")
+
+
+# -- Programs that do not start ---------------------------------------------------
+
+
+@contextlib.contextmanager
+def folder():
+    path = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def run(binary, *arguments, cwd, prepare=None):
+    """Runs to the end, in an empty folder; returns exit code and stderr."""
+    done = subprocess.run([str(binary), *arguments], cwd=cwd, stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=harness.PATIENCE,
+                          preexec_fn=prepare)
+    text = done.stderr.decode(errors="replace")
+    check("Sanitizer" not in text, text)
+    return done.returncode, text, done.stdout.decode(errors="replace")
+
+
+def says(text, message):
+    """`message`: what the first line must be, or a pattern for it."""
+    first = text.split("\n")[0]
+    if isinstance(message, re.Pattern):
+        check(message.fullmatch(first), f"expected {message.pattern!r}, got {text[:600]!r}")
+    else:
+        same(first, message, "message")
+
+
+def refuses(group, name, code, message, *arguments):
+    """A command line that ends with that code and message."""
+    def test(binary):
+        with folder() as cwd:
+            got, text, _ = run(binary, *arguments, cwd=cwd)
+            says(text, message)
+            same(got, code, "exit code")
+    SUITE.add(group, name, test)
+
+
+def site_fails(name, text, message):
+    """An app.lua that does not load: `ctornado` and `ctornado check` say so."""
+    def test(binary):
+        with folder() as cwd:
+            (cwd / "site").mkdir()
+            (cwd / "site/app.lua").write_text(text)
+            for command in ("serve", "check"):
+                got, err, _ = run(binary, command, "--site=site", "--port=0", cwd=cwd)
+                says(err, message)
+                same(got, 1, f"exit code of {command}")
+    SUITE.add("app.lua", name, test)
+
+
+def config_fails(name, text, message):
+    def test(binary):
+        with folder() as cwd:
+            (cwd / "my.conf").write_text(text)
+            got, err, _ = run(binary, "--config=my.conf", cwd=cwd)
+            says(err, message)
+            same(got, 1, "exit code")
+    SUITE.add("config", name, test)
+
+
+WEB = 'local web = require "tornado.web"\n'
+
+
+def sites():
+    site_fails("a syntax error", WEB + "return web.Application {\n{ oops\n",
+               "ctornado: site/app.lua:4: '}' expected (to close '{' at line 3) near '<eof>'")
+    site_fails("a runtime error", WEB + "local x\nreturn x.y\n",
+               "ctornado: site/app.lua:3: attempt to index local 'x' (a nil value)")
+    site_fails("an error of its own", 'error("no database")',
+               "ctornado: site/app.lua:1: no database")
+    site_fails("a missing module", 'require "nothere"',
+               "ctornado: site/app.lua:1: module 'nothere' not found:")
+    site_fails("a global by mistake", "count = 1",
+               'ctornado: site/app.lua:1: assignment to undeclared global "count": '
+               "make it local, or use rawset(_G, ...)")
+    for text, got in (("return 42", "number"), ("", "nil"), ("return {}", "a table"),
+                      ('return "app"', "string")):
+        site_fails(f"returns {got}", text, "ctornado: site/app.lua: expected it to return "
+                   f"a web.Application, got {got}")
+    site_fails("a bad pattern", WEB + 'local app = web.Application '
+               '{ { "/(", web.RequestHandler } }\nreturn app',
+               re.compile(r"ctornado: site/app\.lua:2: bad url pattern .*"))
+    refuses("app.lua", "no such folder", 1, "ctornado: nowhere: no such site: expected a "
+            "folder with app.lua", "--site=nowhere")
+    refuses("app.lua", "a folder without app.lua", 1, "ctornado: ./app.lua: missing; it "
+            "should return a web.Application", "--site=.")
+    refuses("app.lua", "none", 1, "ctornado: no site to serve: give --site=DIR, or "
+            "sites = { ... } in ctornado.conf")
+    refuses("app.lua", "check of none", 1, "ctornado: no sites in ctornado.conf and no "
+            "--site=DIR", "check")
+
+    @case("app.lua", "every site that fails is named")
+    def _(binary):
+        with folder() as cwd:
+            (cwd / "ctornado.conf").write_text('sites = { "one", "two" }')
+            code, text, _ = run(binary, cwd=cwd)
+            same((code, text.split("\n")[:2]), (1, [
+                f"ctornado: {name}: no such site: expected a folder with app.lua"
+                for name in ("one", "two")]), "exit code, messages")
+
+
+def command_lines():
+    g = "command line"
+    refuses(g, "unknown option", 2,
+            'ctornado: unknown option "prot" (did you mean "port"?)', "--prot=3")
+    refuses(g, "unknown option, nothing near", 2,
+            'ctornado: unknown option "zzzzzz"; see ctornado help', "--zzzzzz=1")
+    refuses(g, "short option", 2, 'ctornado: unknown option "-x"; see ctornado help', "-x")
+    refuses(g, "unknown command", 2, 'ctornado: unknown command "sevre" (did you mean '
+            '"serve"?); see ctornado help', "sevre")
+    refuses(g, "an argument too many", 2, "ctornado: serve takes no arguments, got x",
+            "serve", "x")
+    refuses(g, "an integer that is none", 2,
+            'ctornado: option port: expected an integer, got "x"', "--port=x")
+    refuses(g, "no value", 2, "ctornado: option port needs a value: --port=...", "--port")
+    refuses(g, "out of range", 2,
+            "ctornado: option port: 70000 is out of range (0 to 65535)", "--port=70000")
+    refuses(g, "bytes that are none", 2, 'ctornado: option max_body_size: expected bytes '
+            '(64K, 1M), got "1X"', "--max-body-size=1X")
+    refuses(g, "seconds that are none", 2, 'ctornado: option idle_timeout: expected '
+            'seconds, got "soon"', "--idle_timeout=soon")
+    refuses(g, "a flag that is none", 2, 'ctornado: option debug: expected true or false, '
+            'got "maybe"', "--debug=maybe")
+    refuses(g, "a level that is none", 2, 'ctornado: option log_level: expected debug, '
+            'info, warning, error or none, got "loud"', "--log_level=loud")
+    refuses(g, "run without a file", 2,
+            "ctornado: run needs a file: ctornado run FILE.lua [arguments]", "run")
+    refuses(g, "run of a missing file", 1,
+            "ctornado: cannot open nothere.lua: No such file or directory", "run",
+            "nothere.lua")
+    site = f"--site={harness.SITE}"
+    refuses(g, "no such body_temp_dir", 1,
+            "ctornado: body_temp_dir: no such folder: /nowhere", site,
+            "--body_temp_dir=/nowhere")
+    refuses(g, "a log file that cannot be", 1,
+            "ctornado: log_file: /nowhere/log: No such file or directory", site,
+            "--log_file=/nowhere/log")
+    refuses(g, "an access log that cannot be", 1,
+            "ctornado: access_log: /nowhere/log: No such file or directory", site,
+            "--access_log=/nowhere/log")
+    refuses(g, "an address of another machine", 1, "ctornado: 192.0.2.1:8888: no such "
+            "address on this machine: `ip address` lists them, *:PORT means all", site,
+            "--address=192.0.2.1")
+    refuses(g, "a name for an address", 1, "ctornado: a.example:8888: expected PORT, "
+            "IPv4:PORT, [IPv6]:PORT, *:PORT, localhost:PORT or unix:/PATH", site,
+            "--address=a.example")
+    refuses(g, "a unix socket in no folder", 1, "ctornado: unix:/nowhere/s: no such folder: "
+            "create it first", site, "--listen=unix:/nowhere/s")
+
+    @case(g, "check of a good site")
+    def _(binary):
+        with folder() as cwd:
+            code, err, out = run(binary, "check", site, cwd=cwd)
+            same((code, err, out), (0, "", f"{harness.SITE}: good\n"), "exit code, output")
+
+    @case(g, "version, help")
+    def _(binary):
+        with folder() as cwd:
+            code, err, out = run(binary, "version", cwd=cwd)
+            check(code == 0 and err == "" and out.startswith("ctornado "), out)
+            code, err, out = run(binary, "help", cwd=cwd)
+            check(code == 0 and err == "" and "--port=INTEGER" in out, out)
+
+
+def configurations():
+    config_fails("unknown option", "-- first\nprot = 3\n",
+                 'ctornado: my.conf:2: unknown option "prot" (did you mean "port"?)')
+    config_fails("unknown option that is read", "port = prot\n", re.compile(
+        r'ctornado: my\.conf:1: nothing here is called "prot" \(did you mean "port"\?\); .*'))
+    config_fails("wrong type", '\n\nport = "x"\n',
+                 'ctornado: my.conf:3: option port: expected an integer, got "x"')
+    config_fails("out of range", "port = 99999\n",
+                 "ctornado: my.conf:1: option port: 99999 is out of range (0 to 65535)")
+    config_fails("bytes that are none", 'max_body_size = "1X"\n', 'ctornado: my.conf:1: '
+                 'option max_body_size: expected bytes (64K, 1M), got "1X"')
+    config_fails("sites that are none", "sites = { 3 }\n", re.compile(
+        r"ctornado: my\.conf:1: option sites: expected a list of folders or .*"))
+    config_fails("a syntax error", "port = = 3\n",
+                 "ctornado: my.conf:1: unexpected symbol near '='")
+    config_fails("a runtime error", "port = 1 .. {}\n",
+                 "ctornado: my.conf:1: attempt to concatenate a table value")
+    config_fails("no os", "port = os.time()\n", re.compile(
+        r'ctornado: my\.conf:1: nothing here is called "os"; .*'))
+    refuses("config", "missing", 1, "ctornado: nothere.conf: cannot be read",
+            "--config=nothere.conf")
+    refuses("config", "a folder", 1, re.compile(r"ctornado: \.: .*"), "--config=.")
+
+    @case("config", "unreadable")
+    def _(binary):
+        with folder() as cwd:
+            path = cwd / "my.conf"
+            path.write_text("port = 1\n")
+            path.chmod(0)
+            cwd.chmod(0o755)
+            code, text, _ = run(binary, "--config=my.conf", cwd=cwd,
+                                prepare=as_nobody(binary))
+            says(text, re.compile(r"ctornado: my\.conf: cannot be read.*"))
+            same(code, 1, "exit code")
+
+    @case("config", "bytecode")
+    def _(binary):
+        with folder() as cwd:
+            (cwd / "my.conf").write_bytes(b"\x1bLJ\x02")
+            code, text, _ = run(binary, "--config=my.conf", cwd=cwd)
+            says(text, "ctornado: my.conf: expected Lua text, got bytecode")
+            same(code, 1, "exit code")
+
+
+def as_nobody(binary):
+    """What makes a child a user without rights."""
+    if os.geteuid() != 0:
+        return None
+    for parent in pathlib.Path(binary).resolve().parents:
+        if not parent.stat().st_mode & 0o001:
+            raise Skip(f"{parent} is closed to other users")
+
+    def drop():
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+    return drop
+
+
+def ports():
+    @case("port", "in use")
+    def _(binary):
+        with folder() as cwd, socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            code, text, _ = run(binary, f"--site={harness.SITE}", f"--port={port}", cwd=cwd)
+            says(text, f"ctornado: 127.0.0.1:{port}: address already in use: another "
+                 "program listens there; stop it or choose another --port")
+            same(code, 1, "exit code")
+
+    @case("port", "of another ctornado")
+    def _(binary):
+        with Server(binary) as server, folder() as cwd:
+            code, text, _ = run(binary, f"--site={harness.SITE}", f"--port={server.port}",
+                                cwd=cwd)
+            check("address already in use" in text and code == 1, text)
+            same(server.get("/").body, b"hello", "the first one's reply")
+
+    @case("port", "below 1024")
+    def _(binary):
+        lowest = pathlib.Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+        if not lowest.exists() or int(lowest.read_text()) <= 81:
+            raise Skip("any user may listen on port 81 here")
+        with folder() as cwd:
+            cwd.chmod(0o755)
+            shutil.copytree(harness.SITE, cwd / "site")
+            code, text, _ = run(binary, "--site=site", "--port=81", cwd=cwd,
+                                prepare=as_nobody(binary))
+            says(text, "ctornado: 127.0.0.1:81: permission denied: ports below 1024 need "
+                 "root or CAP_NET_BIND_SERVICE")
+            same(code, 1, "exit code")
+
+    @case("port", "a restart binds at once, though connections linger")
+    def _(binary):
+        with Server(binary) as first:
+            with first.connect() as c:
+                c.send(GET)
+                c.reply()
+                first.stop()
+            with folder() as cwd:
+                again = subprocess.Popen(
+                    [str(binary), f"--site={harness.SITE}", f"--port={first.port}"],
+                    cwd=cwd, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+                try:
+                    line = again.stderr.readline()
+                    check(b" on http://" in line, line)
+                finally:
+                    again.terminate()
+                    again.wait(harness.PATIENCE)
+                    again.stderr.close()
+
+
+# -- Handlers that fail -------------------------------------------------------------
+
+
+def handlers():
+    g = "handler"
+
+    def fails(name, pattern, status=500, body=None):
+        """GET /fault/NAME; `pattern` is logged once, with app.lua and a line."""
+        def test(binary):
+            with Server(binary) as server:
+                with server.connect() as c:
+                    c.send(get(f"/fault/{name}") + LAST)
+                    reply = c.reply()
+                    same(reply.status, status, "status")
+                    if body is not None:
+                        same(reply.body, body, "body")
+                    check(b"app.lua" not in reply.body and b"traceback" not in reply.body,
+                          "a traceback went to the client")
+                    same(c.reply().body, b"hello", "the next reply")
+                    c.end()
+                log = server.log()
+                found = re.findall(pattern, log)
+                same(len(found), 1, f"lines with {pattern!r} in\n{log}\n")
+                same(len(re.findall("^\\[E ", log, re.M)), 1, f"errors in\n{log}\n")
+        SUITE.add(g, name, test)
+    where = r"app\.lua:\d+: "
+    fails("raise", where + "deliberate")
+    fails("table", "Uncaught exception GET /fault/table")
+    fails("nil", "Uncaught exception GET /fault/nil")
+    fails("stack", "stack overflow|error in error handling")
+    fails("write_number", where + r"write\(\) takes a string, or a table .*; got number")
+    fails("write_list", where + r"write\(\) takes a string, or a table .*; got a list")
+    fails("returns", r"Fault:get\(\) returned number; expected nothing, or a Future")
+    fails("bad_header", where + "Unsafe header value for X-Bad")
+    fails("bad_name", where + 'bad header name: expected a token, got "X Bad"')
+    fails("bad_status", where + "bad status: expected an integer from 100 to 999, got teapot")
+    fails("global", where + 'assignment to undeclared global "leaked"')
+    fails("body_204", "Cannot send body with 204")
+    fails("write_after", where + r"Cannot write\(\) after finish\(\)", 200, b"done")
+    fails("finish_twice", where + r"finish\(\) called twice", 200, b"once")
+
+    def breaks(name):
+        """The reply's head is out: the client must see that it is broken."""
+        def test(binary):
+            with Server(binary) as server:
+                with server.connect() as c:
+                    c.send(get(f"/fault/{name}"))
+                    same(c.head().status, 200, "status")
+                    try:
+                        rest = c.to_end()
+                        check(not rest.endswith(b"0\r\n\r\n"), f"a clean end: {rest!r}")
+                    except Reset:
+                        pass
+                same(server.get("/").body, b"hello", "a new client's reply")
+                same(len(re.findall("Uncaught exception", server.log())), 1, server.log())
+        SUITE.add(g, f"{name}, behind the head", test)
+    breaks("late")
+    breaks("short")
+
+    @case(g, "with --debug the client gets the traceback")
+    def _(binary):
+        with Server(binary, "--debug") as server:
+            reply = server.get("/fault/raise")
+            same(reply.status, 500, "status")
+            check(b"app.lua:" in reply.body and b"deliberate" in reply.body, reply.body)
+
+    @case(g, "never finishes")
+    def _(binary):
+        with Server(binary, "--handler_timeout=0.5") as server:
+            with server.connect() as c:
+                c.send(get("/forgets"))
+                reply = c.reply()
+                same(reply.status, 503, "status")
+            with server.connect() as c:
+                c.send(get("/wait/for-nothing"))
+                same(c.reply().status, 503, "status of one that waits")
+            same(len(re.findall("handler_timeout", server.log())), 2, server.log())
+            server.await_counts(connections=1, requests=1)
+
+
+# -- Clients that vanish --------------------------------------------------------------
+
+# A child that does one thing for ever, until it is killed.
+CHILD = """
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+s.sendall(sys.argv[2].encode().decode("unicode_escape").encode("latin-1"))
+if sys.argv[3] == "upload":
+    s.sendall(b"x" * 65536)
+else:
+    s.recv(65536)
+print("busy", flush=True)
+while sys.argv[3] == "upload":
+    s.sendall(b"x" * 65536)
+sys.stdin.read()
+"""
+
+
+def killed(server, request, what, count=10):
+    """Children that are killed with SIGKILL in the middle of it."""
+    children = [subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(server.port),
+         request.decode().replace("\r\n", "\\r\\n"), what],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(count)]
+    try:
+        for child in children:
+            same(child.stdout.readline(), b"busy\n", "the child's word")
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+            child.stdin.close()
+            child.stdout.close()
+    server.await_counts(connections=1, requests=1)
+    same(server.get("/").body, b"hello", "a new client's reply")
+
+
+def clients():
+    g = "clients"
+
+    @case(g, "killed in the middle of an upload")
+    def _(binary):
+        with Server(binary, "--max_body_size=4G") as server:
+            killed(server, upload(1 << 40, "/upload"), "upload")
+            killed(server, upload(1 << 31), "upload", 4)
+
+    @case(g, "killed in the middle of a download")
+    def _(binary):
+        with Server(binary) as server:
+            killed(server, get("/stream?pieces=1000000&size=65536&free=1&key=a"), "download")
+            killed(server, get("/big?size=33554432"), "download")
+
+    @case(g, "2,000 resets")
+    def _(binary):
+        with Server(binary) as server:
+            kinds = (get("/big?size=1048576"), get("/stream?pieces=100&size=65536"),
+                     upload(100000), upload(100000, "/upload"), GET * 20, b"GET / HT", b"")
+
+            def batch(n):
+                for i in range(n):
+                    c = server.connect()
+                    c.send(kinds[i % len(kinds)])
+                    if i % 3 == 0:
+                        server.get("/")
+                    c.close(reset=True)
+                server.await_counts(connections=1, requests=1)
+                server.get("/collect")
+                return server.status("VmRSS")
+            before = batch(400)
+            after = batch(2000)
+            if not harness.is_asan(binary):
+                check(after - before < 8192, f"grew from {before} to {after} KiB")
+            log = server.log()
+            check(log.count("\n") < 20, f"{log.count(chr(10))} lines in the log: {log[-500:]}")
+
+
+# -- What runs out --------------------------------------------------------------------
+
+
+def resources():
+    g = "full"
+    spool = ("--body_buffer_size=64K", "--max_body_size=64M")
+
+    def rejected(server):
+        with server.connect() as c:
+            c.send(upload(3 << 20))
+            with contextlib.suppress(Reset):
+                c.send(b"x" * (3 << 20))
+            reply = c.reply()
+            same((reply.status, reply.closes), (507, True), "status, close")
+        same(server.get("/").body, b"hello", "a new client's reply")
+
+    @case(g, "disk")
+    def _(binary):
+        if os.geteuid() != 0:
+            raise Skip("only root may mount a small file system")
+        with folder() as path:
+            mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none",
+                                    str(path)], capture_output=True)
+            if mount.returncode:
+                raise Skip(f"mount: {mount.stderr.decode().strip()}")
+            try:
+                with Server(binary, *spool, f"--body_temp_dir={path}") as server:
+                    for _ in range(5):
+                        rejected(server)
+                    same(os.listdir(path), [], "files left behind")
+                    free = os.statvfs(path)
+                    same(free.f_bavail, free.f_blocks, "blocks that are free again")
+                    with server.connect() as c:
+                        c.send(upload(500000) + b"x" * 500000)
+                        same(len(c.reply().body), 500000, "a body that fits")
+            finally:
+                subprocess.run(["umount", "-l", str(path)], check=True)
+
+    @case(g, "body_temp_dir removed while it runs")
+    def _(binary):
+        with folder() as path:
+            (path / "spool").mkdir()
+            with Server(binary, *spool, f"--body_temp_dir={path}/spool") as server:
+                (path / "spool").rmdir()
+                rejected(server)
+
+    @case(g, "descriptors: no spin, no flood of lines, and it recovers", alone=True)
+    def _(binary):
+        with Server(binary, limits=((resource.RLIMIT_NOFILE, 64),)) as server:
+            clients = [server.connect() for _ in range(200)]
+            for c in clients:
+                with contextlib.suppress(Reset):
+                    c.send(GET)
+            server.await_line("cannot accept, pausing: too many open files: "
+                              "raise `ulimit -n`")
+            before, start = server.cpu(), time.monotonic()
+            same(clients[0].reply().body, b"hello", "the reply to one that came in time")
+            clients[0].send(GET)
+            same(clients[0].reply().body, b"hello", "its second reply")
+            time.sleep(2)  # time in which it might spin
+            spent = (server.cpu() - before) / (time.monotonic() - start)
+            check(spent < 0.2, f"uses {spent:.0%} of a CPU")
+            lines = len(re.findall("cannot accept", server.log()))
+            check(lines <= 5, f"{lines} lines about it")
+            for c in clients:
+                c.close()
+            same(server.get("/").body, b"hello", "a reply when there is room again")
+            server.await_counts(connections=1)
+
+    @case(g, "max_connections")
+    def _(binary):
+        with Server(binary, "--max_connections=10") as server:
+            inside = [server.connect() for _ in range(10)]
+            for c in inside:
+                c.send(GET)
+                same(c.reply().body, b"hello", "reply")
+            for _ in range(20):
+                with server.connect() as c:
+                    reply = c.reply()
+                    same((reply.status, reply.closes, reply.get("retry-after")),
+                         (503, True, "1"), "status, close, Retry-After")
+                    c.end()
+            same(len(re.findall(r"max_connections \(10\) reached: new clients get 503",
+                                server.log())), 1, server.log())
+            inside[0].send(GET)
+            same(inside[0].reply().body, b"hello", "a reply to one inside")
+            inside[0].close()
+
+            def again():
+                with server.connect() as c:
+                    c.send(GET)
+                    return c.reply().status == 200
+            until(again, "room for a new client")
+            for c in inside:
+                c.close()
+
+    @case(g, "a stderr that nobody reads")
+    def _(binary):
+        reader, writer = os.pipe()
+        server = Server(binary, stderr=writer)
+        with server, os.fdopen(reader, "rb", buffering=0) as log:
+            os.close(writer)
+            line = b""
+            while not line.endswith(b"\n"):
+                line += log.read(1)
+            server.port = int(re.search(rb":(\d+)$", line.strip()).group(1))
+            with server.connect() as c:
+                for _ in range(500):
+                    c.send(get("/fault/raise"))
+                    same(c.reply().status, 500, "status")
+            text = log.read(1 << 20)  # as much as a pipe holds
+            check(len(text) > 10000, f"only {len(text)} bytes of log")
+            server.get("/fault/raise")
+            text = log.read(1 << 20)
+            check(re.search(rb"\d+ log lines lost", text), text[:300])
+
+    @case(g, "a stderr that is closed")
+    def _(binary):
+        reader, writer = os.pipe()
+        server = Server(binary, stderr=writer)
+        with server:
+            os.close(writer)
+            with os.fdopen(reader, "rb", buffering=0) as log:
+                line = b""
+                while not line.endswith(b"\n"):
+                    line += log.read(1)
+            server.port = int(re.search(rb":(\d+)$", line.strip()).group(1))
+            for _ in range(5):
+                same(server.get("/fault/raise").status, 500, "status")
+
+    @case(g, "a log file on a full device")
+    def _(binary):
+        with Server(binary, "--access_log=/dev/full") as server:
+            for _ in range(50):
+                same(server.get("/").body, b"hello", "body")
+                same(server.get("/fault/raise").status, 500, "status")
+
+
+# -- Signals ----------------------------------------------------------------------------
+
+
+def signals():
+    g = "signals"
+
+    @case(g, "SIGTERM lets a request finish")
+    def _(binary):
+        with Server(binary) as server:
+            with server.connect() as slow, server.connect() as other:
+                other.send(GET)
+                other.reply()
+                slow.send(get("/wait/a"))
+                server.await_latch("a.begun")
+                server.process.send_signal(signal.SIGTERM)
+                server.await_line("stopping: 1 requests? under way")
+
+                def refused():
+                    try:
+                        server.connect().close()
+                        return False
+                    except ConnectionRefusedError:
+                        return True
+                until(refused, "the port to be closed")
+                check(server.alive() and slow.quiet(), "it did not wait")
+                other.send(get("/set/a.go"))
+                same(other.reply().body, b"set", "the reply to one that was connected")
+                same(slow.reply().body, b"waited", "the slow reply")
+                slow.cut()
+            same(server.process.wait(harness.PATIENCE), 0, "exit code")
+
+    @case(g, "SIGTERM lets a stream finish")
+    def _(binary):
+        with Server(binary) as server:
+            with server.connect(rcvbuf=65536) as slow:
+                slow.send(get("/stream?pieces=16&size=1048576"))
+                same(slow.head().status, 200, "status")
+                server.process.send_signal(signal.SIGTERM)
+                server.await_line("stopping")
+                same(len(slow.chunks()), 16 << 20, "bytes")
+            same(server.process.wait(harness.PATIENCE), 0, "exit code")
+
+    @case(g, "SIGTERM delivers a reply that is not read yet")
+    def _(binary):
+        with Server(binary) as server:
+            with server.connect(rcvbuf=65536) as slow:
+                slow.send(get("/big?size=16777216"))
+                same(slow.head().status, 200, "status")
+                server.process.send_signal(signal.SIGTERM)
+                server.await_line("stopping")
+                same(len(slow.exactly(16777216)), 16777216, "bytes")
+            same(server.process.wait(harness.PATIENCE), 0, "exit code")
+
+    def at_once(name, *numbers):
+        def test(binary):
+            with Server(binary) as server:
+                with server.connect() as slow:
+                    slow.send(get("/wait/a"))
+                    server.await_latch("a.begun")
+                    start = time.monotonic()
+                    for i, number in enumerate(numbers):
+                        if i:
+                            server.await_line("stopping")
+                        server.process.send_signal(number)
+                    same(server.process.wait(harness.PATIENCE), 0, "exit code")
+                    check(time.monotonic() - start < 8, "it waited for the request")
+                    try:
+                        slow.reply()
+                    except (Ended, Reset):
+                        return
+                    raise Failure("there was a reply")
+        SUITE.add(g, name, test)
+    at_once("SIGINT ends at once", signal.SIGINT)
+    at_once("a second SIGTERM ends at once", signal.SIGTERM, signal.SIGTERM)
+
+    @case(g, "SIGTERM when nothing is under way")
+    def _(binary):
+        with Server(binary) as server:
+            clients = [server.connect() for _ in range(20)]
+            for c in clients:
+                c.send(GET)
+                c.reply()
+            start = time.monotonic()
+            same(server.stop(), 0, "exit code")
+            check(time.monotonic() - start < 5, "it waited for idle connections")
+            for c in clients:
+                c.cut()
+                c.close()
+
+    @case(g, "SIGPIPE does not matter")
+    def _(binary):
+        with Server(binary) as server:
+            server.process.send_signal(signal.SIGPIPE)
+            same(server.get("/").body, b"hello", "body")
+
+    @case(g, "a unix socket is removed at the end")
+    def _(binary):
+        with folder() as path:
+            address = path / "socket"
+            with Server(binary, f"--listen=unix:{address},127.0.0.1:0") as server:
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.settimeout(harness.PATIENCE)
+                    s.connect(str(address))
+                    s.sendall(LAST)
+                    check(s.recv(4096).startswith(b"HTTP/1.1 200 "), "no reply")
+                same(server.stop(), 0, "exit code")
+            check(not address.exists(), "the socket's file is left")
+
+
+def main():
+    options = harness.arguments(__doc__).parse_args()
+    for group in (sites, command_lines, configurations, ports, handlers, clients, resources,
+                  signals):
+        group()
+    tally = harness.Tally()
+    for binary in harness.binaries():
+        title = "asan" if harness.is_asan(binary) else "normal"
+        chosen = [(f"{title} {name}", fn, alone) for name, fn, alone in SUITE.cases
+                  if options.only in name]
+        tally.run_all(chosen, binary, jobs=4)
+    harness.finish(tally)
+
+
+if __name__ == "__main__":
+    main()
