@@ -79,3 +79,11 @@ ct_deadline *ct_wheel_expired(ct_wheel *w, uint64_t now_ms) {
     if (w->tick <= now) w->tick = now + 1; /* empty: nothing to look at */
     return 0;
 }
+
+uint64_t ct_wheel_next(const ct_wheel *w) {
+    if (!w->count) return 0;
+    for (uint64_t tick = w->tick; tick < w->tick + CT_WHEEL_SLOTS; tick++)
+        if (!ct_list_is_empty(&w->slots[tick % CT_WHEEL_SLOTS]))
+            return tick * CT_WHEEL_TICK;
+    return 0;
+}

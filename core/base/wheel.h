@@ -39,4 +39,8 @@ void ct_wheel_remove(ct_wheel *w, ct_deadline *d);
  * or NULL when there is none (left). */
 ct_deadline *ct_wheel_expired(ct_wheel *w, uint64_t now_ms);
 
+/* When to look at the wheel again: milliseconds on the clock of its deadlines; 0
+ * when nothing is in it. Costs a pass over the slots. */
+uint64_t ct_wheel_next(const ct_wheel *w);
+
 #endif

@@ -12,22 +12,31 @@
 
 /* -- Deadlines ------------------------------------------------------------- */
 
+/* A timer that runs seldom: a short one makes every wait of the loop program
+ * the machine's timer, which costs more than the wait itself. */
+static void arm(ct_server *s, uint64_t at) {
+    uint64_t now = s->loop->clock.mono_ms;
+
+    s->armed = at;
+    if (at)
+        ct_timer_start(s->tick, at > now ? (double)(at - now) / 1e3 : 0, false);
+    else
+        ct_timer_stop(s->tick);
+}
+
 static void on_tick(void *arg) {
     ct_server *s = arg;
     ct_deadline *d;
 
     while ((d = ct_wheel_expired(&s->wheel, s->loop->clock.mono_ms)))
         ct_conn_expired(ct_list_of(d, ct_conn, deadline));
-    if (s->wheel.count) return;
-    ct_timer_stop(s->tick);
-    s->ticking = false;
+    arm(s, ct_wheel_next(&s->wheel));
 }
 
 void ct_server_deadline(ct_server *s, ct_deadline *d, uint32_t after_ms) {
     ct_wheel_set(&s->wheel, d, s->loop->clock.mono_ms + after_ms);
-    if (s->ticking) return;
-    ct_timer_start(s->tick, CT_WHEEL_TICK / 1000.0, true);
-    s->ticking = true;
+    if (!s->armed || d->slot * CT_WHEEL_TICK < s->armed)
+        arm(s, d->slot * CT_WHEEL_TICK);
 }
 
 /* -- Life ------------------------------------------------------------------ */

@@ -48,8 +48,8 @@ typedef struct ct_server {
     ct_list ready;      /* input to look at when the turn is over */
     ct_list spare;      /* requests to use again */
     ct_wheel wheel;
-    ct_timer *tick; /* turns the wheel while something is in it */
-    bool ticking;
+    ct_timer *tick; /* fires when a slot of the wheel is to be looked at */
+    uint64_t armed; /* when: monotonic ms; 0: not running */
     struct evbuffer *head_buffer; /* scratch of ct_head_parse() */
     uint32_t conn_count, request_count, spare_count, handled;
     uint64_t complain_at; /* next time a full table may be logged */

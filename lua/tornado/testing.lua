@@ -93,7 +93,7 @@ end
 function testing.is_running(command)
     local file = io.open(("/proc/%d/stat"):format(command.pid))
     if not file then return false end
-    local state = file:read("*a"):match("%) (%a)")
+    local state = (file:read("*a") or ""):match("%) (%a)") -- nil: ended since open()
     file:close()
     return state ~= nil and state ~= "Z"
 end
