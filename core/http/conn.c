@@ -78,6 +78,7 @@ void ct_conn_detach(ct_conn *c, bool gone) {
     if (!r) return;
     c->request = NULL;
     r->conn = NULL;
+    ct_list_remove(&c->begun);
     if (r->body.in_place) {
         if (gone)
             ct_buf_add(&r->body.bytes, ct_buf_bytes(&c->in), r->body.in_place);
@@ -266,6 +267,7 @@ static size_t take_head(ct_conn *c, const char *p, size_t n) {
     case CT_WIRE_DONE: break;
     }
     if (!ct_request_begin(r, p)) return n;
+    ct_list_add(&s->begun, &c->begun);
     set_deadline(c);
     return r->wire.at;
 }
@@ -341,11 +343,11 @@ static void ended(ct_conn *c) {
 
 /* While a handler works nothing is read; what the socket says of its end is
  * looked at all the same. */
-static void look_for_end(ct_conn *c) {
+void ct_conn_check(ct_conn *c) {
     char byte;
     ssize_t n;
 
-    if (c->gone || !is_active(c)) return;
+    if (c->gone || !is_active(c) || ct_body_wants_input(c->request)) return;
     n = recv(c->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
         ct_conn_close(c, true);
@@ -355,10 +357,12 @@ static void look_for_end(ct_conn *c) {
     }
 }
 
-void ct_conn_input(ct_conn *c) {
+/* Half a request is read on to AGAIN: a reset that came with it shows only there.
+ * A whole one is not: that would cost each a system call. */
+static void read_on(ct_conn *c) {
     ct_loop *loop = c->server->loop;
 
-    while (c->stream.readable && wants_input(c)) {
+    while (wants_input(c)) {
         ssize_t n = ct_stream_recv(&c->stream, loop->scratch, CT_LOOP_SCRATCH);
 
         if (n == CT_STREAM_AGAIN) break;
@@ -373,6 +377,13 @@ void ct_conn_input(ct_conn *c) {
     settle(c);
 }
 
+void ct_conn_input(ct_conn *c) {
+    if (c->stream.readable)
+        read_on(c);
+    else
+        settle(c);
+}
+
 void ct_conn_read_body(ct_conn *c) {
     static const char proceed[] = "HTTP/1.1 100 Continue\r\n\r\n";
     ct_request *r = c->request;
@@ -384,7 +395,7 @@ void ct_conn_read_body(ct_conn *c) {
     set_body_deadline(c);
     if (c->in.len && !parse_ahead(c)) return;
     check_body(c);
-    if (!c->gone && c->stream.readable) ct_conn_input(c);
+    if (!c->gone && !r->body.done) read_on(c);
 }
 
 static void on_event(ct_stream *stream, int what, void *arg) {
@@ -393,10 +404,8 @@ static void on_event(ct_stream *stream, int what, void *arg) {
     (void)stream;
     if (what & CT_STREAM_WRITE) ct_conn_flush(c);
     if (c->gone || !(what & (CT_STREAM_READ | CT_STREAM_SHUT))) return;
-    if (is_active(c) && !ct_body_wants_input(c->request))
-        look_for_end(c);
-    else
-        ct_conn_input(c);
+    ct_conn_check(c);
+    ct_conn_input(c);
 }
 
 /* -- Deadlines ------------------------------------------------------------- */
@@ -435,6 +444,7 @@ void ct_conn_open(ct_server *s, uint32_t listener, int fd,
     c->listener = listener;
     ct_list_init(&c->corked);
     ct_list_init(&c->ready);
+    ct_list_init(&c->begun);
     ct_deadline_init(&c->deadline);
     ct_list_add(&s->conns, &c->node);
     c->peer = ct_address_peer(peer);

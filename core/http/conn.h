@@ -19,6 +19,7 @@ typedef struct ct_conn {
     ct_list node;   /* in server->conns */
     ct_list corked; /* in server->corked, or alone */
     ct_list ready;  /* in server->ready, or alone */
+    ct_list begun; /* in server->begun, or alone */
     ct_deadline deadline;
     ct_stream stream;
     ct_buf in;  /* received and not used: head so far, or what follows */
@@ -64,6 +65,9 @@ void ct_conn_detach(ct_conn *c, bool gone);
  * (or keeps, while the next pipelined request is at hand), and goes on with the
  * next request or ends, as `keep` says. */
 void ct_conn_reply(ct_conn *c, const char *p, size_t n, ct_str body, bool keep);
+
+/* Looks for the client's end while a handler works and nothing is read. */
+void ct_conn_check(ct_conn *c);
 
 /* Reads and takes input as far as somebody wants it. */
 void ct_conn_input(ct_conn *c);

@@ -65,6 +65,7 @@ void ct_server_init(ct_server *s, ct_loop *loop, ct_events *events) {
     ct_list_init(&s->corked);
     ct_list_init(&s->ready);
     ct_list_init(&s->spare);
+    ct_list_init(&s->begun);
     ct_wheel_init(&s->wheel, loop->clock.mono_ms);
     s->tick = ct_timer_new(loop, on_tick, s);
     s->head_buffer = evbuffer_new();
@@ -173,9 +174,21 @@ bool ct_server_unlisten(ct_server *s, uint32_t listener, bool drop) {
 
 /* -- The end of a turn ------------------------------------------------------ */
 
+/* A client that sent its request and left at once has told both in one event:
+ * for a handler that waits, its end must be looked for. */
+static void check_begun(ct_server *s) {
+    while (!ct_list_is_empty(&s->begun)) {
+        ct_conn *c = ct_list_of(s->begun.next, ct_conn, begun);
+
+        ct_list_remove(&c->begun);
+        ct_conn_check(c);
+    }
+}
+
 bool ct_server_turn(ct_server *s) {
     ct_list ready;
 
+    check_begun(s);
     while (!ct_list_is_empty(&s->corked))
         ct_conn_flush(ct_list_of(s->corked.next, ct_conn, corked));
     if (s->access_lines.len) {

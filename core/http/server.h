@@ -46,6 +46,7 @@ typedef struct ct_server {
     ct_list conns;      /* all */
     ct_list corked;     /* replies that wait for the end of the turn */
     ct_list ready;      /* input to look at when the turn is over */
+    ct_list begun;      /* requests that began in this turn */
     ct_list spare;      /* requests to use again */
     ct_wheel wheel;
     ct_timer *tick; /* fires when a slot of the wheel is to be looked at */

@@ -70,22 +70,11 @@ local function addresses(options)
     return { host .. ":" .. options.port }
 end
 
--- An application that sets a global by mistake shares it with every other request.
-local function guard_globals()
-    setmetatable(_G, {
-        __newindex = function(_, name)
-            error(('assignment to undeclared global "%s": make it local, or use rawset(_G, ...)')
-                :format(tostring(name)), 2)
-        end,
-    })
-end
-
 local function load_everything(options)
     if #options.sites == 0 then
         return nil, { "no site to serve: give --site=DIR, or sites = { ... } in " ..
             options.config }
     end
-    guard_globals()
     local app, reasons = sites.load_all(options.sites)
     if not app then return nil, reasons end
     return app
@@ -154,7 +143,6 @@ function commands.check(options)
         fail("no sites in " .. options.config .. " and no --site=DIR")
         return FAILED
     end
-    guard_globals()
     for _, site in ipairs(options.sites) do
         local path = type(site) == "table" and site.path or site
         local app, why = sites.load(path)

@@ -46,11 +46,19 @@ local function on_error(err)
     return err
 end
 
+-- The traceback of the error just caught; nil when there is none, as after a stack overflow,
+-- where even the handler does not run.
+local function take_trace()
+    local taken = trace
+    trace = nil
+    return taken
+end
+
 --- Calls fn(...) and returns true and its results, or false, the error and its traceback.
 function ioloop.protect(fn, ...)
     local ok, a, b = xpcall(fn, on_error, ...)
     if ok then return ok, a, b end
-    return ok, a, trace
+    return ok, a, take_trace()
 end
 
 local function log_failure(_, err, traceback)
@@ -144,9 +152,8 @@ end
 local function run_event(kind, handle)
     local ok, err = xpcall(handlers[kind], on_error, handle, event)
     if not ok then
-        local traceback = trace
-        ok, err = xpcall(failures[kind], on_error, handle, err, traceback)
-        if not ok then log_failure(handle, err, trace) end
+        ok, err = xpcall(failures[kind], on_error, handle, err, take_trace())
+        if not ok then log_failure(handle, err, take_trace()) end
     end
 end
 
@@ -157,7 +164,7 @@ local function run_callback(item)
         return
     end
     local ok, err = xpcall(fn, on_error, item[2], item[3], item[4])
-    if not ok then log_failure(nil, err, trace) end
+    if not ok then log_failure(nil, err, take_trace()) end
 end
 
 -- Takes events until none is left, then the callbacks that were there when it began. False when

@@ -6,11 +6,46 @@ local util = require "tornado.util"
 
 local sites = {}
 
+-- A site's globals are its own: what the language has, and a `require` that looks in the site's
+-- folder first. So two sites may have modules of the same name, and a global that is set by
+-- mistake, which all requests would share, is an error.
+local function module_file(folder, name)
+    local base = folder .. "/" .. name:gsub("%.", "/")
+    for _, file in ipairs { base .. ".lua", base .. "/init.lua" } do
+        if core.file_kind(file) == "file" then return file end
+    end
+end
+
+local function refuse_global(_, name)
+    error(('assignment to undeclared global "%s": make it local, or use rawset(_G, ...)'):format(
+        tostring(name)), 2)
+end
+
+local function new_environment(folder)
+    local env, loaded = {}, {}
+    for name, value in pairs(_G) do env[name] = value end
+    function env.require(name)
+        if loaded[name] ~= nil then return loaded[name] end
+        local file = module_file(folder, name)
+        if not file then return require(name) end
+        local chunk, why = loadfile(file)
+        if not chunk then error(why, 0) end
+        loaded[name] = true
+        local module = setfenv(chunk, env)(name)
+        if module ~= nil then loaded[name] = module end
+        return loaded[name]
+    end
+    return setmetatable(env, { __index = _G, __newindex = refuse_global })
+end
+
 local function run_chunk(chunk, path)
     local ok, result, trace = ioloop.protect(chunk)
     if ok then return result end
-    if type(result) == "string" then return nil, trace or result end
-    return nil, path .. ": " .. tostring(result)
+    local why = tostring(result)
+    if type(result) == "string" then why = trace or result end
+    -- `return web.Application {...}` is a tail call: the error may not name the file.
+    if not why:find(path, 1, true) then why = path .. ": " .. why end
+    return nil, why
 end
 
 local function describe(value)
@@ -29,10 +64,8 @@ function sites.load(path)
     end
     local chunk, why = loadfile(file)
     if not chunk then return nil, why end
-    local before = package.path
-    package.path = path .. "/?.lua;" .. path .. "/?/init.lua;" .. before
     local app
-    app, why = run_chunk(chunk, file)
+    app, why = run_chunk(setfenv(chunk, new_environment(path)), file)
     if why then return nil, why end
     if type(app) ~= "table" or not app.start_request then
         return nil, ("%s: expected it to return a web.Application, got %s"):format(file,

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 
+sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
 from harness import (HOST, LAST, Ended, Failure, Reset, Server, Skip, check,
                      same, until)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
 from harness import HOST, Server, Skip, check, same, until
 

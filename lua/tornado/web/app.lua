@@ -1,6 +1,8 @@
 -- Application: routes and settings, and what is done with each request.
 local core = require "tornado.core"
 local httpserver = require "tornado.httpserver"
+local ioloop = require "tornado.ioloop"
+local log = require "tornado.log"
 local output = require "tornado.web.output"
 local routing = require "tornado.routing"
 local util = require "tornado.util"
@@ -68,10 +70,16 @@ function Application:start_request(request)
     new_handler(self, class, request, args):_execute(kwargs, args)
 end
 
+-- An error in the log function must not keep on_finish from being called.
+local function protected(log_function, handler)
+    local ok, err, trace = ioloop.protect(log_function, handler)
+    if not ok then log.app_log:error("Error in log_function: " .. (trace or tostring(err))) end
+end
+
 --- Logs a finished request, by the setting log_function if there is one.
 function Application:log_request(handler)
     local log_function = self.settings.log_function
-    if log_function then return log_function(handler) end
+    if log_function then return protected(log_function, handler) end
     if Application.access_log then core.request_log(handler.request.handle) end
 end
 
