@@ -70,7 +70,6 @@ typedef struct ct_event {
     uint32_t flags;  /* REQUEST: CT_REQUEST_* */
     uint32_t path;   /* REQUEST: bytes of uri before '?' */
     ct_str uri;      /* REQUEST: origin-form, as sent */
-    ct_str host;     /* REQUEST: Host field or authority, as sent */
 } ct_event;
 
 typedef struct ct_request_info {
@@ -250,6 +249,7 @@ void ct_abi_exit(ct_vm *vm, int code);
 typedef struct ct_counts {
     uint32_t connections, requests, timers, listeners, channels;
     uint32_t handled; /* requests since the start, modulo 2^32 */
+    uint32_t unsent;  /* connections whose last reply is still on its way */
 } ct_counts;
 
 void ct_abi_counts(ct_vm *vm, ct_counts *out);

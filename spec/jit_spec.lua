@@ -26,6 +26,12 @@ local function reason(code, extra)
     return ok and said or text
 end
 
+-- The pump's function begins with the loop that takes events, which has a trace of its own: one
+-- from the function's head on is never made, however seldom it is tried.
+local function is_vain(where, why)
+    return where:find("ioloop%.lua") and why == "inner loop in root trace"
+end
+
 -- Runs fn and returns the traces that were given up in hot files meanwhile, as lines.
 local function aborts_of(fn)
     local lines = {}
@@ -34,7 +40,8 @@ local function aborts_of(fn)
         local info = require("jit.util").funcinfo(func, pc)
         local where = info.loc or "?"
         if is_hot(info.source or where) or is_hot(where) then
-            lines[#lines + 1] = where .. ": " .. reason(code, extra)
+            local why = reason(code, extra)
+            if not is_vain(where, why) then lines[#lines + 1] = where .. ": " .. why end
         end
     end
     jit.attach(on_trace, "trace")

@@ -300,9 +300,9 @@ static void check_body(ct_conn *c) {
         if (r->body.mode == CT_BODY_STREAM || r->body.done || r->body.over)
             ct_body_notify(r);
     }
-    if (r->body.done)
-        set_deadline(c);
-    else if (ct_body_wants_input(r))
+    if (r->body.done || !ct_body_wants_input(r))
+        set_deadline(c); /* it is the handler's turn */
+    else
         set_body_deadline(c);
 }
 
@@ -341,6 +341,15 @@ static void ended(ct_conn *c) {
     }
 }
 
+/* An end that lies behind input which nobody has read. */
+static bool is_reset(const ct_conn *c) {
+    int error = 0;
+    socklen_t size = sizeof error;
+
+    return getsockopt(c->stream.fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 &&
+           error;
+}
+
 /* While a handler works nothing is read; what the socket says of its end is
  * looked at all the same. */
 void ct_conn_check(ct_conn *c) {
@@ -349,7 +358,8 @@ void ct_conn_check(ct_conn *c) {
 
     if (c->gone || !is_active(c) || ct_body_wants_input(c->request)) return;
     n = recv(c->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+    if ((n < 0 && errno != EAGAIN && errno != EINTR) ||
+        (n > 0 && is_reset(c))) {
         ct_conn_close(c, true);
     } else if ((n == 0 || (n > 0 && c->stream.shut)) && !c->told) {
         c->told = true;
@@ -409,6 +419,17 @@ static void on_event(ct_stream *stream, int what, void *arg) {
 }
 
 /* -- Deadlines ------------------------------------------------------------- */
+
+uint32_t ct_conn_unsent(const ct_server *s) {
+    uint32_t count = 0;
+
+    for (const ct_list *n = s->conns.next; n != &s->conns; n = n->next) {
+        const ct_conn *c = ct_list_of(n, ct_conn, node);
+
+        count += c->out.len > 0 || c->shut;
+    }
+    return count;
+}
 
 void ct_conn_expired(ct_conn *c) {
     ct_request *r = c->request;

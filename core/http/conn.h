@@ -19,7 +19,7 @@ typedef struct ct_conn {
     ct_list node;   /* in server->conns */
     ct_list corked; /* in server->corked, or alone */
     ct_list ready;  /* in server->ready, or alone */
-    ct_list begun; /* in server->begun, or alone */
+    ct_list begun;  /* in server->begun, or alone */
     ct_deadline deadline;
     ct_stream stream;
     ct_buf in;  /* received and not used: head so far, or what follows */
@@ -74,6 +74,9 @@ void ct_conn_input(ct_conn *c);
 
 /* Lua asks for the body: takes what is there, reads on. */
 void ct_conn_read_body(ct_conn *c);
+
+/* Counts the connections that have output to send, or linger behind it. */
+uint32_t ct_conn_unsent(const struct ct_server *s);
 
 /* Its deadline has passed. */
 void ct_conn_expired(ct_conn *c);

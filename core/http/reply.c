@@ -197,16 +197,30 @@ static bool body_is_over(ct_request *r) {
     return r->body.done;
 }
 
-static bool keeps(ct_request *r, uint32_t flags) {
-    ct_conn *c = r->conn;
+/* Ends the reading of the body; false when the connection cannot go on. */
+static bool end_body(ct_request *r) {
+    if (body_is_over(r)) return true;
+    r->conn->linger = true;
+    return false;
+}
 
-    if (!body_is_over(r)) {
-        c->linger = true;
-        return false;
-    }
+static bool may_keep(const ct_request *r, uint32_t flags) {
+    const ct_conn *c = r->conn;
+
     if (!r->wire.keep_alive || (flags & CT_REPLY_CLOSE)) return false;
     if (c->eof && c->in.len <= r->body.in_place) return false;
     return c->requests + 1 < r->server->options.max_keepalive_requests;
+}
+
+static bool keeps(ct_request *r, uint32_t flags) {
+    return end_body(r) && may_keep(r, flags);
+}
+
+/* A handler that answers while it reads: its body is looked at in the end. */
+static bool reads_on(const ct_request *r) {
+    const ct_body *b = &r->body;
+
+    return b->mode == CT_BODY_STREAM && !b->done && !b->over && !b->failed;
 }
 
 /* -- Whole replies --------------------------------------------------------- */
@@ -261,7 +275,7 @@ int ct_reply_start(ct_request *r, const ct_reply_head *h) {
     if (status != CT_OK) return status;
     r->left = h->length;
     r->chunked = h->length < 0 && !r->bodiless && r->wire.minor;
-    keep = keeps(r, h->flags);
+    keep = reads_on(r) ? may_keep(r, h->flags) : keeps(r, h->flags);
     if (h->length < 0 && !r->chunked && !r->bodiless) keep = false;
     r->wire.keep_alive = keep;
     start = room(r, head_room(r, h), &owned);
@@ -304,6 +318,7 @@ int ct_reply_write(ct_request *r, ct_str piece) {
 int ct_reply_end(ct_request *r) {
     static const char last[] = "0\r\n\r\n";
     ct_conn *c = r->conn;
+    bool keep;
 
     if (!c) return r->complete ? CT_ERROR : CT_CLOSED;
     if (!r->status || r->complete) return CT_ERROR;
@@ -312,8 +327,9 @@ int ct_reply_end(ct_request *r) {
         return CT_ERROR;
     }
     r->complete = true;
+    keep = end_body(r) && r->wire.keep_alive;
     ct_conn_reply(c, last, r->chunked ? sizeof last - 1 : 0, (ct_str){ 0 },
-                  r->wire.keep_alive);
+                  keep);
     return CT_OK;
 }
 

@@ -53,7 +53,6 @@ static void keep_spans(ct_request *r, const char *p) {
         r->verb.p = ct_buf_bytes(&r->text);
         if (own) r->uri.p = r->verb.p + r->verb.n;
     }
-    if (!ct_head_find(&r->head, "Host", 4, &r->host)) r->host = (ct_str){ 0 };
 }
 
 static bool parse(ct_request *r, const char *p) {

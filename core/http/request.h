@@ -52,7 +52,7 @@ typedef struct ct_request {
     ct_buf fields;  /* of the reply: see http/fields.h */
     ct_buf cookies; /* its Set-Cookie lines */
     ct_buf text;    /* verb, target and authority where evhttp has them not */
-    ct_str verb, uri, host;
+    ct_str verb, uri;
     ct_body body;
     double started, precise; /* wall clock; for the access log */
     /* The reply. */

@@ -86,8 +86,12 @@ void ct_server_fini(ct_server *s) {
     for (uint32_t i = 1; i < s->listeners.used; i++)
         if (s->listeners.slots[i].object)
             ct_server_unlisten(s, s->listeners.slots[i].handle, true);
-    while (!ct_list_is_empty(&s->conns))
-        ct_conn_close(ct_list_of(s->conns.next, ct_conn, node), true);
+    /* What the kernel still has to send arrives, unless there would be more. */
+    while (!ct_list_is_empty(&s->conns)) {
+        ct_conn *c = ct_list_of(s->conns.next, ct_conn, node);
+
+        ct_conn_close(c, c->out.len || (c->request && c->request->handle));
+    }
     free_ready(s);
     for (uint32_t i = 1; i < s->requests.used; i++)
         if (s->requests.slots[i].object)

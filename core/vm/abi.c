@@ -20,9 +20,9 @@
 
 _Static_assert(sizeof(ct_str) == 16, "ct_str as the FFI lays it out");
 _Static_assert(sizeof(ct_pair) == 32, "ct_pair as the FFI lays it out");
-_Static_assert(sizeof(ct_event) == 56, "ct_event as the FFI lays it out");
+_Static_assert(sizeof(ct_event) == 40, "ct_event as the FFI lays it out");
 _Static_assert(sizeof(ct_request_info) == 48, "ct_request_info likewise");
-_Static_assert(sizeof(ct_counts) == 24, "ct_counts likewise");
+_Static_assert(sizeof(ct_counts) == 28, "ct_counts likewise");
 
 static ct_request *request_of(ct_vm *vm, uint32_t handle) {
     return ct_slots_get(&vm->server->requests, handle);
@@ -38,7 +38,6 @@ static void describe(const ct_request *r, ct_event *out) {
                  (r->wire.keep_alive ? 0 : CT_REQUEST_CLOSE);
     out->path = r->wire.path;
     out->uri = r->uri;
-    out->host = r->host;
 }
 
 int ct_abi_next(ct_vm *vm, ct_event *out) {

@@ -3,6 +3,7 @@
 #include "abi.h"
 
 #include "base/mem.h"
+#include "http/conn.h"
 #include "http/server.h"
 #include "vm/vm.h"
 #include <dirent.h>
@@ -90,7 +91,8 @@ void ct_abi_counts(ct_vm *vm, ct_counts *out) {
                         .timers = vm->timers.count,
                         .listeners = s->listeners.count,
                         .channels = vm->channels.count,
-                        .handled = s->handled };
+                        .handled = s->handled,
+                        .unsent = ct_conn_unsent(s) };
 }
 
 int ct_abi_file_kind(const char *path) {

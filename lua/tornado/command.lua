@@ -99,9 +99,8 @@ local function stop(server, signal)
     server:stop()
     local deadline = core.monotonic() + 10
     local function look()
-        if httpserver.live_count() == 0 or core.monotonic() > deadline then
-            return core.exit(DONE)
-        end
+        local under_way = httpserver.live_count() + core.counts().unsent
+        if under_way == 0 or core.monotonic() > deadline then return core.exit(DONE) end
         ioloop.call_later(0.05, look)
     end
     look()

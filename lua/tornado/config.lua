@@ -203,8 +203,10 @@ end
 function config.read(path)
     local file, why = io.open(path, "rb")
     if not file then return nil, why end
-    local text = file:read("*a")
+    local text
+    text, why = file:read("*a")
     file:close()
+    if not text then return nil, path .. ": " .. why end
     if text:byte(1) == 27 then return nil, path .. ": expected Lua text, got bytecode" end
     local chunk, err = loadstring(text, "@" .. path)
     if not chunk then return nil, err end
@@ -268,14 +270,14 @@ function config.load(given)
     for _, option in ipairs(config.OPTIONS) do values[option[1]] = option[3] end
     local path = given.config or values.config
     local from_file = {}
-    local file = io.open(path, "rb")
+    local file, reason = io.open(path, "rb")
     if file then
         file:close()
         local why
         from_file, why = config.read(path)
         if not from_file then return nil, why end
     elseif given.config then
-        return nil, path .. ": cannot be read"
+        return nil, path .. ": cannot be read: " .. reason:sub(#path + 3)
     end
     for name, value in pairs(from_file) do values[name] = value end
     for name, value in pairs(given) do values[name] = value end

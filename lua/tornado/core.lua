@@ -308,6 +308,7 @@ function core.counts()
         listeners = out.listeners,
         channels = out.channels,
         handled = out.handled,
+        unsent = out.unsent,
         descriptors = C.ct_abi_descriptors(),
     }
 end

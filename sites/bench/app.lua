@@ -79,7 +79,21 @@ function Post:get(user, slug)
     self:write(user .. " " .. slug)
 end
 
--- Files of static/, which the build makes; real static serving comes with http/file.
+-- /static: two files, made here and kept in memory, as large as those of the peers.
+local files = {
+    ["1k.txt"] = { "text/plain", ("x"):rep(1024) },
+    ["1m.bin"] = { "application/octet-stream", ("0123456789abcdef"):rep(65536) },
+}
+
+local Static = Plain:extend "Static"
+
+function Static:get(name)
+    local file = files[name]
+    if not file then error(web.HTTPError(404)) end
+    self:set_header("Content-Type", file[1])
+    self:write(file[2])
+end
+
 local Root = web.RequestHandler:extend "Root"
 
 function Root:get()
@@ -126,6 +140,7 @@ return web.Application {
     { "/browser", Browser },
     { "/form", Form },
     { [[/user/(\d+)/post/([a-z0-9-]+)]], Post },
+    { "/static/(.*)", Static },
     { "/", Root },
     { "/echo", Echo },
     { "/headers", Headers },

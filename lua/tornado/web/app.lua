@@ -35,7 +35,7 @@ end
 --- The path of a named route with its groups filled in; raises for an unknown name.
 function Application:reverse_url(name, ...)
     local url = self.router:reverse(name, ...)
-    if url then return url end
+    if url then return (self.prefix or "") .. url end
     error(name .. " not found in named urls", 2)
 end
 
