@@ -7,7 +7,7 @@ local output = require "tornado.web.output"
 local routing = require "tornado.routing"
 local util = require "tornado.util"
 
-local setmetatable, type = setmetatable, type
+local rawget, setmetatable, type = rawget, setmetatable, type
 
 local Application = util.Object:extend "Application"
 
@@ -39,6 +39,27 @@ function Application:reverse_url(name, ...)
     error(name .. " not found in named urls", 2)
 end
 
+local METAMETHODS = { "__tostring", "__eq", "__lt", "__le", "__call", "__len", "__concat" }
+
+-- Makes what the handlers of a class look their methods and defaults up in: one table of all that
+-- it and the classes above it have. Walking up the classes costs a look-up each, in everything
+-- that a handler does. It is made for the first request: later changes of a class are not seen.
+local function flatten(class)
+    local chain, flat = {}, {}
+    local above = class
+    while above do
+        chain[#chain + 1] = above
+        above = above.super
+    end
+    for i = #chain, 1, -1 do
+        for name, value in pairs(chain[i]) do flat[name] = value end
+    end
+    local meta = { __index = flat }
+    for _, event in ipairs(METAMETHODS) do meta[event] = flat[event] end
+    class._meta = meta
+    return meta
+end
+
 local function new_handler(self, class, request, args)
     -- Eight fields fill a table of that size exactly; a ninth would double it.
     local handler = setmetatable({
@@ -50,7 +71,7 @@ local function new_handler(self, class, request, args)
         _verb = false,
         _finished = false,
         path_args = args or false,
-    }, class)
+    }, rawget(class, "_meta") or flatten(class))
     if class.init ~= util.Object.init then handler:init(self, request) end
     return handler
 end

@@ -20,6 +20,13 @@ RequestHandler.SUPPORTED_METHODS = {
     "GET", "HEAD", "POST", "DELETE", "PATCH", "PUT", "OPTIONS",
 }
 
+-- What is not set yet. Each has its default here: a look-up that finds nothing costs the most.
+RequestHandler._auto_finish = true
+RequestHandler._finished = false
+RequestHandler._headers_written = false
+RequestHandler._returned = false -- the verb has ended, the reply is not complete
+RequestHandler._stream_request_body = false
+
 -- Hooks ------------------------------------------------------------------------
 
 local function nothing() end
@@ -157,8 +164,6 @@ local function dispatch(self, rule_kwargs, args)
     call_verb(self, args)
     if not self._finished and self._auto_finish then self:finish() end
 end
-
-RequestHandler._auto_finish = true
 
 --- Runs the request to its end; what is raised comes to on_exception().
 function RequestHandler:_execute(kwargs, args)

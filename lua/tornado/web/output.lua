@@ -25,6 +25,11 @@ local JSON = "application/json; charset=UTF-8"
 RequestHandler._status_code = 200
 RequestHandler._reason = ""
 RequestHandler._content_type = HTML
+RequestHandler._content_length = false -- as the handler has set it
+RequestHandler._body = false -- the first piece written, or all of them joined
+RequestHandler._more = false -- a list of all pieces, when there are several
+RequestHandler._close = false
+RequestHandler._flags = 0
 
 -- Status ---------------------------------------------------------------------------
 
@@ -126,7 +131,7 @@ end
 function RequestHandler:clear_header(name)
     name = canonical(name, 2)
     if name == "Content-Type" then self._content_type = "" end
-    if name == "Content-Length" then self._content_length = nil end
+    if name == "Content-Length" then self._content_length = false end
     if name == "Server" then self._flags = core.REPLY_NO_SERVER end
     field(self.request.handle, core.FIELD_REMOVE, name, "")
 end
@@ -137,16 +142,16 @@ function RequestHandler:get_header(name)
     if name == "Content-Type" then
         return self._content_type ~= "" and self._content_type or nil
     end
-    if name == "Content-Length" then return self._content_length end
+    if name == "Content-Length" then return self._content_length or nil end
     return core.field_get(self.request.handle, name)
 end
 
 --- Forgets all that was written and set, and begins with the defaults again.
 function RequestHandler:clear()
     core.field_clear(self.request.handle)
-    self._content_type, self._content_length, self._flags = HTML, nil, nil
-    self._body, self._more = false, nil
-    self._status_code, self._reason = nil, nil
+    self._content_type, self._content_length, self._flags = HTML, false, 0
+    self._body, self._more = false, false
+    self._status_code, self._reason = 200, ""
     self:set_default_headers()
 end
 
@@ -192,7 +197,7 @@ local function take_body(self)
     local body, more = self._body, self._more
     if more then
         body = concat(more)
-        self._body, self._more = body, nil
+        self._body, self._more = body, false
     end
     return body or ""
 end
@@ -214,7 +219,7 @@ local function content_length(self)
 end
 
 local function reply_flags(self)
-    return (self._flags or 0) + (self._close and core.REPLY_CLOSE or 0)
+    return self._flags + (self._close and core.REPLY_CLOSE or 0)
 end
 
 local function start(self)
@@ -253,7 +258,7 @@ local function add_etag(self)
     if core.field_get(self.request.handle, "Etag") then return end
     self:set_etag_header()
     if self:check_etag_header() then
-        self._body, self._more = false, nil
+        self._body, self._more = false, false
         self:set_status(304)
     end
 end
