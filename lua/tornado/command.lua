@@ -56,6 +56,7 @@ end
 local function set_limits(options)
     for _, name in ipairs(LIMITS) do core.set_option(name, options[name]) end
     httpserver.max_body_size = options.max_body_size
+    httpserver.handler_timeout = options.handler_timeout
     if core.file_kind(options.body_temp_dir) ~= "folder" then
         return nil, "body_temp_dir: no such folder: " .. options.body_temp_dir
     end

@@ -19,6 +19,9 @@ local live = {} -- slot -> request whose handle Lua holds
 --- What a body may have when neither the application nor its handler says: bytes.
 httpserver.max_body_size = 1048576
 
+--- How long a handler may go on when its client has left: seconds.
+httpserver.handler_timeout = 60
+
 local function find(handle)
     local request = live[band(handle, SLOT_MASK)]
     if request and request.handle == handle then return request end
@@ -31,6 +34,7 @@ function httpserver.release(request)
     if live[slot] ~= request then return end
     live[slot] = nil
     core.request_release(handle)
+    if request.closed then ioloop.remove_timeout(request.closed) end
 end
 
 local release = httpserver.release
@@ -68,23 +72,27 @@ end
 ioloop.on(core.EVENT_BODY, wake)
 ioloop.on(core.EVENT_DRAIN, wake)
 
-ioloop.on(core.EVENT_GONE, function(handle)
-    local request = find(handle)
-    if not request then return end
-    request.closed = true
-    request:notify()
-    local delegate = request.delegate
-    if delegate then delegate:on_gone() end
-end)
-
-ioloop.on(core.EVENT_TIMEOUT, function(handle)
+local function out_of_time(handle)
     local request = find(handle)
     if not request then return end
     local delegate = request.delegate
     if delegate then return delegate:on_timeout() end
     core.reply(handle, 503, "", "", "", -1, core.REPLY_CLOSE)
     release(request)
+end
+
+ioloop.on(core.EVENT_GONE, function(handle)
+    local request = find(handle)
+    if not request then return end
+    if request.closed then return request:notify() end
+    -- C has no deadline any more for a request without a connection.
+    request.closed = ioloop.call_later(httpserver.handler_timeout, out_of_time, handle)
+    request:notify()
+    local delegate = request.delegate
+    if delegate then delegate:on_gone() end
 end)
+
+ioloop.on(core.EVENT_TIMEOUT, out_of_time)
 
 -- HTTPServer -----------------------------------------------------------------------
 

@@ -184,6 +184,7 @@ function HTTPServerRequest.from_event(handle, event, coroutine)
         coroutine = coroutine,
         has_body = band(event.flags, HAS_BODY) ~= 0,
         delegate = false,
+        closed = false,
     }, HTTPServerRequest)
     return request
 end

@@ -141,7 +141,9 @@ end
 
 -- A client that leaves in the middle ends the request.
 local function stream_all(self, request)
-    if not stream(self, request) and request.closed then self._finished = true end
+    if stream(self, request) or self._finished then return end
+    self:on_gone()
+    self._finished = true
 end
 
 local function dispatch(self, rule_kwargs, args)

@@ -3,6 +3,7 @@
 local concurrent = require "tornado.concurrent"
 local core = require "tornado.core"
 local gen = require "tornado.gen"
+local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local testing = require "tornado.testing"
 local web = require "tornado.web"
@@ -262,6 +263,22 @@ describe("tornado.web.handler", function()
             set_options { handler_timeout = 0.2 }
             local server = serve { _auto_finish = false, get = function() end }
             assert.equal(503, server:fetch("/").code)
+        end)
+
+        it("is ended, too, when its client has left meanwhile", function()
+            httpserver.handler_timeout = 0.1
+            finally(function() httpserver.handler_timeout = 60 end)
+            local entered, unwound = false, false
+            local server = serve { get = function()
+                entered = true
+                unwound = not pcall(gen.sleep, 100)
+            end }
+            local connection = server:connect()
+            connection:send(GET)
+            testing.wait_until(function() return entered end)
+            connection:close(true)
+            testing.wait_until(function() return unwound end)
+            testing.wait_until(function() return core.counts().requests == 0 end)
         end)
 
         it("may finish later, from somewhere else", function()
