@@ -14,7 +14,8 @@
 enum {
     LINGER_MS = 2000,       /* how long a close waits for the client's end */
     LINGER_BYTES = 4 << 20, /* and how much it throws away meanwhile */
-    CORK_SIZE = 65536       /* replies that wait for company are sent beyond */
+    CORK_SIZE = 65536,      /* replies that wait for company are sent beyond */
+    READS = 16              /* in a row, before others have their turn */
 };
 
 /* -- State ----------------------------------------------------------------- */
@@ -371,8 +372,13 @@ void ct_conn_check(ct_conn *c) {
  * A whole one is not: that would cost each a system call. */
 static void read_on(ct_conn *c) {
     ct_loop *loop = c->server->loop;
+    int reads = 0;
 
     while (wants_input(c)) {
+        if (reads++ == READS) {
+            c->stream.readable = true; /* settle() sees to the rest */
+            break;
+        }
         ssize_t n = ct_stream_recv(&c->stream, loop->scratch, CT_LOOP_SCRATCH);
 
         if (n == CT_STREAM_AGAIN) break;
