@@ -7,6 +7,7 @@ local util = require "tornado.util"
 local HTTPServerRequest = require "tornado.httputil.request"
 
 local band = bit.band
+local new_table = require "table.new"
 local barrier, pumping = core.barrier, ioloop.pumping
 
 local httpserver = {}
@@ -14,7 +15,7 @@ local httpserver = {}
 local SLOT_MASK = 0xfffff -- of a handle: its slot (core/base/slots.h)
 
 local servers = {} -- listener -> HTTPServer
-local live = {} -- slot -> request whose handle Lua holds
+local live = new_table(512, 0) -- slot -> request whose handle Lua holds; an array for most
 
 --- What a body may have when neither the application nor its handler says: bytes.
 httpserver.max_body_size = 1048576

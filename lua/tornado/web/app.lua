@@ -54,25 +54,26 @@ local function flatten(class)
     for i = #chain, 1, -1 do
         for name, value in pairs(chain[i]) do flat[name] = value end
     end
-    local meta = { __index = flat }
+    local meta = { __index = flat, constructs = flat.init ~= util.Object.init }
     for _, event in ipairs(METAMETHODS) do meta[event] = flat[event] end
     class._meta = meta
     return meta
 end
 
 local function new_handler(self, class, request, args)
+    local meta = rawget(class, "_meta") or flatten(class)
     -- Eight fields fill a table of that size exactly; a ninth would double it.
     local handler = setmetatable({
         application = self,
         request = request,
         settings = self.settings,
-        _content_type = class._content_type,
+        _content_type = meta.__index._content_type,
         _body = false,
         _verb = false,
         _finished = false,
         path_args = args or false,
-    }, rawget(class, "_meta") or flatten(class))
-    if class.init ~= util.Object.init then handler:init(self, request) end
+    }, meta)
+    if meta.constructs then handler:init(self, request) end
     return handler
 end
 
