@@ -297,6 +297,33 @@ uint32_t ct_abi_url_encode(const char *p, uint32_t size, int plus, char *out);
 uint32_t ct_abi_html_escape(const char *p, uint32_t size, char *out);
 void ct_abi_sha1_hex(const char *p, uint32_t size, char *out);
 void ct_abi_random(char *out, uint32_t size);
+
+typedef enum ct_hash {
+    CT_HASH_SHA1,
+    CT_HASH_SHA256,
+    CT_HASH_SHA512,
+    CT_HASHES
+} ct_hash;
+
+/* The digest (or the HMAC) of `size` bytes, raw, to `out` (64 bytes): its
+ * length. */
+uint32_t ct_abi_digest(uint32_t hash, const char *p, uint32_t size, char *out);
+uint32_t ct_abi_hmac(uint32_t hash, const char *key, uint32_t key_size,
+                     const char *p, uint32_t size, char *out);
+
+/* 1 when both have the same bytes, in a time that depends on lengths alone. */
+int ct_abi_same(const char *a, uint32_t a_size, const char *b, uint32_t b_size);
+
+/* Base64 to `out` (at least (size + 2) / 3 * 4 + 1 bytes): its length. */
+uint32_t ct_abi_base64(const char *p, uint32_t size, char *out);
+
+/* Back to bytes (`out`: at least as many as `size`): their number, or -1 for
+ * what is no base64 with its padding. */
+int ct_abi_unbase64(const char *p, uint32_t size, char *out);
+
+/* The same for hex: 2 * size digits, and -1 for what is not hex. */
+void ct_abi_hex(const char *p, uint32_t size, char *out);
+int ct_abi_unhex(const char *p, uint32_t size, char *out);
 void ct_abi_http_date(double at, char *out);
 
 /* True when `p` is printable ASCII that neither begins nor ends with a space:

@@ -41,6 +41,38 @@ void ct_abi_random(char *out, uint32_t size) {
     ct_digest_random(out, size);
 }
 
+uint32_t ct_abi_digest(uint32_t hash, const char *p, uint32_t size, char *out) {
+    return (uint32_t)ct_digest((ct_hash)hash, p, size, out);
+}
+
+uint32_t ct_abi_hmac(uint32_t hash, const char *key, uint32_t key_size,
+                     const char *p, uint32_t size, char *out) {
+    return (uint32_t)ct_digest_hmac((ct_hash)hash, key, key_size, p, size, out);
+}
+
+int ct_abi_same(const char *a, uint32_t a_size, const char *b,
+                uint32_t b_size) {
+    return ct_digest_same(a, a_size, b, b_size);
+}
+
+uint32_t ct_abi_base64(const char *p, uint32_t size, char *out) {
+    return (uint32_t)ct_digest_base64(p, size, out);
+}
+
+int ct_abi_unbase64(const char *p, uint32_t size, char *out) {
+    size_t n;
+
+    return ct_digest_unbase64(p, size, out, &n) ? (int)n : -1;
+}
+
+void ct_abi_hex(const char *p, uint32_t size, char *out) {
+    ct_digest_hex(p, size, out);
+}
+
+int ct_abi_unhex(const char *p, uint32_t size, char *out) {
+    return ct_digest_unhex(p, size, out) ? (int)(size / 2) : -1;
+}
+
 void ct_abi_http_date(double at, char *out) {
     ct_clock_format_date((time_t)at, out);
 }

@@ -67,6 +67,75 @@ function bytes.sha1_hex(s)
     return hex
 end
 
+local HASHES = {
+    sha1 = tonumber(C.CT_HASH_SHA1),
+    sha256 = tonumber(C.CT_HASH_SHA256),
+    sha512 = tonumber(C.CT_HASH_SHA512),
+}
+
+local function hash_number(name)
+    local number = HASHES[name]
+    if not number then
+        error(("bad hash: expected sha1, sha256 or sha512, got %s"):format(tostring(name)), 3)
+    end
+    return number
+end
+
+--- The digest of `s`, raw; `hash` is "sha1", "sha256" or "sha512".
+function bytes.digest(hash, s)
+    local n = C.ct_abi_digest(hash_number(hash), s, #s, digest)
+    local raw = to_string(digest, n)
+    return raw
+end
+
+--- The HMAC of `s` with a key, raw; `hash` as for digest().
+function bytes.hmac(hash, key, s)
+    local n = C.ct_abi_hmac(hash_number(hash), key, #key, s, #s, digest)
+    local raw = to_string(digest, n)
+    return raw
+end
+
+--- Whether two strings are the same, in a time that depends on their lengths alone.
+function bytes.same(a, b)
+    return C.ct_abi_same(a, #a, b, #b) ~= 0
+end
+
+--- Base64 with padding.
+function bytes.base64_encode(s)
+    local n = #s
+    local out = scratch:reset():reserve(math.floor((n + 2) / 3) * 4 + 1)
+    local text = to_string(out, C.ct_abi_base64(s, n, out))
+    return text
+end
+
+--- The bytes that base64 stands for; nil for what is none, white space and missing padding
+-- included.
+function bytes.base64_decode(s)
+    local out = scratch:reset():reserve(#s + 1)
+    local n = C.ct_abi_unbase64(s, #s, out)
+    if n < 0 then return nil end
+    local text = to_string(out, n)
+    return text
+end
+
+--- Lower-case hex digits.
+function bytes.hex(s)
+    local n = #s
+    local out = scratch:reset():reserve(n * 2 + 1)
+    C.ct_abi_hex(s, n, out)
+    local text = to_string(out, n * 2)
+    return text
+end
+
+--- The bytes that hex digits of either case stand for, or nil.
+function bytes.unhex(s)
+    local out = scratch:reset():reserve(#s + 1)
+    local n = C.ct_abi_unhex(s, #s, out)
+    if n < 0 then return nil end
+    local text = to_string(out, n)
+    return text
+end
+
 --- `n` random bytes from the kernel.
 function bytes.random(n)
     local out = scratch:reset():reserve(n)
