@@ -3,6 +3,8 @@ local errors = require "tornado.web.errors"
 local RequestHandler = require "tornado.web.handler"
 require "tornado.web.input"
 local output = require "tornado.web.output"
+local security = require "tornado.web.security"
+local signing = require "tornado.web.signing"
 
 local web = {
     Application = require "tornado.web.app",
@@ -11,6 +13,15 @@ local web = {
     HTTPError = errors.HTTPError,
     MissingArgumentError = errors.MissingArgumentError,
     RequestHandler = RequestHandler,
+    authenticated = security.authenticated,
+
+    DEFAULT_SIGNED_VALUE_MIN_VERSION = signing.DEFAULT_SIGNED_VALUE_MIN_VERSION,
+    DEFAULT_SIGNED_VALUE_VERSION = signing.DEFAULT_SIGNED_VALUE_VERSION,
+    MAX_SUPPORTED_SIGNED_VALUE_VERSION = signing.MAX_SUPPORTED_SIGNED_VALUE_VERSION,
+    MIN_SUPPORTED_SIGNED_VALUE_VERSION = signing.MIN_SUPPORTED_SIGNED_VALUE_VERSION,
+    create_signed_value = signing.create_signed_value,
+    decode_signed_value = signing.decode_signed_value,
+    get_signature_key_version = signing.get_signature_key_version,
 }
 
 --- Makes a handler class get its request's body piece by piece, in data_received(chunk), after

@@ -81,6 +81,11 @@ local function bad(what, expected, got, level)
     error(format("bad %s: expected %s, got %s", what, expected, util.shown(got)), level + 1)
 end
 
+--- Whether a cookie may be set with that name.
+function cookies.is_name(name)
+    return core.is_token(name) and not RESERVED[lower(name)]
+end
+
 local function check_name(name, level)
     if type(name) ~= "string" or not core.is_token(name) then
         bad("cookie name", "a token", name, level + 1)

@@ -146,6 +146,13 @@ local function stream_all(self, request)
     self._finished = true
 end
 
+local SAFE = { GET = true, HEAD = true, OPTIONS = true }
+
+-- Comes before prepare(): a request without the token meets no code of the application.
+local function check_xsrf(self, method)
+    if self.settings.xsrf_cookies and not SAFE[method] then self:check_xsrf_cookie() end
+end
+
 local function dispatch(self, rule_kwargs, args)
     local request = self.request
     local result = self:initialize(rule_kwargs)
@@ -159,6 +166,7 @@ local function dispatch(self, rule_kwargs, args)
         return
     end
     if args then routing_args.decode(self, args) end
+    check_xsrf(self, request.method)
     result = self:prepare()
     if result ~= nil then gen.await(result) end
     if streams and not self._finished then stream_all(self, request) end

@@ -421,6 +421,10 @@ function ErrorHandler:initialize(options)
     self._error_status = options and options.status_code or 404
 end
 
+--- None is needed: a POST to nowhere is a 404.
+function ErrorHandler:check_xsrf_cookie()
+end
+
 function ErrorHandler:prepare()
     error(errors.HTTPError(self._error_status), 0)
 end
