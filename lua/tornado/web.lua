@@ -4,16 +4,21 @@ local RequestHandler = require "tornado.web.handler"
 require "tornado.web.input"
 local output = require "tornado.web.output"
 local security = require "tornado.web.security"
+local handlers = require "tornado.web.handlers"
 local signing = require "tornado.web.signing"
 
 local web = {
     Application = require "tornado.web.app",
     ErrorHandler = output.ErrorHandler,
+    FallbackHandler = handlers.FallbackHandler,
     Finish = errors.Finish,
     HTTPError = errors.HTTPError,
     MissingArgumentError = errors.MissingArgumentError,
+    RedirectHandler = handlers.RedirectHandler,
     RequestHandler = RequestHandler,
+    addslash = handlers.addslash,
     authenticated = security.authenticated,
+    removeslash = handlers.removeslash,
 
     DEFAULT_SIGNED_VALUE_MIN_VERSION = signing.DEFAULT_SIGNED_VALUE_MIN_VERSION,
     DEFAULT_SIGNED_VALUE_VERSION = signing.DEFAULT_SIGNED_VALUE_VERSION,
