@@ -356,6 +356,9 @@ int ct_abi_regex_match(ct_vm *vm, uint32_t regex, const char *p, uint32_t size,
 
 /* 1 for a folder, 2 for a regular file, 0 for anything else or nothing. */
 int ct_abi_file_kind(const char *path);
+/* The names in a folder, each with a zero byte, as far as they fit into `out`;
+ * returns the bytes that all of them need, or -1: see ct_abi_why(). */
+int ct_abi_folder(ct_vm *vm, const char *path, char *out, uint32_t max);
 /* Number of open descriptors of this process. */
 int ct_abi_descriptors(void);
 #endif

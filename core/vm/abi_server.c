@@ -102,6 +102,27 @@ int ct_abi_file_kind(const char *path) {
     return S_ISDIR(st.st_mode) ? 1 : S_ISREG(st.st_mode) ? 2 : 0;
 }
 
+int ct_abi_folder(ct_vm *vm, const char *path, char *out, uint32_t max) {
+    const struct dirent *entry;
+    uint32_t used = 0;
+    DIR *dir = opendir(path);
+
+    if (!dir) {
+        snprintf(vm->why, sizeof vm->why, "%s: %m", path);
+        return -1;
+    }
+    while ((entry = readdir(dir)) && used < INT32_MAX / 2) {
+        uint32_t n = (uint32_t)strlen(entry->d_name) + 1;
+
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (used + n <= max) memcpy(out + used, entry->d_name, n);
+        used += n;
+    }
+    closedir(dir);
+    return (int)used;
+}
+
 int ct_abi_descriptors(void) {
     DIR *dir = opendir("/proc/self/fd");
     int n = -3; /* ".", ".." and the folder itself */

@@ -388,6 +388,22 @@ function core.file_kind(path)
     return kind == 1 and "folder" or kind == 2 and "file" or nil
 end
 
+--- The names in a folder, sorted; nil and why not.
+function core.folder(path)
+    local size, need = 0, 4096
+    local names
+    while need > size do
+        size = need
+        names = ffi.new("char[?]", size)
+        need = C.ct_abi_folder(vm, path, names, size)
+        if need < 0 then return nil, why() end
+    end
+    local list = {}
+    for name in to_string(names, need):gmatch("[^%z]+") do list[#list + 1] = name end
+    table.sort(list)
+    return list
+end
+
 assert(C.CT_ABI_VERSION == 1, "the binary and lua/tornado/core.lua do not belong together")
 
 return core

@@ -171,6 +171,28 @@ function util.re_unescape(s)
     return plain
 end
 
+--- Fills in "%(name)s" and "%(name)d" from a table of values, as Python's % does; "%%" is "%".
+-- Raises for a name that has no value.
+function util.interpolate(text, values)
+    local out, at = {}, 1
+    while true do
+        local mark = find(text, "%", at, true)
+        out[#out + 1] = sub(text, at, (mark or 0) - 1)
+        if not mark then return table.concat(out) end
+        local name, how, behind = text:match("^%(([^)]*)%)([%d.-]*[ds])()", mark + 1)
+        if name then
+            local value = values[name]
+            if value == nil then error(format('no value for "%%(%s)%s"', name, how), 2) end
+            if sub(how, -1) == "s" then value = tostring(value) end
+            out[#out + 1] = format("%" .. how, value)
+            at = behind
+        else
+            out[#out + 1] = "%"
+            at = mark + (byte(text, mark + 1) == 37 and 2 or 1)
+        end
+    end
+end
+
 -- Edit distance where a swap of two neighbours costs 1, as one slip of the hand.
 local function distance(a, b)
     local before, row = {}, {}

@@ -2,6 +2,7 @@
 local errors = require "tornado.web.errors"
 local RequestHandler = require "tornado.web.handler"
 require "tornado.web.input"
+require "tornado.web.language"
 local output = require "tornado.web.output"
 local security = require "tornado.web.security"
 local handlers = require "tornado.web.handlers"

@@ -1,5 +1,6 @@
 -- Start lines, dates and host:port: the short grammars of an HTTP message.
 
+local calendar = require "tornado.util.calendar"
 local core = require "tornado.core"
 local errors = require "tornado.httputil.errors"
 
@@ -34,26 +35,15 @@ function lines.parse_response_start_line(line)
     return { version = version, code = tonumber(code), reason = reason ~= "" and reason or nil }
 end
 
--- Days from 1970-01-01 of a day in the Gregorian calendar; months may overflow.
-local function days(year, month, day)
-    year = year + floor((month - 1) / 12)
-    month = (month - 1) % 12 + 1
-    if month <= 2 then year, month = year - 1, month + 12 end
-    local leaps = floor(year / 4) - floor(year / 100) + floor(year / 400)
-    return 365 * year + leaps + floor((153 * (month - 3) + 2) / 5) + day - 719469
-end
-
 --- Takes seconds since 1970, or a table like os.date("!*t") gives (in UTC), and returns
 --- the date in HTTP's form, "Sun, 27 Jan 2013 18:43:20 GMT".
 function lines.format_timestamp(time)
     if type(time) == "number" then return core.http_date(floor(time)) end
-    if type(time) ~= "table" or not (time.year and time.month and time.day) then
+    if not calendar.is_date(time) then
         error("bad time: expected seconds or a table with year, month and day, got "
             .. type(time), 2)
     end
-    local seconds = days(time.year, time.month, time.day) * 86400
-        + (time.hour or 0) * 3600 + (time.min or 0) * 60 + (time.sec or 0)
-    return core.http_date(seconds)
+    return core.http_date(calendar.to_seconds(time))
 end
 
 --- Takes "host:port" and returns host and port (a number); without a port the whole text
