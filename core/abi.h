@@ -277,12 +277,15 @@ int ct_abi_channel_close(ct_vm *vm, uint32_t channel, int reset);
 
 /* -- Log ---------------------------------------------------------------------*/
 
-/* Levels: 0 debug, 1 info, 2 warning, 3 error, 4 none. */
-void ct_abi_log(ct_vm *vm, uint32_t level, const char *where, const char *text,
-                uint32_t size);
+/* Levels: 0 debug, 1 info, 2 warning, 3 error, 4 none. `id`: of the request that
+ * the message is about, or "". */
+void ct_abi_log(ct_vm *vm, uint32_t level, const char *where, const char *id,
+                const char *text, uint32_t size);
 uint32_t ct_abi_log_level(ct_vm *vm);
 void ct_abi_log_set_level(ct_vm *vm, uint32_t level);
 int ct_abi_log_open(ct_vm *vm, const char *path);
+/* Makes each line a JSON object, or text again. */
+void ct_abi_log_json(ct_vm *vm, int json);
 
 /* Opens the access log ("" closes it, "stderr"). */
 int ct_abi_access_log_open(ct_vm *vm, const char *path);

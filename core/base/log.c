@@ -173,21 +173,31 @@ static void add_text(line *l, const char *text, size_t n, bool lines) {
     }
 }
 
-static void add_prefix(line *l, const ct_log *log, ct_log_level level,
-                       const char *where) {
+/* -- Lines ----------------------------------------------------------------- */
+
+typedef struct message {
+    ct_log_level level;
+    const char *where;
+    const char *id; /* of the request that it is about, or "" */
+    const char *text;
+    size_t n;
+    bool lines; /* newlines are kept, in text */
+} message;
+
+static void add_prefix(line *l, const ct_log *log, const message *m) {
     static const char colors[] = "4231"; /* as Tornado's log has them */
-    char prefix[80];
+    char prefix[160];
     struct tm tm;
     time_t now = time(NULL);
     int n;
 
     localtime_r(&now, &tm);
-    n = snprintf(prefix, sizeof prefix,
-                 "[%c %02d%02d%02d %02d:%02d:%02d %.32s]", "DIWE"[level],
-                 tm.tm_year % 100, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-                 tm.tm_min, tm.tm_sec, where);
+    n = snprintf(
+        prefix, sizeof prefix, "[%c %02d%02d%02d %02d:%02d:%02d %.32s%s%.64s]",
+        "DIWE"[m->level], tm.tm_year % 100, tm.tm_mon + 1, tm.tm_mday,
+        tm.tm_hour, tm.tm_min, tm.tm_sec, m->where, *m->id ? " " : "", m->id);
     if (log->color) {
-        const char start[] = { '\x1b', '[', '3', colors[level], 'm' };
+        const char start[] = { '\x1b', '[', '3', colors[m->level], 'm' };
         add(l, start, sizeof start);
     }
     add_text(l, prefix, (size_t)n, false);
@@ -195,13 +205,73 @@ static void add_prefix(line *l, const ct_log *log, ct_log_level level,
     add(l, " ", 1);
 }
 
-static bool write_line(ct_log *log, ct_log_level level, const char *where,
-                       const char *text, size_t n, bool lines) {
+/* A string of JSON without its quotes. Bytes that are no UTF-8 stand there as
+ * they do in text, as \xff; JSON has no way to say them. */
+static void add_json(line *l, const char *text, size_t n) {
+    const unsigned char *p = (const unsigned char *)text;
+    bool utf8 = ct_str_is_utf8(text, n);
+    char escape[8];
+
+    for (size_t i = 0; i < n && l->at < l->end;) {
+        size_t len = utf8 ? sequence(p[i]) : 1;
+        if (p[i] == '"' || p[i] == '\\') {
+            add(l, (char[]){ '\\', text[i] }, 2);
+        } else if (p[i] == '\n') {
+            add(l, "\\n", 2);
+        } else if (p[i] == '\t') {
+            add(l, "\\t", 2);
+        } else if (is_control(p + i, n - i)) {
+            snprintf(escape, sizeof escape, "\\u%04x", p[i + len - 1]);
+            add(l, escape, 6);
+        } else if (!utf8 && p[i] >= 0x80) {
+            snprintf(escape, sizeof escape, "\\\\x%02x", p[i]);
+            add(l, escape, 5);
+        } else {
+            add(l, text + i, len);
+        }
+        i += len;
+    }
+}
+
+static void add_member(line *l, const char *name, const char *text) {
+    add(l, name, strlen(name));
+    add_json(l, text, strnlen(text, 64));
+    add(l, "\"", 1);
+}
+
+/* The message comes last: it is what may be cut. */
+static void add_object(line *l, const message *m) {
+    static const char end[] = { '"', '}' };
+    char when[48];
+    struct timespec now;
+    struct tm tm;
+    size_t n;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &tm);
+    n = strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(when + n, sizeof when - n, ".%03dZ", (int)(now.tv_nsec / 1000000));
+    add_member(l, "{\"time\":\"", when);
+    add_member(l, ",\"level\":\"", names[m->level]);
+    add_member(l, ",\"logger\":\"", m->where);
+    if (*m->id) add_member(l, ",\"request\":\"", m->id);
+    add(l, ",\"message\":\"", 12);
+    l->end -= sizeof end;
+    add_json(l, m->text, m->n);
+    l->end = l->at + sizeof end;
+    add(l, end, sizeof end);
+}
+
+static bool write_line(ct_log *log, const message *m) {
     char out[CT_LOG_LINE];
     line l = { out, out + sizeof out - 1 };
 
-    add_prefix(&l, log, level, where);
-    add_text(&l, text, n, lines);
+    if (log->json) {
+        add_object(&l, m);
+    } else {
+        add_prefix(&l, log, m);
+        add_text(&l, m->text, m->n, m->lines);
+    }
     *l.at++ = '\n';
     return put(log, out, (size_t)(l.at - out));
 }
@@ -213,23 +283,32 @@ static bool report_dropped(ct_log *log) {
     int n =
         snprintf(text, sizeof text,
                  "%u log lines lost: the log could not be written", dropped);
+    const message m = { CT_LEVEL_WARNING, "log", "", text, (size_t)n, false };
 
     log->dropped = 0;
-    if (write_line(log, CT_LEVEL_WARNING, "log", text, (size_t)n, false))
-        return true;
+    if (write_line(log, &m)) return true;
     log->dropped = dropped;
     return false;
 }
 
-void ct_log_text(ct_log *log, ct_log_level level, const char *where,
-                 const char *text, size_t n, bool lines) {
-    if (level < log->level || level >= CT_LEVEL_NONE) return;
+static void send(ct_log *log, message m) {
+    if (m.level < log->level || m.level >= CT_LEVEL_NONE) return;
     if (log->dropped && !report_dropped(log)) {
         log->dropped++;
         return;
     }
-    while (n && text[n - 1] == '\n') n--;
-    write_line(log, level, where, text, n, lines);
+    while (m.n && m.text[m.n - 1] == '\n') m.n--;
+    write_line(log, &m);
+}
+
+void ct_log_text(ct_log *log, ct_log_level level, const char *where,
+                 const char *text, size_t n, bool lines) {
+    send(log, (message){ level, where, "", text, n, lines });
+}
+
+void ct_log_request(ct_log *log, ct_log_level level, const char *where,
+                    const char *id, const char *text, size_t n) {
+    send(log, (message){ level, where, id, text, n, true });
 }
 
 void ct_log_line(ct_log *log, ct_log_level level, const char *where,

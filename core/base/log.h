@@ -1,5 +1,5 @@
-/* The process log: one line a message, `[I 261122 10:15:00 where] text`, to
- * stderr or a file. Control bytes and newlines in a message are escaped, lines
+/* The process log: one line a message, `[I 261122 10:15:00 where] text` or a
+ * JSON object, to stderr or a file. Control bytes and newlines in a message are escaped, lines
  * are cut at CT_LOG_LINE bytes, so that a message cannot forge another.
  * Writes never block the loop: when the reader of a pipe stalls, lines are
  * counted and dropped, and the count is logged when it reads again. */
@@ -25,6 +25,7 @@ typedef struct ct_log {
     ct_log_level level; /* messages below it are dropped */
     bool color;         /* colour the prefix: stderr is a terminal */
     bool file;          /* a regular file: writing does not stall */
+    bool json;          /* a line is an object, not text */
     bool torn;          /* the last line lacks its end: the disk was full */
     unsigned dropped;   /* lines lost to a full pipe or disk since the last */
 } ct_log;
@@ -49,7 +50,11 @@ bool ct_log_level_named(const char *name, ct_log_level *out);
 void ct_log_text(ct_log *log, ct_log_level level, const char *where,
                  const char *text, size_t n, bool lines);
 
-/* The same, formatted; at most CT_LOG_LINE bytes. */
+/* As ct_log_text() with `lines`, about the request called `id` ("": none). */
+void ct_log_request(ct_log *log, ct_log_level level, const char *where,
+                    const char *id, const char *text, size_t n);
+
+/* The same as ct_log_text() on one line, formatted; at most CT_LOG_LINE bytes. */
 void ct_log_line(ct_log *log, ct_log_level level, const char *where,
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 

@@ -310,9 +310,13 @@ void ct_abi_wake(ct_vm *vm) {
 
 /* -- Log ------------------------------------------------------------------- */
 
-void ct_abi_log(ct_vm *vm, uint32_t level, const char *where, const char *text,
-                uint32_t size) {
-    ct_log_text(vm->log, (ct_log_level)level, where, text, size, true);
+void ct_abi_log(ct_vm *vm, uint32_t level, const char *where, const char *id,
+                const char *text, uint32_t size) {
+    ct_log_request(vm->log, (ct_log_level)level, where, id, text, size);
+}
+
+void ct_abi_log_json(ct_vm *vm, int json) {
+    vm->log->json = json;
 }
 
 uint32_t ct_abi_log_level(ct_vm *vm) {

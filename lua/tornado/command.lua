@@ -41,6 +41,7 @@ local LIMITS = {
 
 local function set_logs(options)
     log.set_level(options.log_level)
+    log.set_format(options.log_format)
     if options.log_file ~= "" then
         local ok, why = core.log_open(options.log_file)
         if not ok then return nil, "log_file: " .. why end

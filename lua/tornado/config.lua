@@ -5,7 +5,7 @@ local util = require "tornado.util"
 local config = {}
 
 -- Every option: name, type, default, what it is. Types: integer, seconds, bytes ("64K", "1M",
--- "2G"), boolean, string, list (strings), sites, level.
+-- "2G"), boolean, string, list (strings), sites, level, format.
 config.OPTIONS = {
     { "config", "string", "ctornado.conf", "configuration file; missing is fine unless named" },
     { "site", "string", "", "serve the site in this folder, instead of `sites`" },
@@ -17,6 +17,7 @@ config.OPTIONS = {
     { "workers", "integer", 1, "processes that serve: this version runs one", 1, 1 },
     { "debug", "boolean", false, "development: tracebacks in replies, access log to stderr" },
     { "log_level", "level", "info", "debug, info, warning, error or none" },
+    { "log_format", "format", "text", "text, or json: an object a line" },
     { "log_file", "string", "", "file for the log instead of stderr" },
     { "access_log", "string", "", "file for a line a request; stderr; empty for none" },
     { "max_connections", "integer", 20000, "clients at once; more get 503", 1, 1000000 },
@@ -83,7 +84,7 @@ end
 
 function parse.string(text) return text end
 
-function parse.level(text) return text end
+parse.level, parse.format = parse.string, parse.string
 
 function parse.list(text)
     local list = {}
@@ -110,6 +111,8 @@ function check.boolean(value) return type(value) == "boolean" end
 function check.string(value) return type(value) == "string" end
 
 function check.level(value) return LEVELS[value] end
+
+function check.format(value) return value == "text" or value == "json" end
 
 function check.list(value)
     if type(value) ~= "table" then return false end
@@ -142,6 +145,7 @@ local EXPECTED = {
     integer = "an integer", seconds = "seconds", bytes = "bytes (64K, 1M)",
     boolean = "true or false",
     string = "a string", list = "a list of strings",
+    format = "text or json",
     level = "debug, info, warning, error or none",
     sites = 'a list of folders or { path = "DIR", host = "NAME", prefix = "/PATH" }',
 }

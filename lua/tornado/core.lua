@@ -352,9 +352,14 @@ end
 
 -- Log ---------------------------------------------------------------------------
 
---- Writes a message; level 0 (debug) to 3 (error).
-function core.log(level, where, text)
-    C.ct_abi_log(vm, level, where, text, #text)
+--- Writes a message; level 0 (debug) to 3 (error). `id` is that of the request it is about.
+function core.log(level, where, text, id)
+    C.ct_abi_log(vm, level, where, id or "", text, #text)
+end
+
+--- Makes each line of the log a JSON object, or text again.
+function core.log_json(json)
+    C.ct_abi_log_json(vm, json and 1 or 0)
 end
 
 function core.log_level()

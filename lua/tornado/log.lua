@@ -17,16 +17,14 @@ function Logger:init(name)
     self.name = name
 end
 
--- Specs take messages here: a function(level, name, text) that returns true to keep a message
+-- Specs take messages here: a function(level, name, text, id) that returns true to keep a message
 -- from the log.
 local filter
 
 local function write(self, level, text, ...)
     if level < core.log_level() and not filter then return end
     if select("#", ...) > 0 then text = text:format(...) end
-    text = tostring(text)
-    if filter and filter(level, self.name, text) then return end
-    core.log(level, self.name, text)
+    self:log(level, text)
 end
 
 --- Logs at that level; takes a text, or a format and its arguments.
@@ -38,8 +36,14 @@ function Logger:warning(text, ...) write(self, 2, text, ...) end
 
 function Logger:error(text, ...) write(self, 3, text, ...) end
 
---- Writes a text as it is at level 0 (debug) to 3 (error).
-function Logger:log(level, text) write(self, level, text) end
+--- Writes a text as it is at level 0 (debug) to 3 (error); `id` is that of the request it is
+-- about.
+function Logger:log(level, text, id)
+    if level < core.log_level() and not filter then return end
+    text = tostring(text)
+    if filter and filter(level, self.name, text, id) then return end
+    core.log(level, self.name, text, id)
+end
 
 log.access_log = Logger "access"
 log.app_log = Logger "app"
@@ -55,7 +59,16 @@ function log.set_level(name)
     core.log_set_level(level)
 end
 
---- Puts `fn(level, name, text)` before the log (nil: none); true from it drops the message.
+--- Makes each line of the log text, `[I 261122 10:15:00 app] text`, or with "json" an object
+-- of time, level, logger, message, and request when it is about one.
+function log.set_format(name)
+    if name ~= "text" and name ~= "json" then
+        error(('bad format "%s": expected text or json'):format(tostring(name)), 2)
+    end
+    core.log_json(name == "json")
+end
+
+--- Puts `fn(level, name, text, id)` before the log (nil: none); true from it drops the message.
 -- Returns the filter that was there.
 function log.set_filter(fn)
     local before = filter

@@ -128,6 +128,62 @@ static void test_cut(void) {
     ct_free(s);
 }
 
+/* The line that a message makes as JSON. */
+static const char *object(const char *id, const char *s, size_t n) {
+    ct_log log = piped();
+    const char *line;
+
+    log.json = true;
+    log.color = true; /* is for text */
+    ct_log_request(&log, CT_LEVEL_ERROR, "app", id, s, n);
+    line = written();
+    close_pipe(&log);
+    return line;
+}
+
+static bool says(const char *s, size_t n, const char *json) {
+    const char *at = strstr(object("", s, n), "\"message\":");
+
+    return at && strncmp(at + 10, json, strlen(json)) == 0 &&
+           strcmp(at + 10 + strlen(json), "}\n") == 0;
+}
+
+static void test_json(void) {
+    CHECK(matches(
+        object("", "x", 1),
+        "^\\{\"time\":\"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\\.[0-9]{3}Z\","
+        "\"level\":\"error\",\"logger\":\"app\",\"message\":\"x\"\\}\n$"));
+    CHECK(strstr(object("a\"b\n", "x", 1),
+                 "\"app\",\"request\":\"a\\\"b\\n\",\"message\":\"x\"}"));
+    CHECK(says("two\nlines\n\n", 11, "\"two\\nlines\""));
+    CHECK(says("\"\\/\t", 4, "\"\\\"\\\\/\\t\""));
+    CHECK(says("\0\x1b[\r\x7f", 5, "\"\\u0000\\u001b[\\u000d\\u007f\""));
+    CHECK(says("\xc3\xa9\xc2\x9b", 4, "\"\xc3\xa9\\u009b\""));
+    CHECK(says("\xe9!", 2, "\"\\\\xe9!\""));
+    CHECK(says("", 0, "\"\""));
+}
+
+static void test_json_cut(void) {
+    char *s = ct_alloc(2 * CT_LOG_LINE);
+
+    memset(s, '"', 2 * CT_LOG_LINE);
+    size_t n = strlen(object("", s, 2 * CT_LOG_LINE));
+    CHECK(n <= CT_LOG_LINE && n > CT_LOG_LINE - 4);
+    CHECK(n > 4 && strcmp(text + n - 5, "\\\"\"}\n") == 0);
+    ct_free(s);
+}
+
+static void test_request(void) {
+    ct_log log = piped();
+
+    ct_log_request(&log, CT_LEVEL_ERROR, "app", "f00\x1b", "one\ntwo", 7);
+    CHECK(matches(written(), "^\\[E [0-9]{6} [0-9:]{8} app f00.x1b\\] one\n"
+                             "    two\n$"));
+    ct_log_request(&log, CT_LEVEL_DEBUG, "app", "f00", "below", 5);
+    CHECK_STR(written(), "");
+    close_pipe(&log);
+}
+
 /* Nobody reads: nothing blocks, lines are dropped whole, and counted. */
 static void test_stalled_pipe(void) {
     ct_log log = piped();
@@ -236,6 +292,9 @@ int main(void) {
     test_levels();
     test_escapes();
     test_cut();
+    test_json();
+    test_json_cut();
+    test_request();
     test_stalled_pipe();
     test_stalled_batch();
     test_torn_line();

@@ -86,6 +86,7 @@ describe("tornado.config", function()
                 ["max_body_size = -1"] = "option max_body_size: expected bytes",
                 ['max_body_size = "1X"'] = "option max_body_size: expected bytes",
                 ['log_level = "loud"'] = "option log_level: expected debug, info, warning",
+                ['log_format = "xml"'] = 'option log_format: expected text or json, got "xml"',
                 ["listen = 5"] = "option listen: expected a list of strings, got 5",
                 ["listen = { 5 }"] = "option listen: expected a list of strings, got a table",
                 ['sites = { { host = "x" } }'] = "option sites: expected a list of folders",

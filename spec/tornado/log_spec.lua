@@ -1,5 +1,6 @@
 -- tornado.log: loggers and levels, and the lines that C writes. PARITY §24.
 local core = require "tornado.core"
+local escape = require "tornado.escape"
 local log = require "tornado.log"
 local testing = require "tornado.testing"
 
@@ -120,6 +121,25 @@ describe("tornado.log", function()
         file:close()
         assert.matches("to stderr\n$", err)
         assert.matches("^%[I [^\n]*to the file\n%[I [^\n]*still to the file\n$", text)
+    end)
+
+    it("writes JSON, an object a line", function()
+        local lines = written [[
+            log.set_format "json"
+            log.app_log:error('say "hi"\n\27[31m')
+            log.app_log:log(3, "about one", "0123456789abcdef")
+            log.set_format "text"
+            log.app_log:log(2, "in text", "0123456789abcdef")
+            local ok, why = pcall(log.set_format, "xml")
+            assert(not ok and why:find('bad format "xml": expected text or json', 1, true), why)
+        ]]
+        local first, second, third = lines:match("^([^\n]+)\n([^\n]+)\n([^\n]+)\n$")
+        first, second = escape.json_decode(first), escape.json_decode(second)
+        assert.matches("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ$", first.time)
+        first.time = nil
+        assert.same({ level = "error", logger = "app", message = 'say "hi"\n\27[31m' }, first)
+        assert.equal("0123456789abcdef", second.request)
+        assert.matches("^%[W [%d: ]+ app 0123456789abcdef%] in text$", third)
     end)
 
     it("writes long messages and odd bytes", function()

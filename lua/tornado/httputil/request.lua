@@ -104,6 +104,24 @@ function lazy.query(self)
     return query
 end
 
+-- What a caller may call a request: nothing that would need quoting in a log.
+local ID = "^[%w._-]+$"
+local MAX_ID = 64
+
+-- The caller's X-Request-Id, when the application's setting trust_request_id says that callers
+-- are to be believed; or 16 random hex digits.
+function lazy.id(self)
+    local settings = self.delegate and self.delegate.settings
+    if settings and settings.trust_request_id then
+        local given = core.request_field(self.handle, "X-Request-Id")
+        if given and #given <= MAX_ID and find(given, ID) then return given end
+    end
+    local digits = core.random(8):gsub(".", function(byte)
+        return ("%02x"):format(byte:byte())
+    end)
+    return digits
+end
+
 function lazy.protocol()
     return "http"
 end

@@ -95,7 +95,9 @@ end
 -- An error in the log function must not keep on_finish from being called.
 local function protected(log_function, handler)
     local ok, err, trace = ioloop.protect(log_function, handler)
-    if not ok then log.app_log:error("Error in log_function: " .. (trace or tostring(err))) end
+    if ok then return end
+    log.app_log:log(log.LEVELS.error, "Error in log_function: " .. (trace or tostring(err)),
+        handler.request.id)
 end
 
 --- Logs a finished request, by the setting log_function if there is one.

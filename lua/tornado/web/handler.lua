@@ -12,6 +12,7 @@ local util = require "tornado.util"
 
 local rawget, type = rawget, type
 local barrier = core.barrier
+local WARNING, ERROR = log.LEVELS.warning, log.LEVELS.error
 local HTTPError, Finish = errors.HTTPError, errors.Finish
 
 local RequestHandler = util.Object:extend "RequestHandler"
@@ -192,7 +193,8 @@ local function answer(self, err, traceback)
     end
     local ok, failure, where = ioloop.protect(self.log_exception, self, err, traceback)
     if not ok then
-        log.app_log:error("Error in log_exception: " .. (where or tostring(failure)))
+        log.app_log:log(ERROR, "Error in log_exception: " .. (where or tostring(failure)),
+            self.request.id)
     end
     if self._finished then return end
     if util.isinstance(err, HTTPError) then
@@ -209,8 +211,8 @@ function RequestHandler:on_exception(err, traceback)
     end
     local ok, failure, where = ioloop.protect(answer, self, err, traceback)
     if not ok then
-        log.app_log:error("Uncaught exception in the error page: " ..
-            (where or tostring(failure)))
+        log.app_log:log(ERROR, "Uncaught exception in the error page: " ..
+            (where or tostring(failure)), self.request.id)
         core.reply_abort(self.request.handle)
         self._finished = true
     end
@@ -228,13 +230,13 @@ end
 function RequestHandler:log_exception(err, traceback)
     if util.isinstance(err, HTTPError) then
         if err.log_message then
-            log.gen_log:warning("%d %s: %s", err.status_code, self:_request_summary(),
-                err.log_message)
+            log.gen_log:log(WARNING, ("%d %s: %s"):format(err.status_code,
+                self:_request_summary(), err.log_message), self.request.id)
         end
         return
     end
-    log.app_log:error("Uncaught exception %s\n%s", self:_request_summary(),
-        traceback or tostring(err))
+    log.app_log:log(ERROR, ("Uncaught exception %s\n%s"):format(self:_request_summary(),
+        traceback or tostring(err)), self.request.id)
 end
 
 -- From the connection ------------------------------------------------------------

@@ -384,7 +384,8 @@ function RequestHandler:send_error(status, options)
     status = status or 500
     options = options or {}
     if self._headers_written then
-        log.gen_log:error("Cannot send error response after headers written")
+        log.gen_log:log(log.LEVELS.error, "Cannot send error response after headers written",
+            self.request.id)
         if not self._finished then
             core.reply_abort(self.request.handle)
             self._finished = true
@@ -396,7 +397,10 @@ function RequestHandler:send_error(status, options)
     if status == 405 then self:set_header("Allow", self:_allowed()) end
     if not is_bodiless(status) then
         local ok, err = xpcall(self.write_error, debug.traceback, self, status, options)
-        if not ok then log.app_log:error("Uncaught exception in write_error: " .. err) end
+        if not ok then
+            log.app_log:log(log.LEVELS.error, "Uncaught exception in write_error: " .. err,
+                self.request.id)
+        end
     end
     if not self._finished then self:finish() end
 end
