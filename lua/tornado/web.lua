@@ -1,5 +1,6 @@
 -- The web framework: a table of contents over web/*.lua, with Tornado's names.
 local errors = require "tornado.web.errors"
+local functions = require "tornado.web.functions"
 local RequestHandler = require "tornado.web.handler"
 require "tornado.web.input"
 require "tornado.web.language"
@@ -13,6 +14,8 @@ local web = {
     ErrorHandler = output.ErrorHandler,
     FallbackHandler = handlers.FallbackHandler,
     Finish = errors.Finish,
+    FunctionHandler = functions.FunctionHandler,
+    group = functions.group,
     HTTPError = errors.HTTPError,
     MissingArgumentError = errors.MissingArgumentError,
     RedirectHandler = handlers.RedirectHandler,

@@ -1,5 +1,7 @@
 -- Application: routes and settings, and what is done with each request.
 local core = require "tornado.core"
+local filters = require "tornado.web.filters"
+local functions = require "tornado.web.functions"
 local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
@@ -13,8 +15,18 @@ local Application = util.Object:extend "Application"
 
 local NOT_FOUND = { status_code = 404 }
 
+local NO_FILTERS = { before = {}, after = {} }
+
+-- What functions and groups are made of comes to the router as plain rules.
+local function compile(self, rules)
+    local compiled, filtered = functions.compile(rules, self._around)
+    if filtered then self._filters = self._around or NO_FILTERS end
+    return compiled
+end
+
 --- Takes a list of rules { pattern, Handler, kwargs, name } (a fourth element, or `name =`, is
--- the route's name), and settings.
+-- the route's name), and settings. A rule may also be { "GET /path", function(handler) ... end },
+-- or a web.group().
 function Application:init(handlers, settings)
     if handlers ~= nil and type(handlers) ~= "table" then
         error("bad handlers: expected a list of rules, got " .. type(handlers), 3)
@@ -24,12 +36,14 @@ function Application:init(handlers, settings)
     if self.settings.debug and self.settings.serve_traceback == nil then
         self.settings.serve_traceback = true
     end
-    self.router:add_rules(handlers or {})
+    self._around = filters.nest(nil, self.settings)
+    self._filters = self._around or false
+    self.router:add_rules(compile(self, handlers or {}))
 end
 
 --- Adds rules for a host pattern, before those for all hosts.
 function Application:add_handlers(host_pattern, rules)
-    self.router:add_host(host_pattern, rules)
+    self.router:add_host(host_pattern, compile(self, rules))
 end
 
 --- The path of a named route with its groups filled in; raises for an unknown name.
@@ -89,7 +103,9 @@ function Application:start_request(request)
         kwargs = self.settings.default_handler_args
         if not class then class, kwargs = output.ErrorHandler, NOT_FOUND end
     end
-    new_handler(self, class, request, args):_execute(kwargs, args)
+    local handler = new_handler(self, class, request, args)
+    if self._filters then handler._filters = rule and rule.filters or self._filters end
+    handler:_execute(kwargs, args)
 end
 
 -- An error in the log function must not keep on_finish from being called.

@@ -3,6 +3,7 @@
 local core = require "tornado.core"
 local concurrent = require "tornado.concurrent"
 local errors = require "tornado.web.errors"
+local filters = require "tornado.web.filters"
 local gen = require "tornado.gen"
 local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
@@ -23,10 +24,12 @@ RequestHandler.SUPPORTED_METHODS = {
 
 -- What is not set yet. Each has its default here: a look-up that finds nothing costs the most.
 RequestHandler._auto_finish = true
+RequestHandler._filters = false -- see web/filters.lua
 RequestHandler._finished = false
 RequestHandler._headers_written = false
 RequestHandler._returned = false -- the verb has ended, the reply is not complete
 RequestHandler._stream_request_body = false
+RequestHandler._writes_result = false -- see web/functions.lua
 
 -- Hooks ------------------------------------------------------------------------
 
@@ -111,8 +114,14 @@ end
 
 -- The life of a request -----------------------------------------------------------
 
-local function await_result(self, result, verb)
-    if concurrent.is_future(result) then return gen.await(result) end
+local function take_result(self, result, verb)
+    local is_future = concurrent.is_future(result)
+    if is_future then result = gen.await(result) end
+    if self._writes_result then
+        if result ~= nil then self:write(result) end
+        return
+    end
+    if is_future then return end
     error(("%s:%s() returned %s; expected nothing, or a Future"):format(
         tostring(self.class), verb, type(result)), 0)
 end
@@ -127,7 +136,7 @@ local function call_verb(self, args)
     else
         result = routing_args.call(self, fn, args)
     end
-    if result ~= nil then await_result(self, result, verb) end
+    if result ~= nil then take_result(self, result, verb) end
 end
 
 -- Lua is done with the request when the verb has returned and the reply is complete, whichever
@@ -154,6 +163,15 @@ local function check_xsrf(self, method)
     if self.settings.xsrf_cookies and not SAFE[method] then self:check_xsrf_cookie() end
 end
 
+local function make_ready(self)
+    if self._filters then
+        filters.before(self)
+        if self._finished then return end
+    end
+    local result = self:prepare()
+    if result ~= nil then gen.await(result) end
+end
+
 local function dispatch(self, rule_kwargs, args)
     local request = self.request
     local result = self:initialize(rule_kwargs)
@@ -168,8 +186,7 @@ local function dispatch(self, rule_kwargs, args)
     end
     if args then routing_args.decode(self, args) end
     check_xsrf(self, request.method)
-    result = self:prepare()
-    if result ~= nil then gen.await(result) end
+    make_ready(self)
     if streams and not self._finished then stream_all(self, request) end
     if self._finished then return end
     call_verb(self, args)

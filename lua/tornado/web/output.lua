@@ -6,6 +6,7 @@ local core = require "tornado.core"
 local cookies = require "tornado.httputil.cookies"
 local errors = require "tornado.web.errors"
 local escape = require "tornado.escape"
+local filters = require "tornado.web.filters"
 local httpserver = require "tornado.httpserver"
 local HTTPOutputError = require("tornado.httputil.errors").HTTPOutputError
 local Future = require("tornado.concurrent").Future
@@ -223,6 +224,7 @@ local function reply_flags(self)
 end
 
 local function start(self)
+    if self._filters then filters.after(self) end
     self._headers_written = true
     core.reply_start(self.request.handle, self._status_code, self._reason, self._content_type,
         content_length(self), reply_flags(self))
@@ -278,6 +280,7 @@ local function strip_representation(self, status, body)
 end
 
 local function send_whole(self)
+    if self._filters then filters.after(self) end
     add_etag(self)
     local status, body = self._status_code, take_body(self)
     if is_bodiless(status) then strip_representation(self, status, body) end
