@@ -17,6 +17,7 @@ local web = {
     FunctionHandler = functions.FunctionHandler,
     group = functions.group,
     HTTPError = errors.HTTPError,
+    InputError = errors.InputError,
     MissingArgumentError = errors.MissingArgumentError,
     RedirectHandler = handlers.RedirectHandler,
     RequestHandler = RequestHandler,

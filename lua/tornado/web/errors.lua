@@ -44,6 +44,25 @@ function MissingArgumentError:init(name)
     self.arg_name = name
 end
 
+local InputError = HTTPError:extend "InputError"
+errors.InputError = InputError
+
+-- The places of faults for the log, not the values: a password may be among them.
+local function places(faults)
+    local out = {}
+    for i = 1, math.min(#faults, 10) do out[i] = faults[i].path end
+    return ": " .. table.concat(out, ", "):sub(1, 200)
+end
+
+--- Raised for input that does not fit: a status, a message for the client, and perhaps a list of
+-- faults { path = , message = }.
+function InputError:init(status, message, faults)
+    HTTPError.init(self, status)
+    self.log_message = message .. (faults and places(faults) or "")
+    self.message = message
+    self.faults = faults
+end
+
 local Finish = util.Error:extend "Finish"
 errors.Finish = Finish
 Finish.expected = true

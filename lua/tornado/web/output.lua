@@ -10,6 +10,7 @@ local filters = require "tornado.web.filters"
 local httpserver = require "tornado.httpserver"
 local HTTPOutputError = require("tornado.httputil.errors").HTTPOutputError
 local Future = require("tornado.concurrent").Future
+local json_body = require "tornado.web.json_body"
 local lines = require "tornado.httputil.lines"
 local log = require "tornado.log"
 local responses = require "tornado.httputil.responses"
@@ -417,6 +418,9 @@ function RequestHandler:write_error(status, options)
     end
     local reason = self._reason ~= "" and self._reason or responses[status] or "Unknown"
     reason = escape.xhtml_escape(reason)
+    if util.isinstance(options.err, errors.InputError) then
+        return json_body.write_fault(self, options.err, status .. ": " .. reason)
+    end
     self:finish(("<html><title>%d: %s</title><body>%d: %s</body></html>"):format(
         status, reason, status, reason))
 end
