@@ -2,6 +2,7 @@
 local core = require "tornado.core"
 local filters = require "tornado.web.filters"
 local functions = require "tornado.web.functions"
+local headers_policy = require "tornado.web.headers_policy"
 local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
@@ -36,6 +37,7 @@ function Application:init(handlers, settings)
     if self.settings.debug and self.settings.serve_traceback == nil then
         self.settings.serve_traceback = true
     end
+    self._headers_policy = headers_policy.new(self.settings.security_headers)
     self._around = filters.nest(nil, self.settings)
     self._filters = self._around or false
     self.router:add_rules(compile(self, handlers or {}))

@@ -196,6 +196,8 @@ end
 --- Runs the request to its end; what is raised comes to on_exception().
 function RequestHandler:_execute(kwargs, args)
     self.request.delegate = self
+    local policy = self.application._headers_policy
+    if policy then policy:apply(self) end
     if self.set_default_headers ~= nothing then self:set_default_headers() end
     dispatch(self, kwargs, args)
     returned(self)

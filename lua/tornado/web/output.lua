@@ -154,6 +154,8 @@ function RequestHandler:clear()
     self._content_type, self._content_length, self._flags = HTML, false, 0
     self._body, self._more = false, false
     self._status_code, self._reason = 200, ""
+    local policy = self.application._headers_policy
+    if policy then policy:apply(self) end
     self:set_default_headers()
 end
 
