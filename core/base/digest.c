@@ -18,8 +18,8 @@ static const char *const names[CT_HASHES] = { "SHA1", "SHA256", "SHA512" };
 
 /* Fetched on first use and kept. */
 static const EVP_MD *fetch(ct_hash hash) {
-    static EVP_MD
-        *md[CT_HASHES]; /* process-wide: fetching is slower than hashing */
+    /* process-wide: fetching is slower than hashing */
+    static EVP_MD *md[CT_HASHES];
 
     ct_assert(hash < CT_HASHES);
     if (!md[hash]) md[hash] = EVP_MD_fetch(NULL, names[hash], NULL);
