@@ -35,10 +35,10 @@ return {
     { "shellcheck", kind = "test", licence = "GPL-3", why = "the linter for shell scripts" },
     { "curl", kind = "test", licence = "curl", why = "a client that is not ours" },
     { "python3", kind = "test bench", licence = "PSF-2", why = "tests and measurements that drive the server from outside" },
+    { "python3-tornado", kind = "test bench", licence = "Apache-2.0", why = "whose interface this is: cookies are exchanged with it, and it is measured" },
     { "strace", kind = "test", licence = "LGPL-2.1", why = "counts the system calls of a request" },
     { "wrk", kind = "test bench", licence = "modified Apache-2.0", why = "load, in tests of reload and in the bench" },
 
     { "nginx-light", kind = "bench", licence = "BSD-2-Clause", why = "the peer for static files and for Lua handlers" },
     { "libnginx-mod-http-lua", kind = "bench", licence = "BSD-2-Clause", why = "OpenResty's engine inside nginx" },
-    { "python3-tornado", kind = "bench", licence = "Apache-2.0", why = "the framework whose interface this one has" },
 }
