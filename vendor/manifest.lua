@@ -20,6 +20,8 @@ return {
     { "lua-cjson", kind = "build", licence = "MIT", why = "JSON at the speed of C, loaded by tornado.escape" },
     { "libpcre2-dev", kind = "build", licence = "BSD-3-Clause with the PCRE2 exemption", why = "regular expressions in routes, with JIT" },
     { "libssl-dev", kind = "build", licence = "Apache-2.0", why = "digests, signed cookies, TLS" },
+    { "zlib1g-dev", kind = "build", licence = "Zlib", why = "gzip of replies and request bodies" },
+    { "libbrotli-dev", kind = "build", licence = "MIT", why = "brotli of replies" },
     { "libmimalloc-dev", kind = "build", licence = "MIT", why = "the allocator, also libevent's" },
 
     { "lua-busted", kind = "test", licence = "MIT", why = "runs the specs inside `ctornado test`" },

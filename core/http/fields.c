@@ -46,13 +46,14 @@ bool ct_fields_remove(ct_buf *fields, ct_str name, ct_str prefix) {
     return fields->len < before;
 }
 
-bool ct_fields_find(const ct_buf *fields, ct_str name, ct_str *value) {
+bool ct_fields_find(const ct_buf *fields, ct_str name, uint32_t index,
+                    ct_str *value) {
     const char *at = ct_buf_bytes(fields), *end = at + fields->len;
 
     while (at < end) {
         size_t n = line_size(at, end);
 
-        if (is_named(at, n, name)) {
+        if (is_named(at, n, name) && !index--) {
             *value = (ct_str){ at + name.n + 2, (uint32_t)(n - name.n - 4) };
             return true;
         }

@@ -15,8 +15,9 @@ void ct_fields_add(ct_buf *fields, ct_str name, ct_str value);
  * whose value begins with `prefix`. True when there were any. */
 bool ct_fields_remove(ct_buf *fields, ct_str name, ct_str prefix);
 
-/* The value of the first line of that name; false when there is none. Borrows;
- * valid until the buffer changes. */
-bool ct_fields_find(const ct_buf *fields, ct_str name, ct_str *value);
+/* The value of the line number `index` (0 on) of that name; false when there is
+ * none. Borrows; valid until the buffer changes. */
+bool ct_fields_find(const ct_buf *fields, ct_str name, uint32_t index,
+                    ct_str *value);
 
 #endif

@@ -126,7 +126,7 @@ static bool has_field(const ct_request *r, const char *name) {
 
     if (!r->fields.len) return false;
     return ct_fields_find(&r->fields, (ct_str){ name, (uint32_t)strlen(name) },
-                          &value);
+                          0, &value);
 }
 
 static size_t head_room(const ct_request *r, const ct_reply_head *h) {

@@ -123,6 +123,7 @@ void ct_request_free(ct_request *r) {
 
     if (r->handle) ct_slots_remove(&s->requests, r->handle);
     ct_body_fini(&r->body);
+    ct_coding_free(r->coding);
     s->request_count--;
     reset(r);
     if (s->spare_count >= SPARE_MAX) {

@@ -8,6 +8,7 @@
 #include "abi.h"
 #include "base/buf.h"
 #include "base/list.h"
+#include "http/coding.h"
 #include "http/head.h"
 #include "http/wire.h"
 #include "io/address.h"
@@ -54,6 +55,7 @@ typedef struct ct_request {
     ct_buf text;    /* verb, target and authority where evhttp has them not */
     ct_str verb, uri;
     ct_body body;
+    ct_coding *coding;       /* or NULL */
     double started, precise; /* wall clock; for the access log */
     /* The reply. */
     uint16_t status; /* 0: its head is not out */

@@ -151,11 +151,16 @@ int ct_abi_field(ct_vm *vm, uint32_t request, int how, const char *name,
 
 int ct_abi_field_get(ct_vm *vm, uint32_t request, const char *name,
                      uint32_t size, ct_str *out) {
+    return ct_abi_field_nth(vm, request, name, size, 0, out);
+}
+
+int ct_abi_field_nth(ct_vm *vm, uint32_t request, const char *name,
+                     uint32_t size, uint32_t index, ct_str *out) {
     ct_request *r = request_of(vm, request);
+    ct_str n = { name, size };
 
     if (!r) return CT_CLOSED;
-    return ct_fields_find(&r->fields, (ct_str){ name, size }, out) ? CT_OK
-                                                                   : CT_EOF;
+    return ct_fields_find(&r->fields, n, index, out) ? CT_OK : CT_EOF;
 }
 
 int ct_abi_field_clear(ct_vm *vm, uint32_t request) {
