@@ -18,6 +18,7 @@ local core = {
     EOF = C.CT_EOF,
     LIMIT = C.CT_LIMIT,
     ERROR = C.CT_ERROR,
+    temp_dir = "/tmp",
 }
 
 local function why()
@@ -179,6 +180,13 @@ function core.field_get(handle, name)
     return text
 end
 
+--- The value of its line number `index` (0 on), or nil.
+function core.field_nth(handle, name, index)
+    if C.ct_abi_field_nth(vm, handle, name, #name, index, view) ~= C.CT_OK then return nil end
+    local text = to_string(view.p, view.n)
+    return text
+end
+
 --- Forgets the fields that were set.
 function core.field_clear(handle)
     local result = C.ct_abi_field_clear(vm, handle)
@@ -269,7 +277,9 @@ function core.set_option(name, value)
     if C.ct_abi_option(vm, option, value) ~= C.CT_OK then error("bad option " .. name, 2) end
 end
 
+--- Sets the folder for spooled bodies, which core.temp_dir names too.
 function core.set_temp_dir(path)
+    core.temp_dir = path
     return C.ct_abi_temp_dir(vm, path) == C.CT_OK
 end
 
@@ -386,6 +396,7 @@ end
 -- Bytes, and files -----------------------------------------------------------------
 
 for name, fn in pairs(require "tornado.core.bytes") do core[name] = fn end
+for name, fn in pairs(require "tornado.core.codings") do core[name] = fn end
 
 --- "folder", "file", or nil for anything else.
 function core.file_kind(path)

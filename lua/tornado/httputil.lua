@@ -5,6 +5,7 @@ local errors = require "tornado.httputil.errors"
 local lines = require "tornado.httputil.lines"
 local params = require "tornado.httputil.params"
 local cookies = require "tornado.httputil.cookies"
+local multipart = require "tornado.httputil.multipart"
 local query = require "tornado.httputil.query"
 
 local httputil = {}
@@ -24,6 +25,13 @@ httputil._encode_header = params.encode
 
 httputil.parse_cookie = cookies.parse
 httputil.format_cookie = cookies.format
+
+httputil.HTTPFile = multipart.HTTPFile
+httputil.MultipartStream = require "tornado.httputil.multipart_stream"
+httputil.ParseBodyConfig = multipart.ParseBodyConfig
+httputil.ParseMultipartConfig = multipart.ParseMultipartConfig
+httputil.parse_multipart_form_data = multipart.parse_multipart_form_data
+httputil.set_parse_body_config = multipart.set_parse_body_config
 
 httputil.parse_qs = query.parse_qs
 httputil.parse_body_arguments = query.parse_body_arguments

@@ -2,6 +2,7 @@
 local errors = require "tornado.web.errors"
 local functions = require "tornado.web.functions"
 local RequestHandler = require "tornado.web.handler"
+require "tornado.web.body"
 require "tornado.web.input"
 require "tornado.web.language"
 local output = require "tornado.web.output"

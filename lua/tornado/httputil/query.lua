@@ -3,6 +3,7 @@
 
 local core = require "tornado.core"
 local errors = require "tornado.httputil.errors"
+local multipart = require "tornado.httputil.multipart"
 
 local find, sub = string.find, string.sub
 local form_pairs, url_encode = core.form_pairs, core.url_encode
@@ -28,17 +29,22 @@ function query.parse_qs(text, into)
     return result
 end
 
---- Takes a request's Content-Type, body, the map of arguments (to which the body's are
---- appended), the map of files and the HTTPHeaders (or nil); other types than
---- application/x-www-form-urlencoded are ignored. Raises HTTPInputError for an encoded
---- body and for too many arguments.
-function query.parse_body_arguments(content_type, body, arguments, _files, headers)
-    if find(content_type, "application/x-www-form-urlencoded", 1, true) ~= 1 then return end
+--- Takes a request's Content-Type, body, the maps of arguments and of files (to which the
+--- body's are appended), the HTTPHeaders (or nil) and a ParseBodyConfig (or nil); other types
+--- than the two of forms are ignored. Raises HTTPInputError for an encoded or malformed body
+--- and for too many arguments.
+function query.parse_body_arguments(content_type, body, arguments, files, headers, config)
+    local urlencoded = find(content_type, "application/x-www-form-urlencoded", 1, true) == 1
+    if not urlencoded and find(content_type, "multipart/form-data", 1, true) ~= 1 then return end
     local encoding = headers and headers:get("Content-Encoding")
     if encoding then
         error(HTTPInputError("Unsupported Content-Encoding: %s", encoding:sub(1, 60)), 0)
     end
-    query.parse_qs(body, arguments)
+    if urlencoded then
+        query.parse_qs(body, arguments)
+    else
+        multipart.parse(content_type, body, arguments, files, config and config.multipart)
+    end
 end
 
 --- Takes a map as parse_qs makes it and returns an iterator over its (name, value).

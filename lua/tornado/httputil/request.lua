@@ -9,12 +9,14 @@ local cookies = require "tornado.httputil.cookies"
 local HTTPHeaders = require "tornado.httputil.headers"
 local HTTPInputError = require("tornado.httputil.errors").HTTPInputError
 local lines = require "tornado.httputil.lines"
+local multipart = require "tornado.httputil.multipart"
 
 local band, find, sub = bit.band, string.find, string.sub
 local rawset, setmetatable = rawset, setmetatable
 
 local HAS_BODY = core.REQUEST_BODY
 local FORM = "application/x-www-form-urlencoded"
+local MULTIPART = "multipart/form-data"
 
 local MAX_ARGUMENTS = 1000 -- more are an error, never cut off silently
 
@@ -130,10 +132,35 @@ function lazy.body(self)
     return core.body_get(self.handle) or ""
 end
 
+function lazy.files(self)
+    local form = self._form
+    return form and form.files or {}
+end
+
 local function add_lists(text, lists)
     local found = core.form_lists(text, MAX_ARGUMENTS, lists)
     if not found then error(HTTPInputError("too many arguments"), 0) end
     return found
+end
+
+-- An encoded body is refused, unless it has been decoded.
+local function check_encoding(self)
+    if core.request_field(self.handle, "Content-Encoding") and not self.decoded then
+        error(HTTPInputError("Unsupported Content-Encoding"), 0)
+    end
+end
+
+-- The form of a multipart body: { arguments =, files = }, or false for another type and for a
+-- body that is streamed. Raises HTTPInputError for a malformed one.
+function lazy._form(self)
+    if not self.has_body then return false end
+    local content_type = core.request_field(self.handle, "Content-Type")
+    if not content_type or find(content_type, MULTIPART, 1, true) ~= 1 then return false end
+    if self.delegate and self.delegate._stream_request_body then return false end
+    check_encoding(self)
+    local form = { arguments = {}, files = {} }
+    multipart.parse(content_type, self.body, form.arguments, form.files)
+    return form
 end
 
 -- Whether the body is urlencoded; raises HTTPInputError for an encoded one.
@@ -141,10 +168,17 @@ local function body_is_form(self)
     if not self.has_body then return false end
     local content_type = core.request_field(self.handle, "Content-Type")
     if not content_type or find(content_type, FORM, 1, true) ~= 1 then return false end
-    if core.request_field(self.handle, "Content-Encoding") then
-        error(HTTPInputError("Unsupported Content-Encoding"), 0)
-    end
+    check_encoding(self)
     return true
+end
+
+local function append_all(lists, more)
+    for name, values in pairs(more) do
+        local list = lists[name] or {}
+        lists[name] = list
+        for i = 1, #values do list[#list + 1] = values[i] end
+    end
+    return lists
 end
 
 function lazy.query_arguments(self)
@@ -152,13 +186,16 @@ function lazy.query_arguments(self)
 end
 
 function lazy.body_arguments(self)
-    return body_is_form(self) and add_lists(self.body) or {}
+    if body_is_form(self) then return add_lists(self.body) end
+    local form = self._form
+    return form and append_all({}, form.arguments) or {}
 end
 
 function lazy.arguments(self)
     local lists = self.uri == self.path and {} or add_lists(self.query)
-    if body_is_form(self) then add_lists(self.body, lists) end
-    return lists
+    if body_is_form(self) then return add_lists(self.body, lists) end
+    local form = self._form
+    return form and append_all(lists, form.arguments) or lists
 end
 
 function lazy.cookies(self)
@@ -221,10 +258,12 @@ function HTTPServerRequest:last_query_argument(name)
     return last_of(self.query, name)
 end
 
---- The last value of an argument of a urlencoded body, or nil.
+--- The last value of an argument of the body's form, or nil.
 function HTTPServerRequest:last_body_argument(name)
-    if not body_is_form(self) then return nil end
-    return last_of(self.body, name)
+    if not self.has_body then return nil end
+    if body_is_form(self) then return last_of(self.body, name) end
+    local values = self._form and self._form.arguments[name]
+    return values and values[#values]
 end
 
 --- "http://example.org/path?query".

@@ -46,11 +46,6 @@ RequestHandler.on_connection_close = nothing
 --- Sets headers of every reply, those of errors included.
 RequestHandler.set_default_headers = nothing
 
---- Gets each piece of a body that is streamed (see web.stream_request_body).
-function RequestHandler:data_received()
-    error(tostring(self.class) .. " must implement data_received(chunk)", 2)
-end
-
 -- Verbs ------------------------------------------------------------------------
 
 local function unimplemented()
@@ -79,37 +74,6 @@ function RequestHandler:_allowed()
     end
     table.sort(list)
     return table.concat(list, ", ")
-end
-
--- Bodies -----------------------------------------------------------------------
-
-local function max_body_size(self)
-    return self.max_body_size or self.settings.max_body_size or httpserver.max_body_size
-end
-
--- Waits for the whole body; false when the client has left.
-local function collect(self, request)
-    local status = request:collect_body(max_body_size(self))
-    if status == core.LIMIT then
-        error(HTTPError(413, "body larger than %d bytes", max_body_size(self)), 0)
-    end
-    return status == core.OK
-end
-
--- Gives the body to data_received() piece by piece; false when the client has left.
-local function stream(self, request)
-    while not self._finished do
-        local piece, status = request:read_body(max_body_size(self))
-        if not piece then
-            if status == core.LIMIT then
-                error(HTTPError(413, "body larger than %d bytes", max_body_size(self)), 0)
-            end
-            return status == core.EOF
-        end
-        local result = self:data_received(piece)
-        if result ~= nil then gen.await(result) end
-    end
-    return false
 end
 
 -- The life of a request -----------------------------------------------------------
@@ -142,6 +106,7 @@ end
 -- Lua is done with the request when the verb has returned and the reply is complete, whichever
 -- is later.
 local function returned(self)
+    if self.request.has_body and self._multipart then self._multipart:close() end
     if self._finished then
         httpserver.release(self.request)
     else
@@ -151,7 +116,7 @@ end
 
 -- A client that leaves in the middle ends the request.
 local function stream_all(self, request)
-    if stream(self, request) or self._finished then return end
+    if self:_stream(request) or self._finished then return end
     self:on_gone()
     self._finished = true
 end
@@ -180,7 +145,7 @@ local function dispatch(self, rule_kwargs, args)
     if not verb or not self[verb] then error(HTTPError(405), 0) end
     self._verb = verb
     local streams = self._stream_request_body
-    if request.has_body and not streams and not collect(self, request) then
+    if request.has_body and not streams and not self:_collect(request) then
         self._finished = true -- the client has left
         return
     end
