@@ -302,6 +302,36 @@ describe("XSRF", function()
             headers = { Cookie = "_xsrf=" .. cookie } }).body)
     end)
 
+    it("is found in a multipart form", function()
+        local server = xsrf_server()
+        local function send(token)
+            return server:fetch("/", { headers = { Cookie = "_xsrf=" .. GOLDEN,
+                ["Content-Type"] = "multipart/form-data; boundary=B" },
+                body = '--B\r\nContent-Disposition: form-data; name="_xsrf"\r\n\r\n' .. token ..
+                    "\r\n--B--\r\n" })
+        end
+        assert.equal("ok", send(GOLDEN).body)
+        testing.expect_log("XSRF cookie does not match POST argument")
+        assert.equal(403, send("deadbeef").code)
+    end)
+
+    it("is taken from the header where the body is streamed", function()
+        local size = 0
+        local Upload = web.RequestHandler:extend "Upload"
+        function Upload.data_received(_, piece) size = size + #piece end
+        function Upload:post() self:write("ok") end
+        web.stream_request_body(Upload)
+        local server = testing.serve(web.Application({ { "/", Upload } }, { xsrf_cookies = true }))
+        local options = { body = form(GOLDEN), headers = { Cookie = "_xsrf=" .. GOLDEN,
+            ["Content-Type"] = "application/x-www-form-urlencoded" } }
+        testing.expect_log("argument missing from POST")
+        assert.equal(403, server:fetch("/", options).code)
+        assert.equal(0, size)
+        options.headers["X-XSRFToken"] = GOLDEN
+        assert.equal("ok", server:fetch("/", options).body)
+        assert.equal(#options.body, size)
+    end)
+
     it("refuses what has no token", function()
         local server = xsrf_server()
         for _, method in ipairs { "POST", "PUT", "DELETE", "PATCH" } do
