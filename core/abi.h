@@ -429,6 +429,8 @@ int ct_abi_file_kind(const char *path);
 /* The names in a folder, each with a zero byte, as far as they fit into `out`;
  * returns the bytes that all of them need, or -1: see ct_abi_why(). */
 int ct_abi_folder(ct_vm *vm, const char *path, char *out, uint32_t max);
+/* The folder that the process is in; "" when it has none any more. */
+const char *ct_abi_here(ct_vm *vm);
 /* Number of open descriptors of this process. */
 int ct_abi_descriptors(void);
 #endif

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static uint32_t ms(double seconds) {
     if (seconds <= 0) return 1;
@@ -121,6 +122,10 @@ int ct_abi_folder(ct_vm *vm, const char *path, char *out, uint32_t max) {
     }
     closedir(dir);
     return (int)used;
+}
+
+const char *ct_abi_here(ct_vm *vm) {
+    return getcwd(vm->why, sizeof vm->why) ? vm->why : "";
 }
 
 int ct_abi_descriptors(void) {

@@ -1,5 +1,6 @@
 -- ctornado's own options: what there is, and where the values come from - the
 -- defaults, ctornado.conf, the command line, each over the one before.
+local script = require "tornado.options.script"
 local util = require "tornado.util"
 
 local config = {}
@@ -172,15 +173,9 @@ end
 
 -- ctornado.conf ---------------------------------------------------------------------
 
-local function env(name, default)
-    local value = os.getenv(name)
-    if value == nil then return default end
-    return value
-end
-
 -- The globals that a configuration file sees: options, and env().
 local function sandbox(values)
-    local globals = { env = env, tostring = tostring, tonumber = tonumber }
+    local globals = { env = script.env, tostring = tostring, tonumber = tonumber }
     local meta = {
         __index = function(_, name)
             if by_name[name] then return values[name] end
@@ -205,19 +200,9 @@ end
 --- Evaluates a configuration file (Lua, in a sandbox) into a table of options. Returns it, or
 -- nil and the reason with file:line.
 function config.read(path)
-    local file, why = io.open(path, "rb")
-    if not file then return nil, why end
-    local text
-    text, why = file:read("*a")
-    file:close()
-    if not text then return nil, path .. ": " .. why end
-    if text:byte(1) == 27 then return nil, path .. ": expected Lua text, got bytecode" end
-    local chunk, err = loadstring(text, "@" .. path)
-    if not chunk then return nil, err end
     local values = {}
-    local ok
-    ok, err = pcall(setfenv(chunk, sandbox(values)))
-    if not ok then return nil, tostring(err) end
+    local ok, why = script.run(path, sandbox(values))
+    if not ok then return nil, why end
     return values
 end
 

@@ -420,6 +420,12 @@ function core.folder(path)
     return list
 end
 
+--- The path with the current folder before it, unless it begins with "/".
+function core.absolute(path)
+    if path:sub(1, 1) == "/" then return path end
+    return to_string(C.ct_abi_here(vm)) .. "/" .. path
+end
+
 assert(C.CT_ABI_VERSION == 1, "the binary and lua/tornado/core.lua do not belong together")
 
 return core

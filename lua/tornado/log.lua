@@ -76,4 +76,47 @@ function log.set_filter(fn)
     return before
 end
 
+--- A line in Lua, for those who write messages elsewhere.
+log.LogFormatter = require "tornado.log.formatter"
+
+-- Options --------------------------------------------------------------------------------
+
+--- Sets the log up by the options logging ("none" or nil: leave it alone), log_file_prefix,
+-- log_to_stderr and log_format. Raises why not.
+-- Tornado: may write to several places and rotates files; here there is one log, C's.
+function log.enable_pretty_logging(options)
+    local level = options.logging
+    if not level or level:lower() == "none" then return end
+    log.set_level(level:lower())
+    log.set_format(options.log_format)
+    local path = options.log_file_prefix or ""
+    if options.log_to_stderr then
+        if path ~= "" then error("the log goes to log_file_prefix or to stderr, not to both", 2) end
+        path = "stderr"
+    end
+    if path == "" then return end
+    local ok, why = core.log_open(path)
+    if not ok then error(why, 2) end
+end
+
+local OPTIONS = { "logging", "log_format", "log_file_prefix", "log_to_stderr" }
+
+--- Defines these options, and applies them when parsing is done if one of them was given.
+-- Tornado: applies them in any case. Here the log is set up already, by ctornado.conf.
+function log.define_logging_options(options)
+    options:define("logging", { default = "info", metavar = "debug|info|warning|error|none",
+        help = "Set the log level. If 'none', the logging configuration is left alone." })
+    options:define("log_to_stderr", { type = "bool", help = "Send log output to stderr " ..
+        "(colorized if possible). This is the default unless --log-file-prefix is set." })
+    options:define("log_file_prefix", { type = "string", metavar = "PATH",
+        help = "File for the log, which is appended to." })
+    options:define("log_format", { default = "text", metavar = "text|json",
+        help = "Lines of text, or an object a line." })
+    options:add_parse_callback(function()
+        for _, name in ipairs(OPTIONS) do
+            if options:is_given(name) then return log.enable_pretty_logging(options) end
+        end
+    end)
+end
+
 return log

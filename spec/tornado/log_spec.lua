@@ -142,6 +142,19 @@ describe("tornado.log", function()
         assert.matches("^%[W [%d: ]+ app 0123456789abcdef%] in text$", third)
     end)
 
+    it("has a formatter for those who write elsewhere", function()
+        local record = { level = 3, name = "app", time = 0, message = "one\ntwo\27[0m \255\r\n" }
+        local when = os.date("%y%m%d %H:%M:%S", 0)
+        assert.equal("[E " .. when .. " app] one\n    two\\x1b[0m \\xff\\x0d",
+            log.LogFormatter():format(record))
+        record.message = "é"
+        assert.equal("\27[31m[E " .. when .. " app]\27[0m é",
+            log.LogFormatter({ color = true }):format(record))
+        assert.equal("ERROR é 100%", log.LogFormatter({
+            fmt = "%(levelname)s %(message)s 100%%" }):format(record))
+        assert.has_error(function() log.LogFormatter { format = "x" } end)
+    end)
+
     it("writes long messages and odd bytes", function()
         local lines = written [[
             log.gen_log:info(("x"):rep(100000))
