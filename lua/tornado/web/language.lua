@@ -1,6 +1,7 @@
 -- Which language a handler speaks: what its user has chosen, or else what the browser asks for.
 local locale = require "tornado.locale"
 local RequestHandler = require "tornado.web.handler"
+local util = require "tornado.util"
 
 local MAX_LANGUAGES = 100 -- of an Accept-Language field; those behind are not looked at
 
@@ -45,15 +46,22 @@ function RequestHandler:get_browser_locale(default)
     return locale.get(unpack(codes))
 end
 
---- The handler's Locale: that of get_user_locale(), or that of get_browser_locale(). It is
--- found once and kept in `locale`; one that is assigned there before comes first.
--- Tornado: `locale` itself finds it; here a call does, since a property would be paid for by
--- every look-up of a handler that has no use for it.
-function RequestHandler:get_locale()
-    local found = self.locale
+--- The handler's Locale: that of get_user_locale(), or else of get_browser_locale(). It is found
+-- when first asked for, and kept.
+-- Tornado: a property, which may be assigned; here a method, as current_user() is.
+function RequestHandler:locale()
+    local found = self._locale
     if not found then
         found = self:get_user_locale() or self:get_browser_locale()
-        self.locale = found
+        self._locale = found
     end
     return found
+end
+
+--- Says which Locale it is, in place of these.
+function RequestHandler:set_locale(found)
+    if not util.isinstance(found, locale.Locale) then
+        error("bad locale: expected a Locale, got " .. util.shown(found), 2)
+    end
+    self._locale = found
 end
