@@ -86,9 +86,7 @@ local function settings_for(app, options)
     for _, mount in ipairs(app.list or { { app = app } }) do
         local settings = mount.app.settings
         if options.debug and settings.debug == nil then settings.debug = true end
-        if settings.debug and settings.serve_traceback == nil then
-            settings.serve_traceback = true
-        end
+        mount.app:apply_debug()
     end
 end
 

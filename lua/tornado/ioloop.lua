@@ -35,6 +35,7 @@ local queue, queue_first, queue_last = {}, 1, 0
 -- Errors -----------------------------------------------------------------------
 
 local trace -- of the error that xpcall has just caught
+local capture -- function(err, trace, handler), see set_capture()
 
 --- An xpcall handler: keeps the traceback, returns the error as it is. Errors whose class says
 -- `expected` (HTTPError, Finish) get none: nobody looks at it.
@@ -42,6 +43,7 @@ local function on_error(err)
     trace = nil
     if type(err) ~= "table" or not err.expected then
         trace = debug.traceback(tostring(err), 2)
+        if capture then capture(err, trace, on_error) end
     end
     return err
 end
@@ -52,6 +54,12 @@ local function take_trace()
     local taken = trace
     trace = nil
     return taken
+end
+
+--- Has fn(err, traceback, handler) called for each unexpected error that is caught, while its stack
+-- is still there below the function `handler`; nil: none. It must not raise.
+function ioloop.set_capture(fn)
+    capture = fn
 end
 
 --- Calls fn(...) and returns true and its results, or false, the error and its traceback.

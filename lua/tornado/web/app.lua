@@ -1,5 +1,6 @@
 -- Application: routes and settings, and what is done with each request.
 local core = require "tornado.core"
+local debug_page = require "tornado.web.debug_page"
 local filters = require "tornado.web.filters"
 local functions = require "tornado.web.functions"
 local headers_policy = require "tornado.web.headers_policy"
@@ -34,13 +35,19 @@ function Application:init(handlers, settings)
     end
     self.settings = settings or {}
     self.router = routing.Router()
-    if self.settings.debug and self.settings.serve_traceback == nil then
-        self.settings.serve_traceback = true
-    end
+    self:apply_debug()
     self._headers_policy = headers_policy.new(self.settings.security_headers)
     self._around = filters.nest(nil, self.settings)
     self._filters = self._around or false
     self.router:add_rules(compile(self, handlers or {}))
+end
+
+--- Does what the setting debug stands for; to be called when it was set later.
+function Application:apply_debug()
+    local settings = self.settings
+    if not settings.debug then return end
+    if settings.serve_traceback == nil then settings.serve_traceback = true end
+    if settings.serve_traceback then debug_page.enable() end
 end
 
 --- Adds rules for a host pattern, before those for all hosts.

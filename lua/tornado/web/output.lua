@@ -4,6 +4,7 @@
 -- Content-Type, the one header of most replies, and what frames the message are here.
 local core = require "tornado.core"
 local cookies = require "tornado.httputil.cookies"
+local debug_page = require "tornado.web.debug_page"
 local errors = require "tornado.web.errors"
 local escape = require "tornado.escape"
 local filters = require "tornado.web.filters"
@@ -413,7 +414,11 @@ end
 
 --- Writes the page of an error; options: err, traceback. May be replaced.
 function RequestHandler:write_error(status, options)
-    if self.settings.serve_traceback and options.traceback then
+    local settings = self.settings
+    if settings.serve_traceback and options.traceback then
+        if settings.debug then
+            return debug_page.write(self, status, options.err, options.traceback)
+        end
         self:set_header("Content-Type", "text/plain; charset=UTF-8")
         self:finish(options.traceback .. "\n")
         return
@@ -423,8 +428,10 @@ function RequestHandler:write_error(status, options)
     if util.isinstance(options.err, errors.InputError) then
         return json_body.write_fault(self, options.err, status .. ": " .. reason)
     end
-    self:finish(("<html><title>%d: %s</title><body>%d: %s</body></html>"):format(
-        status, reason, status, reason))
+    local id = self.request_id or settings.trust_request_id and self.request.id
+    id = type(id) == "string" and "<p>Request id: " .. escape.xhtml_escape(id) .. "</p>" or ""
+    self:finish(("<html><title>%d: %s</title><body>%d: %s%s</body></html>"):format(
+        status, reason, status, reason, id))
 end
 
 --- A handler that answers every request with one status: { status_code = 404 }.
