@@ -9,6 +9,7 @@ local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
 local output = require "tornado.web.output"
 local routing = require "tornado.routing"
+local transforms = require "tornado.web.transforms"
 local util = require "tornado.util"
 
 local rawget, setmetatable, type = rawget, setmetatable, type
@@ -35,6 +36,7 @@ function Application:init(handlers, settings)
     end
     self.settings = settings or {}
     self.router = routing.Router()
+    self.transforms = transforms.of(self.settings)
     self:apply_debug()
     self._headers_policy = headers_policy.new(self.settings.security_headers)
     self._around = filters.nest(nil, self.settings)

@@ -3,7 +3,6 @@
 local core = require "tornado.core"
 local errors = require "tornado.web.errors"
 local gen = require "tornado.gen"
-local HTTPHeaders = require "tornado.httputil.headers"
 local httpserver = require "tornado.httpserver"
 local HTTPInputError = require("tornado.httputil.errors").HTTPInputError
 local MultipartStream = require "tornado.httputil.multipart_stream"
@@ -28,10 +27,9 @@ local function begin_decoding(self, request)
     if not self.settings.decompress_request then return false end
     local coding = core.request_field(request.handle, "Content-Encoding")
     if not coding or coding:lower() ~= "gzip" then return false end
-    local headers = HTTPHeaders(request.headers:all())
+    local headers = request.headers:all()
     headers:remove("Content-Encoding")
     headers:add("X-Consumed-Content-Encoding", coding)
-    request.headers = headers
     request.decoded = true
     core.decoder(request.handle)
     return true

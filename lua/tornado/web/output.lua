@@ -16,6 +16,7 @@ local lines = require "tornado.httputil.lines"
 local log = require "tornado.log"
 local responses = require "tornado.httputil.responses"
 local RequestHandler = require "tornado.web.handler"
+local transforms = require "tornado.web.transforms"
 local util = require "tornado.util"
 
 local concat, type, tostring = table.concat, type, tostring
@@ -234,14 +235,24 @@ local function start(self)
         content_length(self), reply_flags(self))
 end
 
+local function transform_first(self, body, finishing)
+    local made = transforms.first(self, self.application.transforms, body, finishing)
+    return made
+end
+
 --- Sends what was written so far, as the beginning of a streamed reply. Waits while the client
 -- is slow to take it. Returns a done Future.
 -- Tornado: the Future is done when the bytes are sent; here, the call waits for room itself.
 function RequestHandler:flush()
     if self._finished then error("Cannot flush() after finish()", 2) end
-    if not self._headers_written then start(self) end
     local body = take_body(self)
-    self._body = false
+    self._body, self._more = false, nil
+    local classes = self.application.transforms
+    if classes then
+        local transform = self._headers_written and transforms.next or transform_first
+        body = transform(self, body, false)
+    end
+    if not self._headers_written then start(self) end
     local status = core.OK
     if body ~= "" then status = core.reply_write(self.request.handle, body) end
     check_status(self, status, "the body")
@@ -288,6 +299,11 @@ local function send_whole(self)
     add_etag(self)
     local status, body = self._status_code, take_body(self)
     if is_bodiless(status) then strip_representation(self, status, body) end
+    if self.application.transforms then
+        if self._content_length then check_length(self, #body) end
+        body = transform_first(self, body, true)
+        status = self._status_code
+    end
     local length, flags = #body, reply_flags(self)
     if self._content_length then
         local flag
@@ -299,6 +315,7 @@ end
 
 local function send_rest(self)
     local body = take_body(self)
+    if self.application.transforms then body = transforms.next(self, body, true) end
     if body ~= "" then
         check_status(self, core.reply_write(self.request.handle, body), "the body")
     end

@@ -1,0 +1,122 @@
+-- tornado.web.body: bodies that are decoded (PARITY §3, check 55 of §29, CVE-2026-49855). What
+-- is not, input_spec.lua and handler_spec.lua have.
+local testing = require "tornado.testing"
+local web = require "tornado.web"
+
+local function gzip(text)
+    local path = os.tmpname()
+    local file = assert(io.open(path, "wb"))
+    file:write(text)
+    file:close()
+    local pipe = assert(io.popen("gzip -c " .. path))
+    local bytes = pipe:read("*a")
+    pipe:close()
+    os.remove(path)
+    return bytes
+end
+
+local SETTINGS = { decompress_request = true, max_body_size = 100000 }
+local FORM = "application/x-www-form-urlencoded"
+
+-- Posts `body` and returns what fn(handler) returned, and the response.
+local function post(body, fn, options)
+    options = options or {}
+    local Handler = web.RequestHandler:extend "Handler"
+    local result
+    function Handler:post() result = fn and fn(self) end
+    if options.received then
+        web.stream_request_body(Handler)
+        Handler.data_received = options.received
+    end
+    local response = testing.serve(web.Application({ { "/", Handler } },
+        options.settings or SETTINGS)):fetch("/", { method = "POST", body = body, headers = {
+            ["Content-Type"] = options.type or FORM,
+            ["Content-Encoding"] = options.coding or "GZIP" } })
+    return result, response
+end
+
+describe("a gzip body", function()
+    it("is decoded, and its header renamed", function()
+        local seen = post(gzip("a=1&b=2"), function(self)
+            local headers = self.request.headers
+            return { self.request.body, self:get_argument("b"), self.request.arguments.a[1],
+                headers:get("X-Consumed-Content-Encoding"), headers:get("Content-Encoding") or "no",
+                headers["Content-Type"] }
+        end)
+        assert.same({ "a=1&b=2", "2", "1", "GZIP", "no", FORM }, seen)
+    end)
+
+    it("may be a multipart form, and of several members", function()
+        local body = '--B\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n--B--'
+        local seen = post(gzip(body:sub(1, 20)) .. gzip(body:sub(21)), function(self)
+            return self:get_argument("a")
+        end, { type = "multipart/form-data; boundary=B" })
+        assert.equal("x", seen)
+    end)
+
+    it("is as it came without the setting, and no form", function()
+        local body = gzip("a=1")
+        local seen = post(body, function(self) return self.request.body end, { settings = {} })
+        assert.equal(body, seen)
+        for _, kind in ipairs { FORM, "multipart/form-data; boundary=B" } do
+            testing.expect_log("warning", "Unsupported Content%-Encoding")
+            local _, response = post(body, function(self) return self:get_argument("a") end,
+                { settings = {}, type = kind })
+            assert.equal(400, response.code)
+        end
+        testing.expect_log("warning", "Unsupported Content%-Encoding")
+        local _, response = post("x", function(self) return self:get_argument("a") end,
+            { coding = "br" })
+        assert.equal(400, response.code)
+    end)
+
+    it("has its limit on what comes out", function()
+        assert.equal(100000, (post(gzip(("x"):rep(100000)), function(self)
+            return #self.request.body
+        end)))
+        for _, size in ipairs { 100001, 50000000 } do
+            testing.expect_log("warning", "decompressed body too large")
+            local _, response = post(gzip(("x"):rep(size)))
+            assert.equal(400, response.code)
+        end
+    end)
+
+    it("is answered 400 when it is corrupt or cut off", function()
+        local body = gzip(("a=1&"):rep(100))
+        local cases = {
+            ["corrupt gzip body"] = { "text", body:sub(1, -9) .. "12345678", body .. "garbage" },
+            ["the gzip body is cut off"] = { body:sub(1, -2), body:sub(1, 3) },
+        }
+        for line, bodies in pairs(cases) do
+            for _, broken in ipairs(bodies) do
+                for _, received in ipairs { false, function() end } do
+                    local logged = testing.expect_log("warning", line)
+                    local seen, response = post(broken, function() return "ran" end,
+                        { received = received })
+                    assert.is_nil(seen)
+                    assert.equal(400, response.code)
+                    assert.equal(1, #logged.lines)
+                end
+            end
+        end
+    end)
+
+    it("is decoded piece by piece when it is streamed", function()
+        local pieces, text = {}, ("0123456789"):rep(9000)
+        local seen = post(gzip(text), function(self)
+            return self.request.headers:get("X-Consumed-Content-Encoding")
+        end, { received = function(_, piece) pieces[#pieces + 1] = piece end })
+        assert.equal("GZIP", seen)
+        assert.equal(2, #pieces) -- of at most 64 KiB
+        assert.equal(text, table.concat(pieces))
+    end)
+
+    it("has the same limit when it is streamed", function()
+        testing.expect_log("warning", "decompressed body too large")
+        local size = 0
+        local _, response = post(gzip(("x"):rep(10000000)), nil,
+            { received = function(_, piece) size = size + #piece end })
+        assert.equal(400, response.code)
+        assert.truthy(size <= 100000)
+    end)
+end)
