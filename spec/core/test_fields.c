@@ -21,16 +21,18 @@ static void test_lines(void) {
     ct_buf b = { 0 };
     ct_str value;
 
-    CHECK(!ct_fields_find(&b, s("A"), &value));
+    CHECK(!ct_fields_find(&b, s("A"), 0, &value));
     CHECK(!ct_fields_remove(&b, s("A"), s("")));
     ct_fields_add(&b, s("A"), s("1"));
     ct_fields_add(&b, s("Ab"), s(""));
     ct_fields_add(&b, s("A"), s("2"));
     CHECK_STR(all(&b), "A: 1\r\nAb: \r\nA: 2\r\n");
-    CHECK(ct_fields_find(&b, s("A"), &value) && value.n == 1 &&
+    CHECK(ct_fields_find(&b, s("A"), 0, &value) && value.n == 1 &&
           *value.p == '1');
-    CHECK(ct_fields_find(&b, s("Ab"), &value) && value.n == 0);
-    CHECK(!ct_fields_find(&b, s("a"), &value));
+    CHECK(ct_fields_find(&b, s("A"), 1, &value) && *value.p == '2');
+    CHECK(!ct_fields_find(&b, s("A"), 2, &value));
+    CHECK(ct_fields_find(&b, s("Ab"), 0, &value) && value.n == 0);
+    CHECK(!ct_fields_find(&b, s("a"), 0, &value));
     CHECK(ct_fields_remove(&b, s("A"), s("")));
     CHECK_STR(all(&b), "Ab: \r\n");
     CHECK(ct_fields_remove(&b, s("Ab"), s("")));
