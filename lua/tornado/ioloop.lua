@@ -7,6 +7,7 @@
 -- on; once its handler has ended, the coroutine goes back to the pool.
 local core = require "tornado.core"
 local log = require "tornado.log"
+local traces = require "tornado.trace"
 local util = require "tornado.util"
 
 local coroutine_create, coroutine_running = coroutine.create, coroutine.running
@@ -42,7 +43,7 @@ local capture -- function(err, trace, handler), see set_capture()
 local function on_error(err)
     trace = nil
     if type(err) ~= "table" or not err.expected then
-        trace = debug.traceback(tostring(err), 2)
+        trace = traces.take(err) or debug.traceback(tostring(err), 2)
         if capture then capture(err, trace, on_error) end
     end
     return err
