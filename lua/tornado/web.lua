@@ -5,7 +5,9 @@ local RequestHandler = require "tornado.web.handler"
 require "tornado.web.body"
 require "tornado.web.input"
 require "tornado.web.language"
+local modules = require "tornado.web.modules"
 local output = require "tornado.web.output"
+require "tornado.web.render"
 local security = require "tornado.web.security"
 local handlers = require "tornado.web.handlers"
 local signing = require "tornado.web.signing"
@@ -24,6 +26,8 @@ local web = {
     RedirectHandler = handlers.RedirectHandler,
     OutputTransform = require("tornado.web.transforms").OutputTransform,
     RequestHandler = RequestHandler,
+    TemplateModule = modules.TemplateModule,
+    UIModule = modules.UIModule,
     addslash = handlers.addslash,
     authenticated = security.authenticated,
     removeslash = handlers.removeslash,
