@@ -16,7 +16,7 @@ local HELP = [[
 ctornado %s: web server, web framework and asynchronous network library in one process
 
   ctornado [serve] [--site=DIR] [--port=N] [--debug] [--NAME=VALUE ...]   serves sites
-  ctornado check                loads the configuration and every site, reports errors
+  ctornado check                loads the configuration, sites and templates, reports errors
   ctornado run FILE.lua [...]   runs a script inside the event loop
   ctornado test [...]           runs busted specs inside the runtime (busted's arguments)
   ctornado version | help
@@ -136,6 +136,16 @@ function commands.serve(options, rest)
     ioloop.on(core.EVENT_STOP, function(signal) stop(server, signal) end)
 end
 
+-- Returns how many templates of a site are broken.
+local function check_templates(app, path)
+    local count, problems = require "tornado.web.check"(app)
+    for _, problem in ipairs(problems) do fail(problem) end
+    if #problems == 0 then
+        print(("%s: good%s"):format(path, count > 0 and (", %d templates"):format(count) or ""))
+    end
+    return #problems
+end
+
 function commands.check(options)
     local failed = 0
     if #options.sites == 0 then
@@ -146,7 +156,7 @@ function commands.check(options)
         local path = type(site) == "table" and site.path or site
         local app, why = sites.load(path)
         if app then
-            print(path .. ": good")
+            failed = failed + check_templates(app, path)
         else
             fail(why)
             failed = failed + 1

@@ -65,6 +65,33 @@ describe("tornado.command", function()
         expect({ "check", "--config=/no/such/file" }, 1, "^$", "/no/such/file: cannot be read")
     end)
 
+    it("checks the templates of sites", function()
+        local site = os.tmpname()
+        os.remove(site)
+        os.execute("mkdir -p " .. site .. "/pages/sub")
+        finally(function() os.execute("rm -rf " .. site) end)
+        local function put(name, text)
+            local file = assert(io.open(site .. "/" .. name, "w"))
+            file:write(text)
+            file:close()
+        end
+        put("app.lua", 'return require("tornado.web").Application({}, ' ..
+            '{ template_path = "pages" })')
+        put("pages/base.html", "<p>{% block x %}{% end %}</p>")
+        put("pages/sub/page.html", "{% extends ../base.html %}{% block x %}{{ 1 }}{% end %}")
+        put("pages/image.png", "\0{%")
+        expect({ "check", "--site=" .. site }, 0, ": good, 2 templates\n$", "^$")
+        put("pages/a.html", "1\n2\n{{ a b }}")
+        put("pages/b.html", "{% include a.html %}")
+        put("pages/c.html", "\n{% nonsense %}")
+        local code, out, err = run { "check", "--site=" .. site }
+        assert.equal("1 ", code .. " " .. out)
+        assert.equal(([[
+ctornado: SITE/pages/a.html:3: '<eof>' expected near 'b'
+ctornado: SITE/pages/c.html:2: unknown operator: 'nonsense'
+]]):gsub("SITE", site), err)
+    end)
+
     it("runs scripts, inside the loop and with their arguments", function()
         expect({ "run", write [[
             local gen = require "tornado.gen"
