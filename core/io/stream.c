@@ -6,6 +6,7 @@
 #include "io/stream.h"
 
 #include <errno.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -70,9 +71,24 @@ static ssize_t plain_recv(ct_stream *s, char *p, size_t n) {
 static ssize_t plain_send(ct_stream *s, const char *p, size_t n) {
     ssize_t sent;
 
-    do sent = send(s->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    do
+        sent = send(s->fd, p, n,
+                    MSG_DONTWAIT | MSG_NOSIGNAL | (s->more ? MSG_MORE : 0));
     while (sent == -1 && errno == EINTR);
     if (sent == (ssize_t)n) return sent;
+    if (sent == -1 && errno != EAGAIN) return CT_STREAM_ERROR;
+    await_room(s);
+    return sent == -1 ? CT_STREAM_AGAIN : sent;
+}
+
+static ssize_t plain_sendfile(ct_stream *s, int fd, uint64_t at, size_t n) {
+    off_t offset = (off_t)at;
+    ssize_t sent;
+
+    do sent = sendfile(s->fd, fd, &offset, n);
+    while (sent == -1 && errno == EINTR);
+    if (sent == (ssize_t)n) return sent;
+    if (sent == 0) return CT_STREAM_EOF;
     if (sent == -1 && errno != EAGAIN) return CT_STREAM_ERROR;
     await_room(s);
     return sent == -1 ? CT_STREAM_AGAIN : sent;
@@ -86,8 +102,25 @@ static void plain_fini(ct_stream *s) {
     (void)s; /* holds nothing but the descriptor */
 }
 
-static const ct_stream_ops plain = { plain_recv, plain_send, plain_shut,
-                                     plain_fini };
+static const ct_stream_ops plain = {
+    .recv = plain_recv,
+    .send = plain_send,
+    .shut = plain_shut,
+    .fini = plain_fini,
+    .sendfile = plain_sendfile,
+};
+
+/* A form that cannot do it by itself (TLS) sends what is read here. */
+ssize_t ct_stream_sendfile(ct_stream *s, int fd, uint64_t at, size_t n) {
+    ssize_t got;
+
+    if (s->ops->sendfile) return s->ops->sendfile(s, fd, at, n);
+    if (n > CT_LOOP_SCRATCH) n = CT_LOOP_SCRATCH;
+    do got = pread(fd, s->loop->scratch, n, (off_t)at);
+    while (got == -1 && errno == EINTR);
+    if (got <= 0) return got ? CT_STREAM_ERROR : CT_STREAM_EOF;
+    return s->ops->send(s, s->loop->scratch, (size_t)got);
+}
 
 bool ct_stream_init(ct_stream *s, ct_loop *loop, int fd, ct_stream_fn *fn,
                     void *arg) {

@@ -37,6 +37,7 @@ typedef struct ct_stream_ops {
     ssize_t (*send)(ct_stream *s, const char *p, size_t n);
     int (*shut)(ct_stream *s); /* end our side: 0, AGAIN or ERROR */
     void (*fini)(ct_stream *s);
+    ssize_t (*sendfile)(ct_stream *s, int fd, uint64_t at, size_t n); /* or 0 */
 } ct_stream_ops;
 
 /* Called with CT_STREAM_* bits. May free the stream's owner. */
@@ -51,6 +52,7 @@ struct ct_stream {
     bool readable; /* an edge came that recv has not yet answered with AGAIN */
     bool shut;     /* the peer's end was seen: recv will tell EOF or ERROR */
     bool want_write;
+    bool more; /* what is sent is followed by more at once: hold the packet */
     struct event event;
 };
 
@@ -71,6 +73,10 @@ static inline ssize_t ct_stream_recv(ct_stream *s, char *p, size_t n) {
 static inline ssize_t ct_stream_send(ct_stream *s, const char *p, size_t n) {
     return s->ops->send(s, p, n);
 }
+
+/* Sends at most `n` bytes (> 0) of the file `fd` from `at` on, as ct_stream_send()
+ * does; EOF when the file ends before them. */
+ssize_t ct_stream_sendfile(ct_stream *s, int fd, uint64_t at, size_t n);
 
 /* Ends our side (FIN); the other goes on. */
 static inline int ct_stream_shut(ct_stream *s) {
