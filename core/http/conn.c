@@ -30,6 +30,7 @@ static bool wants_input(const ct_conn *c) {
     if (c->closing) return false;
     if (is_active(c)) return ct_body_wants_input(c->request);
     if (c->request && c->request->wire.status) return false;
+    if (c->files) return false;
     return c->out.len <= c->server->options.write_buffer_size;
 }
 
@@ -45,7 +46,7 @@ static void set_deadline(ct_conn *c) {
     if (c->gone) return;
     if (c->shut)
         expire_in(c, LINGER_MS);
-    else if (c->out.len)
+    else if (ct_conn_has_output(c))
         expire_in(c, o->write_timeout);
     else if (!is_active(c))
         expire_in(c, r || !c->requests ? o->header_timeout : o->idle_timeout);
@@ -107,6 +108,8 @@ void ct_conn_close(ct_conn *c, bool reset) {
     ct_stream_fini(&c->stream, reset);
     ct_buf_fini(&c->in);
     ct_buf_fini(&c->out);
+    ct_segments_free(&s->files, c->files);
+    c->files = NULL;
     s->conn_count--;
 }
 
@@ -137,18 +140,18 @@ static void settle(ct_conn *c) {
     ct_request *r = c->request;
 
     if (c->gone) return;
-    if (r && !r->handle && r->wire.status && !c->closing) {
+    if (r && !r->handle && r->wire.status && !c->closing && !c->files) {
         ct_reply_error(c, r->wire.status, r->wire.reason);
         return;
     }
-    if (c->closing && !c->shut && !c->out.len) {
+    if (c->closing && !c->shut && !ct_conn_has_output(c)) {
         finish(c);
         if (c->gone) return;
     }
     if (c->eof && !c->closing && !is_active(c)) {
         c->closing = true;
         ct_conn_detach(c, true);
-        if (!c->out.len) {
+        if (!ct_conn_has_output(c)) {
             ct_conn_close(c, false);
             return;
         }
@@ -170,18 +173,21 @@ static void drained(ct_conn *c) {
     ct_events_add(c->server->events, CT_EVENT_DRAIN, r->handle);
 }
 
-/* Sends from `out`; false when the connection broke. */
+/* Sends from `out` and what is behind it; false when the connection broke. */
 static bool pump_out(ct_conn *c) {
-    while (c->out.len) {
-        ssize_t n =
-            ct_stream_send(&c->stream, ct_buf_bytes(&c->out), c->out.len);
+    ssize_t n = 0;
 
+    for (size_t burst = 0; ct_conn_has_output(c); burst += (size_t)n) {
+        if (burst >= CT_SEGMENT_BURST && c->files) {
+            want_turn(c);
+            break;
+        }
+        n = ct_segments_send(&c->files, &c->server->files, &c->stream, &c->out);
         if (n == CT_STREAM_AGAIN) break;
         if (n < 0) {
-            ct_conn_close(c, false);
+            ct_conn_close(c, c->files != NULL);
             return false;
         }
-        ct_buf_drain(&c->out, (size_t)n);
     }
     set_deadline(c);
     drained(c);
@@ -246,6 +252,24 @@ void ct_conn_reply(ct_conn *c, const char *p, size_t n, ct_str body,
     if (n && !ct_conn_send(c, p, n)) return;
     if (body.n && !ct_conn_send(c, body.p, body.n)) return;
     settle(c);
+}
+
+void ct_conn_reply_files(ct_conn *c, const char *p, size_t n, ct_segment *files,
+                         bool keep) {
+    ct_conn_detach(c, false);
+    c->requests++;
+    if (!keep) {
+        c->linger |= c->in.len > 0;
+        c->closing = true;
+    }
+    c->stream.more = true;
+    if (!ct_conn_send(c, p, n)) {
+        ct_segments_free(&c->server->files, files);
+        return;
+    }
+    c->stream.more = false;
+    c->files = files;
+    ct_conn_flush(c);
 }
 
 /* -- Input ----------------------------------------------------------------- */
@@ -335,7 +359,7 @@ static void take(ct_conn *c, const char *p, size_t n) {
 static void ended(ct_conn *c) {
     c->eof = true;
     if (c->shut || !is_active(c)) {
-        if (c->out.len && !c->shut) return; /* settle() goes on */
+        if (ct_conn_has_output(c) && !c->shut) return; /* settle() goes on */
         ct_conn_close(c, false);
     } else if (!c->request->body.done && c->request->body.mode) {
         ct_conn_close(c, true); /* the body was cut off */
@@ -394,6 +418,8 @@ static void read_on(ct_conn *c) {
 }
 
 void ct_conn_input(ct_conn *c) {
+    if (c->files && !c->stream.want_write) ct_conn_flush(c);
+    if (c->gone) return;
     if (c->stream.readable)
         read_on(c);
     else
@@ -426,23 +452,12 @@ static void on_event(ct_stream *stream, int what, void *arg) {
 
 /* -- Deadlines ------------------------------------------------------------- */
 
-uint32_t ct_conn_unsent(const ct_server *s) {
-    uint32_t count = 0;
-
-    for (const ct_list *n = s->conns.next; n != &s->conns; n = n->next) {
-        const ct_conn *c = ct_list_of(n, ct_conn, node);
-
-        count += c->out.len > 0 || c->shut;
-    }
-    return count;
-}
-
 void ct_conn_expired(ct_conn *c) {
     ct_request *r = c->request;
 
-    if (c->shut || (!r && !c->out.len)) {
+    if (c->shut || (!r && !ct_conn_has_output(c))) {
         ct_conn_close(c, false);
-    } else if (c->out.len) {
+    } else if (ct_conn_has_output(c)) {
         ct_conn_close(c, true);
     } else if (!r->handle) {
         if (!r->wire.at)

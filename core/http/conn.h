@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/wheel.h"
 #include "http/request.h"
+#include "http/segment.h"
 #include "io/address.h"
 #include "io/stream.h"
 #include <stdbool.h>
@@ -22,8 +23,9 @@ typedef struct ct_conn {
     ct_list begun;  /* in server->begun, or alone */
     ct_deadline deadline;
     ct_stream stream;
-    ct_buf in;  /* received and not used: head so far, or what follows */
-    ct_buf out; /* composed and not sent */
+    ct_buf in;         /* received and not used: head so far, or what follows */
+    ct_buf out;        /* composed and not sent */
+    ct_segment *files; /* what follows `out`, or NULL */
     ct_request *request; /* the one being read or answered, or NULL */
     uint32_t listener;
     uint32_t requests; /* answered on this connection */
@@ -66,6 +68,16 @@ void ct_conn_detach(ct_conn *c, bool gone);
  * next request or ends, as `keep` says. */
 void ct_conn_reply(ct_conn *c, const char *p, size_t n, ct_str body, bool keep);
 
+/* As ct_conn_reply(), with a chain of segments in place of the body. Takes
+ * `files`. Nothing of the next request is read before all is sent. */
+void ct_conn_reply_files(ct_conn *c, const char *p, size_t n, ct_segment *files,
+                         bool keep);
+
+/* True while there is something to send. */
+static inline bool ct_conn_has_output(const ct_conn *c) {
+    return c->out.len || c->files;
+}
+
 /* Looks for the client's end while a handler works and nothing is read. */
 void ct_conn_check(ct_conn *c);
 
@@ -74,9 +86,6 @@ void ct_conn_input(ct_conn *c);
 
 /* Lua asks for the body: takes what is there, reads on. */
 void ct_conn_read_body(ct_conn *c);
-
-/* Counts the connections that have output to send, or linger behind it. */
-uint32_t ct_conn_unsent(const struct ct_server *s);
 
 /* Its deadline has passed. */
 void ct_conn_expired(ct_conn *c);

@@ -265,6 +265,24 @@ int ct_reply_send(ct_request *r, const ct_reply_head *h, ct_str body) {
     return CT_OK;
 }
 
+int ct_reply_files(ct_request *r, const ct_reply_head *h, ct_segment *files) {
+    char *owned, *start, *at;
+    int status = begin(r, h);
+    bool keep;
+
+    if (status != CT_OK) {
+        ct_segments_free(&r->server->files, files);
+        return status;
+    }
+    keep = keeps(r, h->flags);
+    start = room(r, head_room(r, h), &owned);
+    at = put_head(start, r, h, keep);
+    r->complete = true;
+    ct_conn_reply_files(r->conn, start, (size_t)(at - start), files, keep);
+    ct_free(owned);
+    return CT_OK;
+}
+
 /* -- Streamed replies ------------------------------------------------------ */
 
 int ct_reply_start(ct_request *r, const ct_reply_head *h) {

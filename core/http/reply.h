@@ -18,6 +18,9 @@ typedef struct ct_reply_head {
 
 /* The contracts are in abi.h: ct_abi_reply() and its kin. */
 int ct_reply_send(ct_request *r, const ct_reply_head *h, ct_str body);
+/* As ct_reply_send(), with `h->length` bytes in the chain `files` as the body.
+ * Takes `files`. */
+int ct_reply_files(ct_request *r, const ct_reply_head *h, ct_segment *files);
 int ct_reply_start(ct_request *r, const ct_reply_head *h);
 int ct_reply_write(ct_request *r, ct_str piece);
 int ct_reply_end(ct_request *r);

@@ -66,6 +66,7 @@ void ct_server_init(ct_server *s, ct_loop *loop, ct_events *events) {
     ct_list_init(&s->ready);
     ct_list_init(&s->spare);
     ct_list_init(&s->begun);
+    ct_files_init(&s->files);
     ct_wheel_init(&s->wheel, loop->clock.mono_ms);
     s->tick = ct_timer_new(loop, on_tick, s);
     s->head_buffer = evbuffer_new();
@@ -90,7 +91,8 @@ void ct_server_fini(ct_server *s) {
     while (!ct_list_is_empty(&s->conns)) {
         ct_conn *c = ct_list_of(s->conns.next, ct_conn, node);
 
-        ct_conn_close(c, c->out.len || (c->request && c->request->handle));
+        ct_conn_close(c, ct_conn_has_output(c) ||
+                             (c->request && c->request->handle));
     }
     free_ready(s);
     for (uint32_t i = 1; i < s->requests.used; i++)
@@ -102,6 +104,7 @@ void ct_server_fini(ct_server *s) {
         ct_list_remove(&r->node);
         ct_request_destroy(r);
     }
+    ct_files_fini(&s->files);
     ct_timer_free(s->tick);
     evbuffer_free(s->head_buffer);
     ct_buf_fini(&s->access_lines);
@@ -174,6 +177,17 @@ bool ct_server_unlisten(ct_server *s, uint32_t listener, bool drop) {
         if (c->listener == listener) ct_conn_close(c, false);
     }
     return true;
+}
+
+uint32_t ct_server_unsent(const ct_server *s) {
+    uint32_t count = 0;
+
+    for (const ct_list *n = s->conns.next; n != &s->conns; n = n->next) {
+        const ct_conn *c = ct_list_of(n, ct_conn, node);
+
+        count += ct_conn_has_output(c) || c->shut;
+    }
+    return count;
 }
 
 /* -- The end of a turn ------------------------------------------------------ */

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/slots.h"
 #include "base/wheel.h"
+#include "http/file.h"
 #include "http/wire.h"
 #include "io/listen.h"
 #include "io/loop.h"
@@ -48,6 +49,7 @@ typedef struct ct_server {
     ct_list ready;      /* input to look at when the turn is over */
     ct_list begun;      /* requests that began in this turn */
     ct_list spare;      /* requests to use again */
+    ct_files files;     /* static files that are known */
     ct_wheel wheel;
     ct_timer *tick; /* fires when a slot of the wheel is to be looked at */
     uint64_t armed; /* when: monotonic ms; 0: not running */
@@ -80,6 +82,9 @@ bool ct_server_unlisten(ct_server *s, uint32_t listener, bool drop);
 /* After Lua has run: sends what is corked, reads on where input waits. Returns
  * true when that made new events. */
 bool ct_server_turn(ct_server *s);
+
+/* Counts the connections that have output to send, or linger behind it. */
+uint32_t ct_server_unsent(const ct_server *s);
 
 /* Sets a deadline and sees that the wheel turns. */
 void ct_server_deadline(ct_server *s, ct_deadline *d, uint32_t after_ms);

@@ -3,7 +3,6 @@
 #include "abi.h"
 
 #include "base/mem.h"
-#include "http/conn.h"
 #include "http/server.h"
 #include "vm/vm.h"
 #include <dirent.h>
@@ -93,7 +92,8 @@ void ct_abi_counts(ct_vm *vm, ct_counts *out) {
                         .listeners = s->listeners.count,
                         .channels = vm->channels.count,
                         .handled = s->handled,
-                        .unsent = ct_conn_unsent(s) };
+                        .unsent = ct_server_unsent(s),
+                        .files = s->files.open };
 }
 
 int ct_abi_file_kind(const char *path) {

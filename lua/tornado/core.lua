@@ -307,7 +307,8 @@ function core.exit(code)
     C.ct_abi_exit(vm, code)
 end
 
---- What is open: { connections, requests, timers, listeners, handled, descriptors }.
+--- What is open, but for the static files that C knows, as
+-- { connections, requests, timers, listeners, handled, descriptors }.
 function core.counts()
     local out = ffi.new("ct_counts")
     C.ct_abi_counts(vm, out)
@@ -319,7 +320,8 @@ function core.counts()
         channels = out.channels,
         handled = out.handled,
         unsent = out.unsent,
-        descriptors = C.ct_abi_descriptors(),
+        files = out.files,
+        descriptors = C.ct_abi_descriptors() - out.files, -- but for those
     }
 end
 
@@ -397,6 +399,7 @@ end
 
 for name, fn in pairs(require "tornado.core.bytes") do core[name] = fn end
 for name, fn in pairs(require "tornado.core.codings") do core[name] = fn end
+for name, fn in pairs(require "tornado.core.files") do core[name] = fn end
 
 --- "folder", "file", or nil for anything else.
 function core.file_kind(path)

@@ -1,0 +1,286 @@
+/* Conditions win over ranges (RFC 9110 §13.2.2). Several ranges are answered in
+ * parts only where that is shorter than the whole file. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/static.h"
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "http/conn.h"
+#include "http/fields.h"
+#include "http/range.h"
+#include "http/reply.h"
+#include "http/server.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { TEN_YEARS = 315360000, BOUNDARY = 32, PART_ROOM = 256 };
+
+typedef struct answer {
+    ct_request *r;
+    ct_file *file;    /* what is sent: the one asked for, or its sibling */
+    const char *type; /* of the one asked for */
+    ct_range ranges[CT_RANGES_MAX];
+    int count;      /* of ranges; 0: all, -1: none of them can be satisfied */
+    uint32_t flags; /* of the reply */
+} answer;
+
+static ct_str text(const char *s) {
+    return (ct_str){ s, (uint32_t)strlen(s) };
+}
+
+static ct_str asked(const ct_request *r, const char *name) {
+    ct_str value = { NULL, 0 };
+
+    if (!ct_head_find(&r->head, name, strlen(name), &value)) value.p = NULL;
+    return value;
+}
+
+static uint64_t now_of(const ct_request *r) {
+    return r->server->loop->clock.mono_ms;
+}
+
+/* -- Choosing -------------------------------------------------------------- */
+
+/* The sibling that the client likes best, or the file itself. */
+static ct_file *choose_coding(ct_request *r, ct_file *f, ct_str root,
+                              ct_str path, const char **coding) {
+    ct_str accepted = asked(r, "Accept-Encoding");
+    int br = f->has_br ? ct_range_weight(accepted, text("br")) : 0;
+    int gz = f->has_gz ? ct_range_weight(accepted, text("gzip")) : 0;
+    char name[4096];
+    ct_file *sibling;
+    int n;
+
+    *coding = NULL;
+    if (!br && !gz) return f;
+    n = snprintf(name, sizeof name, "%.*s%s", (int)path.n, path.p,
+                 br >= gz ? ".br" : ".gz");
+    if (ct_files_find(&r->server->files, root, (ct_str){ name, (uint32_t)n },
+                      now_of(r), false, &sibling) != CT_OK)
+        return f;
+    *coding = br >= gz ? "br" : "gzip";
+    return sibling;
+}
+
+static bool is_unmodified(const answer *a) {
+    ct_str tags = asked(a->r, "If-None-Match");
+    ct_str since = asked(a->r, "If-Modified-Since");
+    time_t at;
+
+    if (tags.p) {
+        /* Several fields are one list. */
+        uint32_t from = 0;
+
+        while (
+            ct_head_find_from(&a->r->head, "If-None-Match", 13, &from, &tags))
+            if (ct_range_has_etag(tags, text(a->file->etag))) return true;
+        return false;
+    }
+    return since.p && ct_range_date(since, &at) &&
+           at >= a->file->stat.st_mtim.tv_sec;
+}
+
+/* Parts that are longer than the whole are not worth it. */
+static bool is_worth(const answer *a) {
+    uint64_t size = 0;
+
+    for (int i = 0; i < a->count; i++) size += a->ranges[i].size + 100;
+    return a->count < 2 || size < a->file->size;
+}
+
+static void choose_ranges(answer *a) {
+    ct_str range = asked(a->r, "Range"), valid = asked(a->r, "If-Range");
+
+    a->count = 0;
+    if (!range.p) return;
+    if (valid.p &&
+        !ct_range_may(valid, text(a->file->etag), a->file->stat.st_mtim.tv_sec))
+        return;
+    a->count = ct_range_parse(range, a->file->size, a->ranges);
+    if (!is_worth(a)) a->count = 0;
+}
+
+/* -- Fields ---------------------------------------------------------------- */
+
+/* Names are canonical, as those that Lua sets. */
+static void set_field(ct_request *r, const char *name, const char *value) {
+    if (r->fields.len) ct_fields_remove(&r->fields, text(name), (ct_str){ 0 });
+    ct_fields_add(&r->fields, text(name), text(value));
+}
+
+static void set_content_range(const answer *a) {
+    char value[80];
+
+    if (a->count < 0)
+        snprintf(value, sizeof value, "bytes */%llu",
+                 (unsigned long long)a->file->size);
+    else
+        snprintf(value, sizeof value, "bytes %llu-%llu/%llu",
+                 (unsigned long long)a->ranges->from,
+                 (unsigned long long)(a->ranges->from + a->ranges->size - 1),
+                 (unsigned long long)a->file->size);
+    set_field(a->r, "Content-Range", value);
+}
+
+static void set_cache(ct_request *r) {
+    char date[CT_DATE_LEN + 1];
+
+    ct_clock_format_date((time_t)r->server->loop->clock.wall + TEN_YEARS, date);
+    set_field(r, "Expires", date);
+    set_field(r, "Cache-Control", "max-age=315360000");
+}
+
+static void set_fields(const answer *a, uint32_t flags) {
+    set_field(a->r, "Accept-Ranges", "bytes");
+    set_field(a->r, "Etag", a->file->etag);
+    set_field(a->r, "Last-Modified", a->file->date);
+    if (flags & CT_FILE_VERSIONED) set_cache(a->r);
+}
+
+/* -- Sending --------------------------------------------------------------- */
+
+/* A reply that has only a head. */
+static int send_head(const answer *a, uint32_t status, const char *type) {
+    ct_reply_head h = { .status = status,
+                        .type = text(type),
+                        .flags = a->flags };
+    int result = ct_reply_send(a->r, &h, (ct_str){ 0 });
+
+    return result == CT_OK ? (int)status : result;
+}
+
+static int send_range(ct_request *r, ct_file *f, const ct_reply_head *head,
+                      uint64_t from) {
+    ct_reply_head h = *head;
+    int result;
+
+    if (r->wire.method == CT_METHOD_HEAD) {
+        h.flags |= CT_REPLY_LENGTH;
+        result = ct_reply_send(r, &h, (ct_str){ 0 });
+    } else if (f->bytes) {
+        result = ct_reply_send(r, &h,
+                               (ct_str){ f->bytes + from, (uint32_t)h.length });
+    } else {
+        result = ct_reply_files(r, &h,
+                                ct_segment_new(0, f, from, (uint64_t)h.length));
+    }
+    return result == CT_OK ? (int)h.status : result;
+}
+
+/* What stands before part `i`; before the end when `i` is behind the last. */
+static ct_segment *new_part(const answer *a, int i, const char *boundary) {
+    const ct_range *range = &a->ranges[i];
+    char head[PART_ROOM];
+    bool last = i == a->count;
+    ct_segment *s;
+    int n;
+
+    if (last)
+        n = snprintf(head, sizeof head, "\r\n--%s--\r\n", boundary);
+    else
+        n = snprintf(head, sizeof head,
+                     "%s--%s\r\nContent-Type: %s\r\n"
+                     "Content-Range: bytes %llu-%llu/%llu\r\n\r\n",
+                     i ? "\r\n" : "", boundary, a->type,
+                     (unsigned long long)range->from,
+                     (unsigned long long)(range->from + range->size - 1),
+                     (unsigned long long)a->file->size);
+    s = ct_segment_new((size_t)n, last ? NULL : a->file, last ? 0 : range->from,
+                       last ? 0 : range->size);
+    memcpy(s->bytes, head, (size_t)n);
+    return s;
+}
+
+static int send_parts(const answer *a) {
+    char boundary[BOUNDARY + 1], type[80];
+    unsigned char random[BOUNDARY / 2];
+    ct_segment *first = NULL, **last = &first;
+    ct_reply_head h = { .status = 206, .flags = a->flags | CT_REPLY_LENGTH };
+    int result;
+
+    ct_digest_random(random, sizeof random);
+    for (int i = 0; i < BOUNDARY / 2; i++)
+        snprintf(boundary + 2 * i, 3, "%02x", random[i]);
+    for (int i = 0; i <= a->count; i++) {
+        *last = new_part(a, i, boundary);
+        h.length += (double)((*last)->size + (*last)->left);
+        last = &(*last)->next;
+    }
+    snprintf(type, sizeof type, "multipart/byteranges; boundary=%s", boundary);
+    h.type = text(type);
+    if (a->r->wire.method == CT_METHOD_HEAD) {
+        ct_segments_free(&a->r->server->files, first);
+        result = ct_reply_send(a->r, &h, (ct_str){ 0 });
+    } else {
+        result = ct_reply_files(a->r, &h, first);
+    }
+    return result == CT_OK ? 206 : result;
+}
+
+static int send_answer(const answer *a) {
+    ct_reply_head h = { .status = 200,
+                        .type = text(a->type),
+                        .length = (double)a->file->size,
+                        .flags = a->flags };
+
+    if (a->count < 0) {
+        set_content_range(a);
+        return send_head(a, 416, "text/plain");
+    }
+    if (!a->count) return send_range(a->r, a->file, &h, 0);
+    if (a->count > 1) return send_parts(a);
+    set_content_range(a);
+    h.status = 206;
+    h.length = (double)a->ranges->size;
+    return send_range(a->r, a->file, &h, a->ranges->from);
+}
+
+int ct_static_serve(ct_request *r, ct_str root, ct_str path, uint32_t flags) {
+    answer a = { .r = r,
+                 .flags = flags & (CT_REPLY_NO_SERVER | CT_REPLY_CLOSE) };
+    const char *coding;
+    int result;
+
+    if (!r->conn) return CT_CLOSED;
+    result = ct_files_find(&r->server->files, root, path, now_of(r),
+                           flags & CT_FILE_FRESH, &a.file);
+    if (result != CT_OK) return result;
+    a.type = a.file->type;
+    if (a.file->has_br || a.file->has_gz) {
+        ct_file *own = ct_file_take(a.file);
+
+        set_field(r, "Vary", "Accept-Encoding");
+        a.file = choose_coding(r, own, root, path, &coding);
+        ct_file_take(a.file);
+        ct_file_give(&r->server->files, own);
+    } else {
+        ct_file_take(a.file);
+        coding = NULL;
+    }
+    set_fields(&a, flags);
+    if (is_unmodified(&a)) {
+        result = send_head(&a, 304, "");
+    } else {
+        choose_ranges(&a);
+        if (coding && a.count >= 0) set_field(r, "Content-Encoding", coding);
+        result = send_answer(&a);
+    }
+    ct_file_give(&r->server->files, a.file);
+    return result;
+}
+
+int ct_static_reply(ct_request *r, ct_str root, ct_str path,
+                    const ct_reply_head *h, double from) {
+    ct_file *f;
+    int result;
+
+    if (!r->conn) return CT_CLOSED;
+    result = ct_files_find(&r->server->files, root, path, now_of(r), false, &f);
+    if (result != CT_OK) return result;
+    if (from < 0 || h->length < 0 || from + h->length > (double)f->size)
+        return CT_ERROR;
+    ct_file_take(f);
+    result = send_range(r, f, h, (uint64_t)from);
+    ct_file_give(&r->server->files, f);
+    return result == (int)h->status ? CT_OK : result;
+}
