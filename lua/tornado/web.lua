@@ -26,6 +26,7 @@ local web = {
     RedirectHandler = handlers.RedirectHandler,
     OutputTransform = require("tornado.web.transforms").OutputTransform,
     RequestHandler = RequestHandler,
+    StaticFileHandler = require "tornado.web.static",
     TemplateModule = modules.TemplateModule,
     UIModule = modules.UIModule,
     addslash = handlers.addslash,

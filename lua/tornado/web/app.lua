@@ -9,6 +9,7 @@ local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
 local output = require "tornado.web.output"
 local routing = require "tornado.routing"
+local StaticFileHandler = require "tornado.web.static"
 local transforms = require "tornado.web.transforms"
 local util = require "tornado.util"
 
@@ -38,6 +39,8 @@ function Application:init(handlers, settings)
     self.router = routing.Router()
     self.transforms = transforms.of(self.settings)
     self:apply_debug()
+    local static = StaticFileHandler.rules_of(self.settings)
+    if static then self.router:add_rules(static) end
     self._headers_policy = headers_policy.new(self.settings.security_headers)
     self._around = filters.nest(nil, self.settings)
     self._filters = self._around or false
@@ -49,6 +52,7 @@ function Application:apply_debug()
     local settings = self.settings
     if not settings.debug then return end
     if settings.serve_traceback == nil then settings.serve_traceback = true end
+    if settings.static_hash_cache == nil then settings.static_hash_cache = false end
     if settings.serve_traceback then debug_page.enable() end
 end
 
