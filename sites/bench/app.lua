@@ -79,20 +79,23 @@ function Post:get(user, slug)
     self:write(user .. " " .. slug)
 end
 
--- /static: two files, made here and kept in memory, as large as those of the peers.
-local files = {
-    ["1k.txt"] = { "text/plain", ("x"):rep(1024) },
-    ["1m.bin"] = { "application/octet-stream", ("0123456789abcdef"):rep(65536) },
-}
+-- /static: two files as large as those of the peers, made here when they are missing.
+local static = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$") .. "/../../build/bench/static"
 
-local Static = Plain:extend "Static"
-
-function Static:get(name)
-    local file = files[name]
-    if not file then error(web.HTTPError(404)) end
-    self:set_header("Content-Type", file[1])
-    self:write(file[2])
+local function make(name, content)
+    local path = static .. "/" .. name
+    local file = io.open(path, "rb")
+    local size = file and file:seek("end")
+    if file then file:close() end
+    if size == #content then return end
+    assert(os.execute("mkdir -p '" .. static .. "'") == 0)
+    file = assert(io.open(path, "wb"))
+    file:write(content)
+    file:close()
 end
+
+make("1k.txt", ("0123456789abcdef"):rep(64))
+make("1m.bin", ("0123456789abcdef"):rep(65536))
 
 local Root = web.RequestHandler:extend "Root"
 
@@ -140,7 +143,7 @@ return web.Application {
     { "/browser", Browser },
     { "/form", Form },
     { [[/user/(\d+)/post/([a-z0-9-]+)]], Post },
-    { "/static/(.*)", Static },
+    { "/static/(.*)", web.StaticFileHandler, { path = static } },
     { "/", Root },
     { "/echo", Echo },
     { "/headers", Headers },

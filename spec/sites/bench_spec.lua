@@ -58,6 +58,15 @@ describe("sites/bench", function()
         assert.equal(404, fetch("/user/x/post/a").code)
     end)
 
+    it("has /static, two files", function()
+        local response = fetch "/static/1k.txt"
+        assert.equal(("0123456789abcdef"):rep(64), response.body)
+        assert.equal("text/plain", response.headers:get("Content-Type"))
+        response = fetch "/static/1m.bin"
+        assert.equal(1048576, #response.body)
+        assert.equal("application/octet-stream", response.headers:get("Content-Type"))
+    end)
+
     it("has what the conformance runs ask for", function()
         assert.equal("Hello, world", fetch("/").body)
         assert.equal("", fetch("/", { method = "HEAD" }).body)
