@@ -291,4 +291,16 @@ describe("URLSpec, Rule and matchers", function()
         assert.same({ "re", { n = 1, "fix" } }, { found(router, "/prefixed") })
         assert.matches("Cannot reverse", message_of(router.reverse, router, "re", 1))
     end)
+
+    it("tries no regular expression whose literal beginning does not fit", function()
+        local router = routing.Router {
+            { "/ab*", target }, { "/c{0,1}d", target }, { "/e|/f", target },
+        }
+        for path, found in pairs {
+            ["/a"] = true, ["/abb"] = true, ["/d"] = true, ["/cd"] = true, ["/e"] = true,
+            ["/f"] = true, ["/b"] = false, ["/"] = false, ["/g"] = false,
+        } do
+            assert.equal(found, router:find(path) ~= nil, path)
+        end
+    end)
 end)

@@ -106,6 +106,15 @@ end
 matchers.HostMatches = matchers.Matcher:extend "HostMatches"
 local HostMatches = matchers.HostMatches
 
+-- The text that every path which the pattern matches begins with: comparing it first saves most
+-- paths the regular expression. An alternative, or a quantifier behind, leaves less certain.
+local function literal_prefix(pattern)
+    if find(pattern, "|", 1, true) then return "" end
+    local prefix, next_char = pattern:match("^([%w/_-]*)(.?)")
+    if find(next_char, "[*?{]") then prefix = prefix:sub(1, -2) end
+    return prefix
+end
+
 --- Takes a pattern, or a compiled regex to be used as it is.
 function HostMatches:init(pattern)
     if type(pattern) == "string" then
@@ -168,7 +177,7 @@ function PathMatches:init(pattern)
         if type(pattern) ~= "table" or not pattern.match then
             app_error("bad pattern: expected string or regex, got " .. type(pattern))
         end
-        self.pattern, self.regex = tostring(pattern), pattern
+        self.pattern, self.regex, self.prefix = tostring(pattern), pattern, ""
         self.names, self.groups = group_names(pattern, self.pattern), pattern.groups
         return
     end
@@ -181,6 +190,7 @@ function PathMatches:init(pattern)
         return
     end
     self.regex = compile(normalize_pattern(pattern), "url pattern")
+    self.prefix = literal_prefix(normalize_pattern(pattern))
     self.groups = self.regex.groups
     self.names = group_names(self.regex, pattern)
     self.pieces = reverse_pieces(pattern, self.groups)
@@ -197,6 +207,8 @@ end
 --- nil, {n = count, ...} or {named = {...}}. A group that took no part is nil.
 function PathMatches:match(path)
     if self.literal then return path == self.literal, nil end
+    local prefix = self.prefix
+    if sub(path, 1, #prefix) ~= prefix then return false, nil end
     local captures = self.regex:match(path)
     if not captures then return false, nil end
     local groups = self.groups
