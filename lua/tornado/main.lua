@@ -5,6 +5,14 @@ local command = require "tornado.command"
 local core = require "tornado.core"
 local ioloop = require "tornado.ioloop"
 
+-- Ends the process when the turn of the loop is over, so that logs are written and what is open
+-- is closed. Does not return.
+function os.exit(code) -- luacheck: ignore 122
+    if code == nil or code == true then code = 0 end
+    core.exit(code or 1)
+    coroutine.yield() -- nobody resumes it
+end
+
 local function run(arguments)
     local ok, code, trace = ioloop.protect(command.run, arguments)
     if not ok then

@@ -296,11 +296,11 @@ describe("URLSpec, Rule and matchers", function()
         local router = routing.Router {
             { "/ab*", target }, { "/c{0,1}d", target }, { "/e|/f", target },
         }
-        for path, found in pairs {
+        for path, matches in pairs {
             ["/a"] = true, ["/abb"] = true, ["/d"] = true, ["/cd"] = true, ["/e"] = true,
             ["/f"] = true, ["/b"] = false, ["/"] = false, ["/g"] = false,
         } do
-            assert.equal(found, router:find(path) ~= nil, path)
+            assert.equal(matches, router:find(path) ~= nil, path)
         end
     end)
 end)
