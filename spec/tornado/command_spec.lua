@@ -99,6 +99,8 @@ ctornado: SITE/pages/c.html:2: unknown operator: 'nonsense'
             print(#arg, arg[0] ~= nil, ...)
             io.stderr:write(arg[1])
         ]], "--port=1", "b" }, 0, "^2\ttrue\t%-%-port=1\tb\n$", "^%-%-port=1$")
+        expect({ "run", write "io.write('a') os.exit(3) io.write('b')" }, 3, "^a$", "^$")
+        expect({ "run", write "os.exit()" }, 0, "^$", "^$")
         expect({ "run", write "error('broken')" }, 1, "^$", ":1: broken\nstack traceback")
         expect({ "run", write "error({})" }, 1, "^$", "^ctornado: ")
         expect({ "run", write "this is no Lua" }, 1, "^$", ":1: ")
