@@ -67,9 +67,7 @@ end
 local Form = Plain:extend "Form"
 
 function Form:post()
-    local form = {}
-    for name, values in pairs(self.request.body_arguments) do form[name] = values[1] end
-    self:write(form)
+    self:write(self:form())
 end
 
 local Post = Plain:extend "Post"

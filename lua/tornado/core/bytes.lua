@@ -212,6 +212,18 @@ function bytes.form_lists(s, max, lists)
     return lists
 end
 
+--- Splits "a=b&c" into a map from names to their last values; nil, "limit" beyond `max` pairs.
+function bytes.form_map(s, max)
+    local count = split_form(s, max)
+    if count < 0 then return nil, "limit" end
+    local map = new_table(0, count)
+    for i = 0, count - 1 do
+        local pair = form_out[i]
+        map[to_string(pair.name.p, pair.name.n)] = to_string(pair.value.p, pair.value.n)
+    end
+    return map
+end
+
 -- Regular expressions -------------------------------------------------------------
 
 local MAX_GROUPS = 64

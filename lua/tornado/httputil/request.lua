@@ -266,6 +266,19 @@ function HTTPServerRequest:last_body_argument(name)
     return values and values[#values]
 end
 
+--- The body's form as a new map from names to their last values; empty for a body that is none.
+-- Tornado: has lists of values only (body_arguments).
+function HTTPServerRequest:form()
+    if body_is_form(self) then
+        local map = core.form_map(self.body, MAX_ARGUMENTS)
+        if not map then error(HTTPInputError("too many arguments"), 0) end
+        return map
+    end
+    local map = {}
+    for name, values in pairs(self.body_arguments) do map[name] = values[#values] end
+    return map
+end
+
 --- "http://example.org/path?query".
 function HTTPServerRequest:full_url()
     return self.protocol .. "://" .. self.host .. self.uri

@@ -87,6 +87,17 @@ function RequestHandler:get_body_arguments(name, strip)
     return append({}, self, self.request.body_arguments[name], name, check_strip(strip))
 end
 
+--- The form of the body as a map from names to their last values, as they are (not stripped);
+-- raises 400 for what is not UTF-8.
+function RequestHandler:form()
+    local map = self.request:form()
+    for name, value in pairs(map) do
+        self:decode_argument(name, "a form's name")
+        self:decode_argument(value, name)
+    end
+    return map
+end
+
 --- A cookie of the request, or `default`.
 function RequestHandler:get_cookie(name, default)
     local request = self.request

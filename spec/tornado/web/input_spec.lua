@@ -21,6 +21,35 @@ local function post(body)
 end
 
 describe("tornado.web.input", function()
+    describe("form", function()
+        local function form(self) return self:form() end
+
+        it("maps names to their last values", function()
+            assert.same({ a = "3", b = " x ", c = "" }, ask(form, "/?q=1", post "a=1&b=+x+&a=3&c"))
+            assert.same({}, ask(form, "/?q=1"))
+            assert.same({}, ask(form, "/", { body = "a=1" , method = "POST" }))
+        end)
+
+        it("reads multipart forms, too", function()
+            local seen = ask(form, "/", {
+                body = '--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n',
+                headers = { ["Content-Type"] = "multipart/form-data; boundary=x" },
+            })
+            assert.same({ a = "1" }, seen)
+        end)
+
+        it("answers 400 for what is not UTF-8, and for too many", function()
+            testing.expect_log("Invalid unicode")
+            local _, response = ask(form, "/", post "a=%ff")
+            assert.equal(400, response.code)
+            _, response = ask(form, "/", post "%ff=a")
+            assert.equal(400, response.code)
+            testing.expect_log("too many arguments")
+            _, response = ask(form, "/", post(("a=1&"):rep(1001)))
+            assert.equal(400, response.code)
+        end)
+    end)
+
     describe("get_argument", function()
         it("takes the last value, the body's before the query's", function()
             local seen = ask(function(self)
