@@ -314,6 +314,7 @@ typedef struct ct_counts {
     uint32_t handled; /* requests since the start, modulo 2^32 */
     uint32_t unsent;  /* connections whose last reply is still on its way */
     uint32_t files;   /* descriptors that the cache of static files holds */
+    uint32_t digests; /* under way */
 } ct_counts;
 
 void ct_abi_counts(ct_vm *vm, ct_counts *out);
@@ -377,6 +378,17 @@ typedef enum ct_hash {
 uint32_t ct_abi_digest(uint32_t hash, const char *p, uint32_t size, char *out);
 uint32_t ct_abi_hmac(uint32_t hash, const char *key, uint32_t key_size,
                      const char *p, uint32_t size, char *out);
+
+/* A digest of bytes that come in pieces, of this generation (freed with it): its
+ * handle, or 0 when there are CT_DIGESTS already. */
+enum { CT_DIGESTS = 4096 };
+uint32_t ct_abi_digest_new(ct_vm *vm, uint32_t hash);
+int ct_abi_digest_update(ct_vm *vm, uint32_t digest, const char *p,
+                         uint32_t size);
+
+/* Frees the handle; before that, writes the digest to `out` (64 bytes) unless
+ * that is NULL. Returns its length, 0 for an old handle. */
+uint32_t ct_abi_digest_final(ct_vm *vm, uint32_t digest, char *out);
 
 /* 1 when both have the same bytes, in a time that depends on lengths alone. */
 int ct_abi_same(const char *a, uint32_t a_size, const char *b, uint32_t b_size);

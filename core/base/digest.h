@@ -16,7 +16,20 @@ void ct_digest_sha1_hex(const char *p, size_t n, char *out);
 /* Writes the digest of `n` bytes to `out` (CT_DIGEST_SIZE); returns its size. */
 size_t ct_digest(ct_hash hash, const char *p, size_t n, char *out);
 
-/* The same for the HMAC with that key, which is in memory until the next one. */
+/* A digest of bytes that come in pieces. Lifetime: its owner's. */
+typedef struct ct_digest_run ct_digest_run;
+
+/* Caller frees with ct_digest_free(). */
+ct_digest_run *ct_digest_new(ct_hash hash);
+void ct_digest_update(ct_digest_run *d, const char *p, size_t n);
+
+/* As ct_digest(); only ct_digest_free() may follow. */
+size_t ct_digest_final(ct_digest_run *d, char *out);
+
+/* NULL is fine. */
+void ct_digest_free(ct_digest_run *d);
+
+/* As ct_digest(), for the HMAC with that key, which is in memory until the next one. */
 size_t ct_digest_hmac(ct_hash hash, const char *key, size_t key_n,
                       const char *p, size_t n, char *out);
 

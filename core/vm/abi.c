@@ -22,7 +22,7 @@ _Static_assert(sizeof(ct_str) == 16, "ct_str as the FFI lays it out");
 _Static_assert(sizeof(ct_pair) == 32, "ct_pair as the FFI lays it out");
 _Static_assert(sizeof(ct_event) == 40, "ct_event as the FFI lays it out");
 _Static_assert(sizeof(ct_request_info) == 48, "ct_request_info likewise");
-_Static_assert(sizeof(ct_counts) == 32, "ct_counts likewise");
+_Static_assert(sizeof(ct_counts) == 36, "ct_counts likewise");
 
 static ct_request *request_of(ct_vm *vm, uint32_t handle) {
     return ct_slots_get(&vm->server->requests, handle);
@@ -386,12 +386,42 @@ int ct_abi_regex_match(ct_vm *vm, uint32_t regex, const char *p, uint32_t size,
     return r ? ct_regex_match(r, p, size, offsets, max) : 0;
 }
 
+/* -- Digests in pieces ------------------------------------------------------- */
+
+uint32_t ct_abi_digest_new(ct_vm *vm, uint32_t hash) {
+    if (vm->digests.count >= CT_DIGESTS || hash >= CT_HASHES) return 0;
+    return ct_slots_add(&vm->digests, ct_digest_new((ct_hash)hash));
+}
+
+int ct_abi_digest_update(ct_vm *vm, uint32_t digest, const char *p,
+                         uint32_t size) {
+    ct_digest_run *d = ct_slots_get(&vm->digests, digest);
+
+    if (!d) return CT_CLOSED;
+    ct_digest_update(d, p, size);
+    return CT_OK;
+}
+
+uint32_t ct_abi_digest_final(ct_vm *vm, uint32_t digest, char *out) {
+    ct_digest_run *d = ct_slots_get(&vm->digests, digest);
+    uint32_t size = 0;
+
+    if (!d) return 0;
+    if (out) size = (uint32_t)ct_digest_final(d, out);
+    ct_slots_remove(&vm->digests, digest);
+    ct_digest_free(d);
+    return size;
+}
+
 void ct_vm_free_handles(ct_vm *vm) {
     for (uint32_t i = 1; i < vm->timers.used; i++)
         if (vm->timers.slots[i].object) free_timer(vm->timers.slots[i].object);
     for (uint32_t i = 1; i < vm->regexes.used; i++)
         if (vm->regexes.slots[i].object)
             ct_regex_free(vm->regexes.slots[i].object);
+    for (uint32_t i = 1; i < vm->digests.used; i++)
+        ct_digest_free(vm->digests.slots[i].object);
     ct_slots_fini(&vm->timers);
     ct_slots_fini(&vm->regexes);
+    ct_slots_fini(&vm->digests);
 }

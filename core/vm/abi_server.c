@@ -93,7 +93,8 @@ void ct_abi_counts(ct_vm *vm, ct_counts *out) {
                         .channels = vm->channels.count,
                         .handled = s->handled,
                         .unsent = ct_server_unsent(s),
-                        .files = s->files.open };
+                        .files = s->files.open,
+                        .digests = vm->digests.count };
 }
 
 int ct_abi_file_kind(const char *path) {

@@ -24,6 +24,7 @@ struct ct_vm {
     ct_log *log;
     ct_slots timers;        /* handle -> vm_timer (abi.c) */
     ct_slots regexes;       /* handle -> ct_regex */
+    ct_slots digests;       /* handle -> ct_digest_run */
     ct_slots channels;      /* handle -> vm_channel (abi_channel.c) */
     struct lua_State *pump; /* the coroutine that takes events */
     int pump_ref;           /* its registry reference */
@@ -47,10 +48,10 @@ bool ct_vm_start(ct_vm *vm, int argc, char **argv)
 /* Lets Lua take its events. Returns true when it has more to do at once. */
 bool ct_vm_turn(ct_vm *vm);
 
-/* Frees the state with its timers and regexes. */
+/* Frees the state with all that it has handles of. */
 void ct_vm_free(ct_vm *vm);
 
-/* Frees timers and regexes (abi.c). */
+/* Frees timers, regexes and digests (abi.c). */
 void ct_vm_free_handles(ct_vm *vm);
 
 /* Closes the channels (abi_channel.c). */

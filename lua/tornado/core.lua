@@ -321,6 +321,7 @@ function core.counts()
         handled = out.handled,
         unsent = out.unsent,
         files = out.files,
+        digests = out.digests,
         descriptors = C.ct_abi_descriptors() - out.files, -- but for those
     }
 end

@@ -11,6 +11,7 @@ local query = require "tornado.httputil.query"
 local httputil = {}
 
 httputil.HTTPInputError = errors.HTTPInputError
+httputil.StorageError = errors.StorageError
 httputil.HTTPOutputError = errors.HTTPOutputError
 httputil.responses = require "tornado.httputil.responses"
 httputil.HTTPHeaders = require "tornado.httputil.headers"

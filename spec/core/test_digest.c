@@ -153,6 +153,23 @@ static void test_base64_large(void) {
     ct_free(back);
 }
 
+static void test_pieces(void) {
+    ct_digest_run *d = ct_digest_new(CT_HASH_SHA256);
+    ct_digest_run *other = ct_digest_new(CT_HASH_SHA1);
+    char raw[CT_DIGEST_SIZE];
+
+    ct_digest_update(d, "a", 1);
+    ct_digest_update(other, "never ended", 11);
+    ct_digest_update(d, NULL, 0);
+    ct_digest_update(d, "bc", 2);
+    CHECK_STR(
+        hex(raw, ct_digest_final(d, raw)),
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    ct_digest_free(d);
+    ct_digest_free(other);
+    ct_digest_free(NULL);
+}
+
 static void test_hex(void) {
     char out[8];
 
@@ -197,6 +214,7 @@ static void test_random(void) {
 int main(void) {
     test_sha1();
     test_sha2();
+    test_pieces();
     test_hmac();
     test_same();
     test_base64();

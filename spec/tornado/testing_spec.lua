@@ -91,6 +91,7 @@ describe("tornado.testing", function()
                     "leaked 1 waiting coroutine\na coroutine that waits; stack trace.*await" },
                 { 'core.listen("127.0.0.1:0")', "leaked 1 listener, %d descriptors?" },
                 { 'keep = io.open("/dev/null")', "leaked 1 descriptor" },
+                { 'core.new_digest("sha1")', "leaked 1 digest" },
                 { 'rawset(_G, "oops", 1)', "leaked global oops" },
                 { "testing.connect(testing.serve(web.Application {}).address)", "1 channel" },
             }

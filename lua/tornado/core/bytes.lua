@@ -88,6 +88,41 @@ function bytes.digest(hash, s)
     return raw
 end
 
+local Digest = {}
+Digest.__index = Digest
+
+--- A digest of what comes in pieces; `hash` as for digest(). Somebody must end it with
+-- digest(), hexdigest() or close(). Raises when there are too many at a time.
+function bytes.new_digest(hash)
+    local handle = C.ct_abi_digest_new(vm, hash_number(hash))
+    if handle == 0 then error("too many digests", 2) end
+    return setmetatable({ handle = handle }, Digest)
+end
+
+function Digest:update(s)
+    if C.ct_abi_digest_update(vm, self.handle, s, #s) ~= C.CT_OK then
+        error("the digest has ended", 2)
+    end
+end
+
+--- Ends it; returns the digest, raw.
+function Digest:digest()
+    local n = C.ct_abi_digest_final(vm, self.handle, digest)
+    if n == 0 then error("the digest has ended", 2) end
+    local raw = to_string(digest, n)
+    return raw
+end
+
+--- Ends it; returns the digest as hex digits.
+function Digest:hexdigest()
+    return bytes.hex(self:digest())
+end
+
+--- Ends it without a result; fine when it has ended.
+function Digest:close()
+    C.ct_abi_digest_final(vm, self.handle, nil)
+end
+
 --- The HMAC of `s` with a key, raw; `hash` as for digest().
 function bytes.hmac(hash, key, s)
     local n = C.ct_abi_hmac(hash_number(hash), key, #key, s, #s, digest)

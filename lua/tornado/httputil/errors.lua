@@ -1,4 +1,5 @@
--- The two error classes of HTTP messages: what came in is wrong, what goes out is wrong.
+-- The error classes of HTTP messages: what came in is wrong, what goes out is wrong, or there
+-- is no room for it.
 
 local util = require "tornado.util"
 
@@ -9,5 +10,8 @@ errors.HTTPInputError = util.Error:extend "HTTPInputError"
 
 --- Raised when an application breaks its own message, as by a wrong Content-Length.
 errors.HTTPOutputError = util.Error:extend "HTTPOutputError"
+
+--- Raised when a body cannot be written to its file; a server answers 507.
+errors.StorageError = util.Error:extend "StorageError"
 
 return errors

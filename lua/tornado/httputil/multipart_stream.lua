@@ -3,7 +3,9 @@
 local core = require "tornado.core"
 local multipart = require "tornado.httputil.multipart"
 local util = require "tornado.util"
-local HTTPInputError = require("tornado.httputil.errors").HTTPInputError
+local errors = require "tornado.httputil.errors"
+
+local HTTPInputError, StorageError = errors.HTTPInputError, errors.StorageError
 
 local multipart_next = core.multipart_next
 local MORE, HEADER, BEGIN = core.MULTIPART_MORE, core.MULTIPART_HEADER, core.MULTIPART_BEGIN
@@ -15,6 +17,7 @@ local OPTIONS = {
     on_part = util.NONE,
     on_data = util.NONE,
     on_end = util.NONE,
+    digest = util.NONE,
     max_parts = 100,
     max_part_header_size = 10240,
     max_memory_size = 1048576, -- of one part that goes to memory
@@ -28,9 +31,11 @@ local OPTIONS = {
 --- (on_data), "skip", or { path = } of a new file (part.path). Without a word it is on_data
 --- if there is one, else "file" for a part with a filename and "memory" for any other. It may
 --- set part.limit, in bytes. on_data(part, piece) comes with each piece, on_end(part) when the
---- part is complete. All are called in the request's coroutine, and may wait.
+--- part is complete. With digest = "sha256" (or another that core.digest() has) a complete part
+--- has `digest`, in hex. All are called in the request's coroutine, and may wait.
 function MultipartStream:init(content_type, options)
     self.options = util.options(options, OPTIONS, "MultipartStream", 1)
+    if self.options.digest then core.digest(self.options.digest, "") end -- raises for none
     for _, name in ipairs { "on_part", "on_data", "on_end" } do
         local fn = self.options[name]
         if fn ~= nil and type(fn) ~= "function" then
@@ -92,6 +97,7 @@ local function begin(self, block)
     local part = multipart.read_header(block)
     part.size = 0
     self.part = part
+    if self.options.digest then part._digest = core.new_digest(self.options.digest) end
     local on_part = self.options.on_part
     set_target(self, part, on_part and on_part(part))
 end
@@ -101,12 +107,13 @@ local function add(self, part, piece)
     if part.size > part.limit then
         multipart.bad('part "%s" is larger than %d bytes', part.name, part.limit)
     end
+    if part._digest then part._digest:update(piece) end
     local target = part.target
     if target == "memory" then
         part._pieces[#part._pieces + 1] = piece
     elseif target == "file" then
         local ok, why = part.file:write(piece)
-        if not ok then error(util.Error("cannot write an upload: %s", why), 0) end
+        if not ok then error(StorageError("cannot write an upload: %s", why), 0) end
     elseif target == "data" then
         self.options.on_data(part, piece)
     end
@@ -116,9 +123,10 @@ local function finish(self, part)
     if part._pieces then part.body, part._pieces = table.concat(part._pieces), nil end
     if part.file then
         local ok, why = part.file:flush()
-        if not ok then error(util.Error("cannot write an upload: %s", why), 0) end
+        if not ok then error(StorageError("cannot write an upload: %s", why), 0) end
         part.file:seek("set")
     end
+    if part._digest then part.digest, part._digest = part._digest:hexdigest(), nil end
     part.complete = true
     self.part = nil
     self.parts[#self.parts + 1] = part
@@ -175,6 +183,7 @@ function MultipartStream:close()
         if part.path and not (part.complete and self.complete) then os.remove(part.path) end
     end
     self._files = {}
+    if self.part and self.part._digest then self.part._digest:close() end
 end
 
 return MultipartStream

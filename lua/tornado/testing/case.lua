@@ -21,7 +21,8 @@ local current -- the running case, or nil
 -- Count -> how a message calls one of them.
 local COUNTED = {
     connections = "connection", requests = "request", timers = "timer", listeners = "listener",
-    channels = "channel", descriptors = "descriptor", live = "live request",
+    channels = "channel", descriptors = "descriptor", digests = "digest",
+    live = "live request",
     waiting = "waiting coroutine",
 }
 

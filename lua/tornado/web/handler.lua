@@ -190,8 +190,11 @@ end
 
 --- From httpserver: the request's coroutine raised `err`.
 function RequestHandler:on_exception(err, traceback)
-    if util.isinstance(err, require("tornado.httputil").HTTPInputError) then
+    local httputil = require "tornado.httputil"
+    if util.isinstance(err, httputil.HTTPInputError) then
         err = HTTPError(400, tostring(err.message))
+    elseif util.isinstance(err, httputil.StorageError) then
+        err = HTTPError(507, tostring(err.message))
     end
     local ok, failure, where = ioloop.protect(answer, self, err, traceback)
     if not ok then

@@ -19,6 +19,40 @@ describe("tornado.core.bytes", function()
             core.hex(core.hmac("sha256", "", "")))
     end)
 
+    it("has digests of what comes in pieces", function()
+        local one, two = core.new_digest("sha256"), core.new_digest("sha1")
+        for char in ("abc"):gmatch(".") do
+            one:update(char)
+            two:update(char)
+            two:update("")
+        end
+        assert.equal(2, core.counts().digests)
+        assert.equal(core.digest("sha1", "abc"), two:digest())
+        assert.equal(core.hex(core.digest("sha256", "abc")), one:hexdigest())
+        assert.equal(0, core.counts().digests)
+        assert.equal(core.digest("sha512", ""), core.new_digest("sha512"):digest())
+    end)
+
+    it("knows when a digest has ended", function()
+        local digest = core.new_digest("sha256")
+        digest:close()
+        digest:close()
+        for _, call in ipairs { "update", "digest", "hexdigest" } do
+            local ok, err = pcall(digest[call], digest, "x")
+            assert.is_false(ok)
+            assert.matches("the digest has ended", err)
+        end
+        assert.is_false((pcall(core.new_digest, "md5")))
+    end)
+
+    it("has at most 4096 digests at a time", function()
+        local digests = {}
+        for i = 1, 4096 do digests[i] = core.new_digest("sha1") end
+        assert.is_false((pcall(core.new_digest, "sha1")))
+        for _, digest in ipairs(digests) do digest:close() end
+        assert.equal(0, core.counts().digests)
+    end)
+
     it("names the hashes that there are", function()
         local ok, err = pcall(core.digest, "md5", "")
         assert.is_false(ok)

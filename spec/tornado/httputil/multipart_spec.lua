@@ -279,6 +279,34 @@ describe("tornado.httputil.MultipartStream", function()
         end
     end)
 
+    it("digests each part, wherever it goes", function()
+        for _, target in ipairs { "memory", "file", "skip" } do
+            local seen = stream(GOOD, {
+                digest = "sha256", on_part = function() return target end,
+            }, function(self)
+                return { self.form.parts[1].digest, self.form.parts[3].digest }
+            end, 5)
+            assert.same({ core.hex(core.digest("sha256", "1")),
+                core.hex(core.digest("sha256", "\r\nbytes\0\r\n--")) }, seen)
+        end
+        assert.has_error(function() httputil.MultipartStream(FORM, { digest = "md5" }) end)
+        testing.expect_log("warning", "no final boundary") -- and no digest is left
+        assert.equal(400, select(2, stream(GOOD:sub(1, -30), { digest = "sha1" })).code)
+    end)
+
+    it("answers 507 when there is no room", function()
+        local open = io.open
+        finally(function() io.open = open end) -- luacheck: ignore 122
+        io.open = function() return open("/dev/full", "wb") end -- luacheck: ignore 122
+        for _, size in ipairs { 10, 100000 } do
+            testing.expect_log("warning", "507 POST / .*cannot write an upload: No space left")
+            local _, response = stream(form(part("name=a", ("x"):rep(size))), {
+                digest = "sha1", on_part = function() return { path = "/nowhere" } end,
+            })
+            assert.equal(507, response.code)
+        end
+    end)
+
     it("is for streamed bodies of its type", function()
         testing.expect_log("error", "multipart%(%) is for streamed bodies")
         local _, response = post(GOOD, function(self) self:multipart() end)
