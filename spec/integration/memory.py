@@ -5,6 +5,7 @@ set: CT_BIG_MIB=256, CT_REQUESTS=300000, CT_IDLE=10000; CT_FIGURES=1 prints what
 was measured. For the normal binary only: ASan keeps what was freed.
 """
 # SPDX-License-Identifier: Apache-2.0
+import hashlib
 import os
 import resource
 import subprocess
@@ -93,8 +94,8 @@ class Peak:
     """How far the server's memory rises while a block runs: the kernel keeps the
     peak (VmHWM), and begins anew when it is told to."""
 
-    def __init__(self, server):
-        self.server = server
+    def __init__(self, server, size=BIG):
+        self.server, self.size = server, size
 
     def __enter__(self):
         pid = self.server.process.pid
@@ -108,9 +109,9 @@ class Peak:
 
     def check(self, what, start):
         more = (self.peak - self.before) / 1024
-        figure(f"{what} of {BIG >> 20} MiB: {more:.1f} MiB more at the peak, "
+        figure(f"{what} of {self.size >> 20} MiB: {more:.1f} MiB more at the peak, "
                f"{time.monotonic() - start:.1f} s")
-        check(more < 16, f"{what} of {BIG >> 20} MiB took {more:.1f} MiB")
+        check(more < 16, f"{what} of {self.size >> 20} MiB took {more:.1f} MiB")
 
 
 def send_big(c):
@@ -145,6 +146,32 @@ def _(binary):
             c.send(b"0\r\n\r\n")
             same(c.reply().json()["bytes"], BIG, "bytes")
         peak.check("a chunked upload", start)
+
+
+def upload_form(binary, size):
+    """A form with a file of `size` bytes, through sites/file_upload."""
+    with Server(binary, "--handler_timeout=600", site=harness.ROOT / "sites/file_upload") as server:
+        server.get("/")
+        head = (b"--B\r\nContent-Disposition: form-data; name=\"f\"; filename=\"big\"\r\n\r\n")
+        tail = b"\r\n--B--\r\n"
+        digest = hashlib.sha256()
+        start = time.monotonic()
+        with server.connect() as c, Peak(server, size) as peak:
+            c.send(b"POST /upload HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=B\r\n"
+                   + f"Content-Length: {len(head) + size + len(tail)}\r\n".encode() + HOST
+                   + b"\r\n" + head)
+            for _ in range(size >> 20):
+                c.send(MEGABYTE)
+                digest.update(MEGABYTE)
+            c.send(tail)
+            part = c.reply().json()["parts"][0]
+        same((part["size"], part["sha256"]), (size, digest.hexdigest()), "size and SHA-256")
+        peak.check("a form", start)
+
+
+@case("memory", "a large form, streamed and hashed")
+def _(binary):
+    upload_form(binary, min(BIG, 64 << 20))
 
 
 @case("memory", "a large body on disk")
