@@ -2,7 +2,9 @@
 -- that are expected, the binary's own commands. Loaded by specs and `ctornado test`
 -- alone; nothing that serves requires it.
 local case = require "tornado.testing.case"
+local Clock = require "tornado.testing.clock"
 local Connection = require "tornado.testing.connection"
+local ExpectLog = require "tornado.testing.expect_log"
 local reply = require "tornado.testing.reply"
 local Server = require "tornado.testing.server"
 
@@ -26,6 +28,25 @@ end
 --- Says that the case logs a line, at warning or above, in which the Lua pattern is found; or
 --- at just that level: expect_log("info", pattern). Returns { lines = {}, text = the last }.
 testing.expect_log = case.expect_log
+
+--- Tornado's: expects of a Logger (or its name) a line that begins with the regular expression
+--- `pattern`, which then appears nowhere. Options: required (true), level (any; another one than
+--- this is reported). Holds for expected:run(fn, ...), or until expected:close(), which the end of
+--- the case calls. Fields: matched, logged_stack.
+-- Tornado: a context manager.
+function testing.ExpectLog(logger, pattern, options)
+    local expected = ExpectLog(logger, pattern, options)
+    return expected
+end
+
+--- From here to the end of the case, core.now(), core.monotonic(), ioloop.time() and all timers
+--- go on only by clock:advance(seconds); gen.sleep() in the case itself would wait for ever, so
+--- what sleeps belongs into gen.spawn(). Also clock:elapsed(), clock:pending() (timers),
+--- clock:restore(). The case's own timeout, wait_until() and connections stay with real time.
+function testing.clock()
+    local clock = Clock()
+    return clock
+end
 
 --- Gives the running case `seconds` from now, instead of 5 or ASYNC_TEST_TIMEOUT.
 testing.set_timeout = case.set_timeout

@@ -116,6 +116,16 @@ describe("tornado.testing", function()
                 [[testing.expect_log("error", "careful") log.gen_log:warning("careful")]])
         end)
 
+        it("fails for an ExpectLog that got nothing, and for timers of its clock", function()
+            expect_failures {
+                { 'testing.ExpectLog("app", "x")', 'did not get expected log message: app, "x"' },
+                { "testing.clock() ioloop.call_later(60, print)",
+                    "leaked 1 timer of testing.clock%(%)" },
+                { "testing.clock() testing.set_timeout(0.05) gen.sleep(60)",
+                    "not ended within 0%.05 s" },
+            }
+        end)
+
         it("fails with the place where it hangs", function()
             expect_failure("not ended within 0%.05 s; it waits here, stack traceback:.*" ..
                 "in function 'sleep'.*_spec.lua:%d+: in function 'body'",

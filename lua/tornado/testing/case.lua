@@ -9,6 +9,7 @@ local util = require "tornado.util"
 
 local case = {}
 
+local real_timer = core.timer -- testing.clock() puts another one in its place
 local WARNING = log.LEVELS.warning
 local SETTLE = 1 -- seconds that connections get to close
 local LEVEL_NAMES = {}
@@ -91,6 +92,9 @@ end
 
 local function on_line(level, name, text)
     if not current then return level < WARNING end
+    for _, one in ipairs(current.filters) do
+        if one:takes(level, name, text) then return true end
+    end
     local expected = false
     for _, wanted in ipairs(current.expected) do
         local fits = wanted.level and wanted.level == level
@@ -123,6 +127,23 @@ function case.expect_log(level, pattern)
     return wanted
 end
 
+--- Puts an object before the case's own look at a line: takes(level, name, text) returns true
+--- for one that nobody else shall see.
+function case.add_filter(object)
+    if not current then error("ExpectLog() works inside a case", 3) end
+    table.insert(current.filters, 1, object)
+end
+
+function case.remove_filter(object)
+    if not current then return end
+    for i, one in ipairs(current.filters) do
+        if one == object then
+            table.remove(current.filters, i)
+            return
+        end
+    end
+end
+
 --- Takes over the log, for as long as specs run.
 function case.take_log()
     return log.set_filter(on_line)
@@ -144,6 +165,22 @@ end
 
 -- Time ------------------------------------------------------------------------------
 
+--- As ioloop.call_later(), by the real clock always.
+function case.call_later(seconds, fn, ...)
+    local timer = core.timer
+    core.timer = real_timer
+    local handle = ioloop.call_later(seconds, fn, ...)
+    core.timer = timer
+    return handle
+end
+
+-- As gen.sleep(), by the real clock always.
+local function sleep(seconds)
+    local waiter = ioloop.waiter()
+    case.call_later(seconds, ioloop.wake, waiter)
+    ioloop.wait(waiter)
+end
+
 --- See testing.wait_until().
 function case.wait_until(fn, timeout)
     local deadline = core.precise() + (timeout or 5)
@@ -155,7 +192,7 @@ function case.wait_until(fn, timeout)
             error(util.TimeoutError("not true within %g s: the condition at %s:%d", timeout or 5,
                 info.short_src, info.linedefined), 0)
         end
-        gen.sleep(0.001)
+        sleep(0.001)
     end
 end
 
@@ -187,7 +224,7 @@ local function expire(state)
         return
     end
     ioloop.cancel(waiter, where_it_waits(state))
-    state.timer = ioloop.call_later(0.1, expire, state)
+    state.timer = case.call_later(0.1, expire, state)
 end
 
 local function stop_timer(state)
@@ -200,7 +237,7 @@ function case.set_timeout(seconds)
     if not current then error("set_timeout() works inside a case", 2) end
     stop_timer(current)
     current.timeout = seconds
-    current.timer = ioloop.call_later(seconds, expire, current)
+    current.timer = case.call_later(seconds, expire, current)
 end
 
 -- The life of a case -----------------------------------------------------------------
@@ -209,7 +246,7 @@ end
 function case.begin()
     current = {
         counts = count(), waiting = ioloop.waiting(), globals = globals(),
-        expected = {}, unexpected = {}, closers = {},
+        expected = {}, unexpected = {}, closers = {}, filters = {},
     }
 end
 

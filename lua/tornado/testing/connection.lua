@@ -1,5 +1,6 @@
 -- A client's side of a connection, as bare as a spec needs it: sends any bytes, reads
 -- replies strictly, and never waits without a deadline.
+local case = require "tornado.testing.case"
 local core = require "tornado.core"
 local ioloop = require "tornado.ioloop"
 local reply = require "tornado.testing.reply"
@@ -49,7 +50,7 @@ local function wait(self, deadline, what)
         sub(self._data, self._at, self._at + 500))
     if left <= 0 then error(late, 0) end
     self._waiters[#self._waiters + 1] = waiter
-    local timer = ioloop.call_later(left, ioloop.cancel, waiter, late)
+    local timer = case.call_later(left, ioloop.cancel, waiter, late)
     local ok, err = pcall(ioloop.wait, waiter)
     ioloop.remove_timeout(timer)
     if not ok then error(err, 0) end
