@@ -4,7 +4,7 @@
  *
  * Lua holds handles (uint32_t), not pointers: an old one answers CT_CLOSED. C
  * copies what it keeps before a call returns. A ct_str that C gives is valid
- * until the next ct_next(). Sizes are bytes, times are seconds. */
+ * until the next ct_abi_next(). Sizes are bytes, times are seconds. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CT_ABI_H
 #define CT_ABI_H
@@ -123,8 +123,7 @@ int ct_abi_body_get(ct_vm *vm, uint32_t request, ct_str *out);
  * held back while nobody asks. */
 int ct_abi_body_read(ct_vm *vm, uint32_t request, double max, ct_str *out);
 
-/* The value of a request's cookie, as sent (the last one of that name, several
- * Cookie fields counting as one): OK, EOF for none. */
+/* The value, as sent, of the last cookie of that name: OK, EOF for none. */
 int ct_abi_request_cookie(ct_vm *vm, uint32_t request, const char *name,
                           uint32_t size, ct_str *out);
 
@@ -255,13 +254,11 @@ int ct_abi_working_folder(char *out, uint32_t size);
 
 /* -- Timers and clocks ------------------------------------------------------ */
 
-/* CT_EVENT_TIMER with the handle returned comes in `seconds` (>= 0); 0 when
- * there are too many timers. */
+/* CT_EVENT_TIMER with this handle comes in `seconds`; 0: too many timers. */
 uint32_t ct_abi_timer(ct_vm *vm, double seconds);
 
 /* OK, or CLOSED when it has fired. */
 int ct_abi_timer_stop(ct_vm *vm, uint32_t timer);
-
 double ct_abi_wall(ct_vm *vm);      /* this turn's, since 1970 */
 double ct_abi_monotonic(ct_vm *vm); /* this turn's */
 double ct_abi_precise(ct_vm *vm);   /* monotonic, read now */
@@ -332,12 +329,9 @@ int ct_abi_channel_send(ct_vm *vm, uint32_t channel, const char *p,
 /* At most `max` bytes (65536): OK, AGAIN, EOF, ERROR (reset or refused). */
 int ct_abi_channel_recv(ct_vm *vm, uint32_t channel, uint32_t max, ct_str *out);
 
-/* Bytes that wait to be sent. */
+/* Bytes that wait to be sent; and the end of our side behind them. */
 uint32_t ct_abi_channel_unsent(ct_vm *vm, uint32_t channel);
-
-/* Ends our side behind them. */
 int ct_abi_channel_shut(ct_vm *vm, uint32_t channel);
-
 int ct_abi_channel_close(ct_vm *vm, uint32_t channel, int reset);
 
 /* -- Log ---------------------------------------------------------------------*/
@@ -349,9 +343,8 @@ void ct_abi_log(ct_vm *vm, uint32_t level, const char *where, const char *id,
 uint32_t ct_abi_log_level(ct_vm *vm);
 void ct_abi_log_set_level(ct_vm *vm, uint32_t level);
 int ct_abi_log_open(ct_vm *vm, const char *path);
-/* Makes each line a JSON object, or text again. */
-void ct_abi_log_json(ct_vm *vm, int json);
-
+void ct_abi_log_json(ct_vm *vm,
+                     int json); /* lines are objects, or text again */
 /* Opens the access log ("" closes it, "stderr"). */
 int ct_abi_access_log_open(ct_vm *vm, const char *path);
 
@@ -373,8 +366,7 @@ typedef enum ct_hash {
     CT_HASHES
 } ct_hash;
 
-/* The digest (or the HMAC) of `size` bytes, raw, to `out` (64 bytes): its
- * length. */
+/* The digest (or HMAC) of `size` bytes, raw, to `out` (64 bytes): its length. */
 uint32_t ct_abi_digest(uint32_t hash, const char *p, uint32_t size, char *out);
 uint32_t ct_abi_hmac(uint32_t hash, const char *key, uint32_t key_size,
                      const char *p, uint32_t size, char *out);

@@ -68,12 +68,12 @@ local function choose(secret, version, key_version, level)
     return chosen
 end
 
-local function now() -- looked up at each call: testing.clock() replaces it
+local function wall_clock() -- looked up at each call: testing.clock() replaces it
     local seconds = core.now()
     return seconds
 end
 
-local CREATE = { version = 2, clock = now, key_version = util.NONE }
+local CREATE = { version = 2, clock = wall_clock, key_version = util.NONE }
 
 --- Signs a value for a name. `secret` is a string, or a table of them by key version. Options:
 -- version (2; 1 is the old format), key_version (0; needed with a table), clock (a function, for
@@ -174,7 +174,7 @@ local function decode_v2(secret, name, value, max_age, now)
     return core.base64_decode(coded)
 end
 
-local DECODE = { max_age_days = 31, clock = now, min_version = 1 }
+local DECODE = { max_age_days = 31, clock = wall_clock, min_version = 1 }
 
 --- The value that was signed for `name`; nil when anything about it is wrong. Options:
 -- max_age_days (31), min_version (1; 2 refuses the old format), clock.
