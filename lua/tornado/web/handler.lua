@@ -168,6 +168,12 @@ function RequestHandler:_execute(kwargs, args)
     returned(self)
 end
 
+--- The path of a named route of the application with its groups filled in; raises for an unknown
+-- name.
+function RequestHandler:reverse_url(name, ...)
+    return self.application:reverse_url(name, ...) -- a tail call: errors are at the caller's line
+end
+
 -- Errors -----------------------------------------------------------------------
 
 local function answer(self, err, traceback)

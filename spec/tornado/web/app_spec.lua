@@ -103,6 +103,18 @@ describe("tornado.web.app", function()
         assert.matches("app_spec.lua:%d+: none not found in named urls", err)
     end)
 
+    it("reverses them for handlers", function()
+        local Main = web.RequestHandler:extend "Main"
+        function Main:get()
+            local _, err = pcall(function() local url = self:reverse_url("none") return url end)
+            self:write { url = self:reverse_url("n", "x y", 1), err = err }
+        end
+        local app = web.Application { { "/", Main }, { "/n/([^/]+)/(\\d+)", says "n", nil, "n" } }
+        local body = fetch(app, "/").body:gsub("\\/", "/")
+        assert.matches([["/n/x%20y/1"]], body, 1, true)
+        assert.matches("app_spec.lua:%d+: none not found in named urls", body)
+    end)
+
     it("has rules for hosts, before those for all", function()
         local app = web.Application { { "/", says "all" }, { "/x", says "x" } }
         app:add_handlers([[ex\.com]], { { "/", says "ex" } })
