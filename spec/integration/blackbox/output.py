@@ -116,7 +116,8 @@ def _(site):
     same_page(reply, 404, "404: Go")
 
 
-@case(37, "a reason with < or CR LF", tornado=OLD + "checked since 6.5.3")
+# Fixed in 6.5.3; Debian's security update of 6.2 has it.
+@case(37, "a reason with < or CR LF")
 def _(site):
     for reason in ("a<b", "a\r\nX-Injected: 1", "a\rb", "a\nb"):
         reply = ask(site, f"/raise?status=404&reason={in_hex(reason)}")
@@ -183,13 +184,13 @@ def _(site):
         no_field(reply, "x-injected", "location")
 
 
-@case(42, "a Content-Length that is too small", ctornado="check below: the reply is cut")
+@case(42, "a Content-Length that is too small")
 def _(site):
     dropped(site, request("/length?announce=3"))
 
 
-@case(42, "a Content-Length that is too large", ctornado="check below: the length of a "
-      "whole reply is known to be wrong before a byte of it is sent")
+@case(42, "a Content-Length that is too large", ctornado="the length of a whole reply is "
+      "known to be wrong before a byte of it is sent")
 def _(site):
     with connect(site) as c:
         c.send(request("/length?announce=9"))
@@ -197,11 +198,9 @@ def _(site):
         same(c.to_end(), b"hello", "body")
 
 
-@case(42, "a wrong Content-Length: the end, and no byte before it",
-      tornado="it begins a reply whose length is too large")
+@case(42, "a Content-Length that is too large: no byte", tornado="it begins the reply")
 def _(site):
-    for announced in (3, 9):
-        dropped(site, request(f"/length?announce={announced}"))
+    dropped(site, request("/length?announce=9"))
 
 
 @case(43, "authenticated")
