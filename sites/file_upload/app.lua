@@ -7,6 +7,7 @@ local accept = require "tornado.web.accept"
 local core = require "tornado.core"
 local escape = require "tornado.escape"
 local httputil = require "tornado.httputil"
+local storage = require "tornado.httputil.storage"
 local web = require "tornado.web"
 
 local MAX_SIZE = 2 * 1024 ^ 3 -- of a request
@@ -178,14 +179,12 @@ function Raw:data_received(piece)
     if not self.file then return end -- discarded
     self.size = self.size + #piece
     self.digest:update(piece)
-    local ok, why = self.file:write(piece)
-    if not ok then error(httputil.StorageError("cannot write an upload: %s", why), 0) end
+    storage.write(self.file, piece)
 end
 
 -- Under its name when it is complete, in place of one that was there.
 local function keep(self)
-    local ok, why = self.file:flush()
-    if not ok then error(httputil.StorageError("cannot write an upload: %s", why), 0) end
+    storage.flush(self.file)
     self.file:close()
     self.file = nil
     if not self.path then return end

@@ -3,9 +3,8 @@
 local core = require "tornado.core"
 local multipart = require "tornado.httputil.multipart"
 local util = require "tornado.util"
-local errors = require "tornado.httputil.errors"
-
-local HTTPInputError, StorageError = errors.HTTPInputError, errors.StorageError
+local storage = require "tornado.httputil.storage"
+local HTTPInputError = require("tornado.httputil.errors").HTTPInputError
 
 local multipart_next = core.multipart_next
 local MORE, HEADER, BEGIN = core.MULTIPART_MORE, core.MULTIPART_HEADER, core.MULTIPART_BEGIN
@@ -112,8 +111,7 @@ local function add(self, part, piece)
     if target == "memory" then
         part._pieces[#part._pieces + 1] = piece
     elseif target == "file" then
-        local ok, why = part.file:write(piece)
-        if not ok then error(StorageError("cannot write an upload: %s", why), 0) end
+        storage.write(part.file, piece)
     elseif target == "data" then
         self.options.on_data(part, piece)
     end
@@ -122,8 +120,7 @@ end
 local function finish(self, part)
     if part._pieces then part.body, part._pieces = table.concat(part._pieces), nil end
     if part.file then
-        local ok, why = part.file:flush()
-        if not ok then error(StorageError("cannot write an upload: %s", why), 0) end
+        storage.flush(part.file)
         part.file:seek("set")
     end
     if part._digest then part.digest, part._digest = part._digest:hexdigest(), nil end
