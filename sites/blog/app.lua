@@ -63,12 +63,8 @@ local Base = page_class(web.RequestHandler, "Base")
 local Static = page_class(web.StaticFileHandler, "Static")
 Static.set_default_headers = nil
 
-function Base:url(name, ...)
-    return self.application:reverse_url(name, ...)
-end
-
 function Base:get_login_url()
-    return self:url("login")
+    return self:reverse_url("login")
 end
 
 -- Where to go after the login: a path of this host, or else home. "//host", "/\host" and
@@ -76,7 +72,7 @@ end
 function Base:next_url()
     local url = self:get_argument("next", "")
     if url:find("^/") and not url:find("^//") and not url:find("[\\%c]") then return url end
-    return self:url("home")
+    return self:reverse_url("home")
 end
 
 function Base:log_in(user)
@@ -168,7 +164,7 @@ Compose.post = web.authenticated(function(self)
     else
         entry = self:store():add_entry(self:current_user(), title, text)
     end
-    self:redirect(self:url("entry", entry.slug), { status = 303 })
+    self:redirect(self:reverse_url("entry", entry.slug), { status = 303 })
 end)
 
 -- Users ----------------------------------------------------------------------------------
@@ -238,7 +234,7 @@ local Logout = Base:extend "Logout"
 -- Tornado: the demo logs out by GET, which any page could make a browser send.
 function Logout:post()
     self:clear_cookie(SESSION)
-    self:redirect(self:url("home"), { status = 303 })
+    self:redirect(self:reverse_url("home"), { status = 303 })
 end
 
 -- What templates use ---------------------------------------------------------------------
