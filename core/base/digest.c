@@ -65,7 +65,7 @@ ct_digest_run *ct_digest_new(ct_hash hash) {
     return (ct_digest_run *)ctx;
 }
 
-void ct_digest_update(ct_digest_run *d, const char *p, size_t n) {
+void ct_digest_update(ct_digest_run *d, const void *p, size_t n) {
     ct_assert(EVP_DigestUpdate((EVP_MD_CTX *)d, p, n));
 }
 
@@ -174,27 +174,6 @@ bool ct_digest_unhex(const char *p, size_t n, char *out) {
         *out++ = (char)(high << 4 | low);
     }
     return true;
-}
-
-ct_digest_sum *ct_digest_begin(ct_hash hash) {
-    ct_digest_sum *d = EVP_MD_CTX_new();
-
-    ct_assert(d);
-    ct_assert(EVP_DigestInit_ex(d, fetch(hash), NULL));
-    return d;
-}
-
-void ct_digest_add(ct_digest_sum *d, const void *p, size_t n) {
-    ct_assert(EVP_DigestUpdate(d, p, n));
-}
-
-void ct_digest_end(ct_digest_sum *d, char *out) {
-    char md[CT_DIGEST_SIZE];
-    unsigned int size = 0;
-
-    ct_assert(EVP_DigestFinal_ex(d, (unsigned char *)md, &size));
-    EVP_MD_CTX_free(d);
-    ct_digest_hex(md, size, out);
 }
 
 void ct_digest_random(void *out, size_t n) {

@@ -21,7 +21,7 @@ typedef struct ct_digest_run ct_digest_run;
 
 /* Caller frees with ct_digest_free(). */
 ct_digest_run *ct_digest_new(ct_hash hash);
-void ct_digest_update(ct_digest_run *d, const char *p, size_t n);
+void ct_digest_update(ct_digest_run *d, const void *p, size_t n);
 
 /* As ct_digest(); only ct_digest_free() may follow. */
 size_t ct_digest_final(ct_digest_run *d, char *out);
@@ -51,14 +51,6 @@ void ct_digest_hex(const char *p, size_t n, char *out);
 /* Decodes hex digits of either case to `out` (n / 2 bytes). False for an odd
  * number of them or anything else. */
 bool ct_digest_unhex(const char *p, size_t n, char *out);
-
-typedef struct evp_md_ctx_st ct_digest_sum;
-
-/* A digest of what ct_digest_add() will bring, piece by piece. The end writes
- * its hex digits to `out` (2 * CT_DIGEST_SIZE bytes) and frees it. */
-ct_digest_sum *ct_digest_begin(ct_hash hash);
-void ct_digest_add(ct_digest_sum *d, const void *p, size_t n);
-void ct_digest_end(ct_digest_sum *d, char *out);
 
 /* Fills `out` with `n` bytes from getrandom(2); aborts when that fails. */
 void ct_digest_random(void *out, size_t n);

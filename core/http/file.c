@@ -121,30 +121,34 @@ static bool read_all(int fd, char *p, size_t n, off_t at) {
     return true;
 }
 
-static void put_etag(ct_file *f, ct_digest_sum *d) {
+static void put_etag(ct_file *f, ct_digest_run *d) {
+    char md[CT_DIGEST_SIZE];
+    size_t size = ct_digest_final(d, md);
+
+    ct_digest_free(d);
     f->etag[0] = '"';
-    ct_digest_end(d, f->etag + 1);
+    ct_digest_hex(md, size, f->etag + 1);
     f->etag[CT_FILE_ETAG - 1] = '"';
 }
 
 /* The digest of the content; of very large files that of size and time. */
 static bool make_etag(ct_file *f) {
-    ct_digest_sum *d = ct_digest_begin(CT_HASH_SHA512);
+    ct_digest_run *d = ct_digest_new(CT_HASH_SHA512);
     char *piece = NULL;
     bool good = true;
 
     if (f->bytes || !f->size) {
-        ct_digest_add(d, f->bytes, f->size);
+        ct_digest_update(d, f->bytes, f->size);
     } else if (f->size > HASH_MAX) {
-        ct_digest_add(d, &f->size, sizeof f->size);
-        ct_digest_add(d, &f->stat.st_mtim, sizeof f->stat.st_mtim);
+        ct_digest_update(d, &f->size, sizeof f->size);
+        ct_digest_update(d, &f->stat.st_mtim, sizeof f->stat.st_mtim);
     } else {
         piece = ct_alloc(HASH_PIECE);
         for (uint64_t at = 0; good && at < f->size; at += HASH_PIECE) {
             size_t n = f->size - at < HASH_PIECE ? f->size - at : HASH_PIECE;
 
             good = read_all(f->fd, piece, n, (off_t)at);
-            if (good) ct_digest_add(d, piece, n);
+            if (good) ct_digest_update(d, piece, n);
         }
     }
     put_etag(f, d);
