@@ -28,7 +28,7 @@ static bool feed(ct_multipart *m, const char *p, size_t n) {
             ct_multipart_next(m, p + at, n - at, &used, &out);
 
         at += used;
-        if (e == CT_MULTIPART_MORE) return CHECK(at == n);
+        if (e == CT_MULTIPART_MORE) return at == n || CHECK(at == n);
         if (e == CT_MULTIPART_DONE) say(".", 1);
         if (e == CT_MULTIPART_BAD)
             say("!", 1), say(m->reason, strlen(m->reason));
@@ -174,7 +174,7 @@ static double looks(const char *before, const char *unit, size_t n,
         ct_multipart_event e =
             ct_multipart_next(&m, text + at, left, &used, &out);
 
-        if (!CHECK(e != CT_MULTIPART_BAD)) break;
+        if (e == CT_MULTIPART_BAD && !CHECK(!"refused")) break;
     }
     result = (double)m.looked / (double)size;
     free(text);
