@@ -106,10 +106,19 @@ local function new_handler(self, class, request, args)
     return handler
 end
 
+-- With the setting default_host, what no rule fits is tried as if it were for that host, unless it
+-- comes through a proxy.
+local function find_default(self, request)
+    local host = self.settings.default_host
+    if not host or not self.router._hosts or request.headers:get("X-Real-Ip") then return nil end
+    return self.router:find(request.path, host)
+end
+
 --- Takes a request from the server and runs its handler.
 function Application:start_request(request)
     local router = self.router
     local rule, args = router:find(request.path, router._hosts and request.host)
+    if not rule then rule, args = find_default(self, request) end
     local class, kwargs
     if rule then
         class, kwargs = rule.target, rule.target_kwargs

@@ -115,6 +115,16 @@ describe("tornado.web.app", function()
         assert.matches("app_spec.lua:%d+: none not found in named urls", body)
     end)
 
+    it("tries default_host for what nothing else fits, but not for a proxy", function()
+        local app = web.Application({ { "/", says "any" } }, { default_host = "ex.com" })
+        app:add_handlers([[ex\.com]], { { "/y", says "ex" } })
+        local server = testing.serve(app)
+        assert.equal("any", server:fetch("/").body)
+        assert.equal("ex", server:fetch("/y").body)
+        assert.equal(404, server:fetch("/z").code)
+        assert.equal(404, server:fetch("/y", { headers = { ["X-Real-Ip"] = "1.2.3.4" } }).code)
+    end)
+
     it("has rules for hosts, before those for all", function()
         local app = web.Application { { "/", says "all" }, { "/x", says "x" } }
         app:add_handlers([[ex\.com]], { { "/", says "ex" } })
