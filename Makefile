@@ -5,7 +5,7 @@
 # memory, strings; sockets and the loop; requests and replies; stores; Lua; who
 # runs what.
 
-ABI    = core/abi.h
+ABI    = core/abi.h $(patsubst %,core/%,$(shell sed -n 's/^.include "\(abi.*\)".*/\1/p' core/abi.h))
 BASE   = $(wildcard core/base/*.c)
 IO     = $(wildcard core/io/*.c)
 HTTP   = $(wildcard core/http/*.c)
@@ -102,17 +102,21 @@ build/plain/obj/%.o: core/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(PCFLAGS) $(SYSTEM) -MMD -MP -c -o $@ $<
 
+build/abi.h: $(ABI)
+	@mkdir -p $(@D)
+	@cat $(ABI) > $@
+
 # The scripts inside the binary: the list decides scripts.S, the files scripts.o.
 build/scripts.list: FORCE
 	@mkdir -p $(@D)
-	@echo '$(ABI) $(LUA)' | cmp -s - $@ || echo '$(ABI) $(LUA)' > $@
+	@echo '$(LUA)' | cmp -s - $@ || echo '$(LUA)' > $@
 
-build/scripts.S: core/vm/embed.sh build/scripts.list
+build/scripts.S: core/vm/embed.sh build/scripts.list build/abi.h
 	$(call say,EMBED)
-	$(Q)core/vm/embed.sh $(ABI) $(LUA) > $@.new && mv $@.new $@
+	$(Q)core/vm/embed.sh build/abi.h $(LUA) > $@.new && mv $@.new $@
 
 build/obj/scripts.o $(addprefix build/,$(addsuffix /obj/scripts.o,asan plain fuzz)): \
-    build/scripts.S $(ABI) $(LUA)
+    build/scripts.S build/abi.h $(LUA)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c -o $@ $<
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Writes the assembler file behind core/vm/scripts.h to standard output.
 #
-#   core/vm/embed.sh core/abi.h lua/tornado/web.lua ... > build/scripts.S
+#   core/vm/embed.sh build/abi.h lua/tornado/web.lua ... > build/scripts.S
 #
 # Each file is taken in whole by .incbin when that file is assembled, so the
 # output changes only with the list. lua/a/b.lua gets the module name a.b,

@@ -1,0 +1,85 @@
+/* What both sides start from: statuses, views, events. See abi.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_ABI_BASE_H
+#define CT_ABI_BASE_H
+#include <stdint.h>
+
+enum { CT_ABI_VERSION = 1 };
+
+typedef enum ct_status {
+    CT_OK,
+    CT_AGAIN,  /* not yet: an event will tell */
+    CT_CLOSED, /* the handle is old: its object is gone */
+    CT_EOF,    /* no more, or none */
+    CT_LIMIT,  /* a limit was reached */
+    CT_ERROR   /* see ct_why() */
+} ct_status;
+
+typedef enum ct_method {
+    CT_METHOD_OTHER, /* ct_request_info() has its name */
+    CT_METHOD_GET,
+    CT_METHOD_HEAD,
+    CT_METHOD_POST,
+    CT_METHOD_PUT,
+    CT_METHOD_DELETE,
+    CT_METHOD_OPTIONS,
+    CT_METHOD_PATCH,
+    CT_METHOD_TRACE,
+    CT_METHOD_CONNECT
+} ct_method;
+
+/* A view of bytes. Borrowed. */
+typedef struct ct_str {
+    const char *p;
+    uint32_t n;
+} ct_str;
+
+typedef struct ct_pair {
+    ct_str name, value;
+} ct_pair;
+
+typedef enum ct_event_type {
+    CT_EVENT_NONE,
+    CT_EVENT_REQUEST, /* a head has come: handle, owner, method, ... */
+    CT_EVENT_BODY,    /* the body asked for is complete, or has more to read */
+    CT_EVENT_DRAIN,   /* a reply's buffer has room again, or is sent */
+    CT_EVENT_GONE,    /* the client has closed its side or vanished */
+    CT_EVENT_TIMEOUT, /* handler_timeout has passed */
+    CT_EVENT_TIMER,   /* a timer has fired; its handle is free */
+    CT_EVENT_CHANNEL, /* a channel has something to read or has sent all */
+    CT_EVENT_STOP     /* the process was asked to end: a signal's number */
+} ct_event_type;
+
+enum {
+    CT_REQUEST_BODY = 1, /* it has a body, not read yet */
+    CT_REQUEST_OLD = 2,  /* HTTP/1.0 */
+    CT_REQUEST_CLOSE = 4 /* the connection ends with this reply */
+};
+
+typedef struct ct_event {
+    uint32_t type;   /* ct_event_type */
+    uint32_t handle; /* of the request or timer */
+    uint32_t owner;  /* REQUEST: what ct_listen() returned */
+    uint32_t method; /* REQUEST: ct_method */
+    uint32_t flags;  /* REQUEST: CT_REQUEST_* */
+    uint32_t path;   /* REQUEST: bytes of uri before '?' */
+    ct_str uri;      /* REQUEST: origin-form, as sent */
+} ct_event;
+
+typedef struct ct_request_info {
+    ct_str method;    /* as sent */
+    ct_str remote_ip; /* "0.0.0.0" for a unix socket */
+    double started;   /* wall clock, when the head was complete */
+    uint32_t minor;   /* HTTP/1.minor */
+} ct_request_info;
+
+typedef struct ct_vm ct_vm;
+
+/* Takes the next event: 1 with *out filled, 0 when there is none. Views that
+ * were given before are invalid after it. */
+int ct_abi_next(ct_vm *vm, ct_event *out);
+
+/* The reason of the last CT_ERROR: a string, valid until the next call. */
+const char *ct_abi_why(ct_vm *vm);
+
+#endif

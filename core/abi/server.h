@@ -1,0 +1,85 @@
+/* Timers and clocks, the server, the log. See abi.h. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_ABI_SERVER_H
+#define CT_ABI_SERVER_H
+#include "abi/base.h"
+
+/* -- Timers and clocks ------------------------------------------------------ */
+
+/* CT_EVENT_TIMER with this handle comes in `seconds`; 0: too many timers. */
+uint32_t ct_abi_timer(ct_vm *vm, double seconds);
+
+/* OK, or CLOSED when it has fired. */
+int ct_abi_timer_stop(ct_vm *vm, uint32_t timer);
+double ct_abi_wall(ct_vm *vm);      /* this turn's, since 1970 */
+double ct_abi_monotonic(ct_vm *vm); /* this turn's */
+double ct_abi_precise(ct_vm *vm);   /* monotonic, read now */
+
+/* Makes the loop turn again without waiting. */
+void ct_abi_wake(ct_vm *vm);
+
+/* -- The server ------------------------------------------------------------- */
+
+typedef enum ct_option {
+    CT_OPTION_MAX_LINE_SIZE,
+    CT_OPTION_MAX_HEADER_SIZE,
+    CT_OPTION_MAX_FIELDS,
+    CT_OPTION_MAX_BODY_SIZE, /* what a body may have when nobody asks */
+    CT_OPTION_BODY_BUFFER_SIZE,
+    CT_OPTION_WRITE_BUFFER_SIZE,
+    CT_OPTION_HEADER_TIMEOUT,
+    CT_OPTION_BODY_TIMEOUT,
+    CT_OPTION_BODY_MIN_RATE,
+    CT_OPTION_IDLE_TIMEOUT,
+    CT_OPTION_WRITE_TIMEOUT,
+    CT_OPTION_HANDLER_TIMEOUT,
+    CT_OPTION_MAX_CONNECTIONS,
+    CT_OPTION_MAX_KEEPALIVE_REQUESTS,
+    CT_OPTION_BACKLOG,
+    CT_OPTIONS
+} ct_option;
+
+int ct_abi_option(ct_vm *vm, uint32_t option, double value);
+
+/* Folder for spooled bodies. */
+int ct_abi_temp_dir(ct_vm *vm, const char *path);
+
+/* Opens a listener; its requests come with the returned number as `owner`. 0:
+ * see ct_abi_why(). */
+uint32_t ct_abi_listen(ct_vm *vm, const char *address);
+
+/* The address bound, "127.0.0.1:8888". */
+int ct_abi_listen_address(ct_vm *vm, uint32_t listener, ct_str *out);
+
+/* Closes the listener; its connections live on. With `drop`, they end too. */
+int ct_abi_listen_close(ct_vm *vm, uint32_t listener, int drop);
+
+/* Ends the process with that exit code after this turn. */
+void ct_abi_exit(ct_vm *vm, int code);
+
+/* What is open: for leak checks and status. */
+typedef struct ct_counts {
+    uint32_t connections, requests, timers, listeners, channels;
+    uint32_t handled; /* requests since the start, modulo 2^32 */
+    uint32_t unsent;  /* connections whose last reply is still on its way */
+    uint32_t files;   /* descriptors that the cache of static files holds */
+    uint32_t digests; /* under way */
+} ct_counts;
+
+void ct_abi_counts(ct_vm *vm, ct_counts *out);
+
+/* -- Log ---------------------------------------------------------------------*/
+
+/* Levels: 0 debug, 1 info, 2 warning, 3 error, 4 none. `id`: of the request that
+ * the message is about, or "". */
+void ct_abi_log(ct_vm *vm, uint32_t level, const char *where, const char *id,
+                const char *text, uint32_t size);
+uint32_t ct_abi_log_level(ct_vm *vm);
+void ct_abi_log_set_level(ct_vm *vm, uint32_t level);
+int ct_abi_log_open(ct_vm *vm, const char *path);
+void ct_abi_log_json(ct_vm *vm,
+                     int json); /* lines are objects, or text again */
+/* Opens the access log ("" closes it, "stderr"). */
+int ct_abi_access_log_open(ct_vm *vm, const char *path);
+
+#endif
