@@ -17,11 +17,7 @@ function gen.sleep(seconds)
     end
     local waiter = ioloop.waiter()
     local timer = ioloop.call_later(seconds, ioloop.wake, waiter)
-    local ok, err = pcall(ioloop.wait, waiter)
-    if not ok then
-        ioloop.remove_timeout(timer)
-        error(err, 0)
-    end
+    ioloop.wait(waiter, ioloop.remove_timeout, timer)
 end
 
 --- Waits for one turn of the loop.

@@ -121,7 +121,8 @@ function ioloop.waiter()
 end
 
 --- Suspends until `waiter` is woken; returns what wake() was given, or raises what cancel() was.
-function ioloop.wait(waiter)
+-- In the second case release(a, b), if given, is called first: it gives back what the wait was for.
+function ioloop.wait(waiter, release, a, b)
     if not waiter.woken then
         local co = waiter.co
         if co ~= coroutine_running() or not co then
@@ -133,7 +134,10 @@ function ioloop.wait(waiter)
         waits[co] = nil
         waiting = waiting - 1
     end
-    if waiter.err ~= nil then error(waiter.err, 0) end
+    if waiter.err ~= nil then
+        if release then release(a, b) end
+        error(waiter.err, 0)
+    end
     return waiter.a, waiter.b
 end
 
@@ -264,6 +268,19 @@ end
 function ioloop.remove_timeout(handle)
     timers[handle] = nil
     core.timer_stop(handle)
+end
+
+--- As wait(), but raises a TimeoutError when `seconds` pass first; nil: no limit of its own.
+function ioloop.wait_for(waiter, seconds, release, a, b)
+    if not seconds then return ioloop.wait(waiter, release, a, b) end
+    local timer = ioloop.call_later(seconds, ioloop.cancel, waiter, util.TimeoutError("Timeout"))
+    local function leave()
+        ioloop.remove_timeout(timer)
+        if release then release(a, b) end
+    end
+    local x, y = ioloop.wait(waiter, leave)
+    ioloop.remove_timeout(timer)
+    return x, y
 end
 
 --- A timer has fired: calls its function. For testing.clock(), whose timers are not C's.

@@ -2,6 +2,7 @@
 local core = require "tornado.core"
 local gen = require "tornado.gen"
 local ioloop = require "tornado.ioloop"
+local util = require "tornado.util"
 local testing = require "tornado.testing"
 
 local function message_of(fn)
@@ -193,6 +194,27 @@ describe("tornado.ioloop", function()
             local ok, err = pcall(ioloop.wait, waiter)
             assert.is_false(ok)
             assert.equal("cancelled", err)
+        end)
+
+        it("give back what they were for when they are cancelled", function()
+            local waiter = ioloop.waiter()
+            local given
+            ioloop.add_callback(ioloop.cancel, waiter, "cancelled")
+            assert.is_false(pcall(ioloop.wait, waiter, function(a, b) given = { a, b } end, 1, 2))
+            assert.same({ 1, 2 }, given)
+        end)
+
+        it("wait for so long and no longer", function()
+            local waiter = ioloop.waiter()
+            local released = 0
+            local ok, err = pcall(ioloop.wait_for, waiter, 0.01, function() released = 1 end)
+            assert.is_false(ok)
+            assert.is_true(util.isinstance(err, util.TimeoutError))
+            assert.equal(1, released)
+
+            waiter = ioloop.waiter()
+            ioloop.add_callback(ioloop.wake, waiter, "in time")
+            assert.equal("in time", (ioloop.wait_for(waiter, 60)))
         end)
 
         it("are for the coroutine that made them", function()
