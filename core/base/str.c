@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/str.h"
 
+#include "base/utf8.h"
 #include <string.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -96,53 +97,10 @@ size_t ct_str_from_hex(char *out, uint64_t v) {
 
 /* -- UTF-8 ----------------------------------------------------------------- */
 
-/* Length of the sequence at `p` (RFC 3629 §4), or 0. */
-static size_t utf8_sequence(const unsigned char *p, size_t n) {
-    unsigned char low = 0x80, high = 0xbf;
-    size_t len;
-
-    if (p[0] >= 0xc2 && p[0] <= 0xdf)
-        len = 2;
-    else if ((p[0] & 0xf0) == 0xe0)
-        len = 3;
-    else if (p[0] >= 0xf0 && p[0] <= 0xf4)
-        len = 4;
-    else
-        return 0;
-    if (p[0] == 0xe0) low = 0xa0;  /* overlong */
-    if (p[0] == 0xed) high = 0x9f; /* surrogates */
-    if (p[0] == 0xf0) low = 0x90;  /* overlong */
-    if (p[0] == 0xf4) high = 0x8f; /* above U+10FFFF */
-    if (n < len || p[1] < low || p[1] > high) return 0;
-    for (size_t i = 2; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80) return 0;
-    return len;
-}
-
-/* Length of the ASCII bytes at the start, in whole words. */
-static size_t ascii_words(const unsigned char *p, size_t n) {
-    size_t i = 0;
-
-    for (uint64_t word; i + sizeof word <= n; i += sizeof word) {
-        memcpy(&word, p + i, sizeof word);
-        if (word & 0x8080808080808080u) break;
-    }
-    return i;
-}
-
 bool ct_str_is_utf8(const char *p, size_t n) {
-    const unsigned char *s = (const unsigned char *)p;
-    size_t i = 0;
+    ct_utf8 u = { 0 };
 
-    while (i < n) {
-        i += ascii_words(s + i, n - i);
-        while (i < n && s[i] < 0x80) i++;
-        if (i == n) return true;
-        size_t len = utf8_sequence(s + i, n - i);
-        if (len == 0) return false;
-        i += len;
-    }
-    return true;
+    return ct_utf8_run(&u, p, n) && ct_utf8_is_whole(&u);
 }
 
 /* -- URLs ------------------------------------------------------------------ */
