@@ -17,6 +17,7 @@ struct ct_deflate {
 struct ct_inflate {
     z_stream z;
     bool whole; /* a member has ended, and none began */
+    bool raw;
 };
 
 static void *take_memory(void *arg, unsigned count, unsigned size) {
@@ -29,16 +30,32 @@ static void give_memory(void *arg, void *p) {
     ct_free(p);
 }
 
-ct_deflate *ct_deflate_new(int level) {
+static ct_deflate *new_deflate(int level, int bits, int memory) {
     ct_deflate *d = ct_new(ct_deflate);
     int rc;
 
     d->z.zalloc = take_memory;
     d->z.zfree = give_memory;
-    rc = deflateInit2(&d->z, level, Z_DEFLATED, GZIP, MEMORY,
+    rc = deflateInit2(&d->z, level, Z_DEFLATED, bits, memory,
                       Z_DEFAULT_STRATEGY);
     ct_assert(rc == Z_OK);
     return d;
+}
+
+ct_deflate *ct_deflate_new(int level) {
+    return new_deflate(level, GZIP, MEMORY);
+}
+
+ct_deflate *ct_deflate_new_raw(int level, int bits, int memory) {
+    return new_deflate(level, -bits, memory);
+}
+
+void ct_deflate_restart(ct_deflate *d, const char *window, size_t n) {
+    int rc = deflateReset(&d->z);
+
+    if (rc == Z_OK && n)
+        rc = deflateSetDictionary(&d->z, (const Bytef *)window, (uInt)n);
+    ct_assert(rc == Z_OK);
 }
 
 void ct_deflate_run(ct_deflate *d, const char *p, size_t n, ct_flush flush,
@@ -61,15 +78,40 @@ void ct_deflate_free(ct_deflate *d) {
     ct_free(d);
 }
 
-ct_inflate *ct_inflate_new(void) {
+static ct_inflate *new_inflate(int bits) {
     ct_inflate *z = ct_new(ct_inflate);
     int rc;
 
     z->z.zalloc = take_memory;
     z->z.zfree = give_memory;
-    rc = inflateInit2(&z->z, GZIP);
+    z->raw = bits < 0;
+    rc = inflateInit2(&z->z, bits);
     ct_assert(rc == Z_OK);
     return z;
+}
+
+ct_inflate *ct_inflate_new(void) {
+    return new_inflate(GZIP);
+}
+
+ct_inflate *ct_inflate_new_raw(void) {
+    return new_inflate(-MAX_WBITS);
+}
+
+void ct_inflate_restart(ct_inflate *z, const char *window, size_t n) {
+    int rc = inflateReset(&z->z);
+
+    if (rc == Z_OK && n)
+        rc = inflateSetDictionary(&z->z, (const Bytef *)window, (uInt)n);
+    ct_assert(rc == Z_OK);
+    z->whole = false;
+}
+
+size_t ct_inflate_window(ct_inflate *z, char *out) {
+    uInt n = 0;
+
+    (void)inflateGetDictionary(&z->z, (Bytef *)out, &n);
+    return n;
 }
 
 bool ct_inflate_run(ct_inflate *z, ct_str *in, char *out, size_t room,
@@ -81,7 +123,7 @@ bool ct_inflate_run(ct_inflate *z, ct_str *in, char *out, size_t room,
     z->z.next_out = (Bytef *)out;
     z->z.avail_out = (unsigned)room;
     while (rc == Z_OK && z->z.avail_out) {
-        if (z->whole && !z->z.avail_in) break;
+        if (z->whole && (z->raw || !z->z.avail_in)) break;
         if (z->whole) rc = inflateReset(&z->z);
         z->whole = false;
         if (rc == Z_OK) rc = inflate(&z->z, Z_NO_FLUSH);
