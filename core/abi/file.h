@@ -18,8 +18,13 @@ typedef enum ct_file_status {
 
 enum { /* together with CT_REPLY_NO_SERVER and CT_REPLY_CLOSE */
        CT_FILE_VERSIONED = 16, /* may be kept for ten years */
-       CT_FILE_FRESH = 32 /* look at the disk, however lately that was done */
+       CT_FILE_FRESH = 32, /* look at the disk, however lately that was done */
+       CT_FILE_COMPRESS = 64, /* code what is worth it (compress_response) */
+       CT_FILE_RANGES = 128   /* the client may have the ranges it asks for */
 };
+
+/* With a coding: the file's compressed sibling ("name.gz", "name.br"). */
+enum { CT_FILE_SIBLING = 16 };
 
 /* The whole answer to GET or HEAD with a file, to its conditions, ranges and
  * accepted codings: the status sent (200, 206, 304, 416), or as above. */
@@ -37,12 +42,18 @@ int ct_abi_file_info(ct_vm *vm, const char *root, uint32_t root_size,
                      const char *path, uint32_t path_size, uint32_t flags,
                      ct_file_info *out);
 
-/* A reply with `size` bytes of a file from `from` on as its body, and the fields
- * set so far. */
+/* The form of a file that the client likes best: 0, as it is; CT_CODING_*, to be
+ * made; with CT_FILE_SIBLING, a file of its own. Sets Vary where it must be. */
+int ct_abi_file_coding(ct_vm *vm, uint32_t request, const char *root,
+                       uint32_t root_size, const char *path, uint32_t path_size,
+                       uint32_t flags);
+
+/* A reply with a file, or the ranges of it that were asked for, behind the
+ * fields set so far. `coding` is what ct_abi_file_coding() gave; `path` is the
+ * sibling's if there is one. The status sent, or as above. */
 int ct_abi_file_reply(ct_vm *vm, uint32_t request, const char *root,
                       uint32_t root_size, const char *path, uint32_t path_size,
-                      uint32_t status, const char *type, uint32_t type_size,
-                      double from, double size, uint32_t flags);
+                      const char *type, int coding, uint32_t flags);
 
 /* Copies bytes of a file from `from` on to `out`: how many, -1 on failure. */
 int ct_abi_file_read(ct_vm *vm, const char *root, uint32_t root_size,

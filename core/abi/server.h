@@ -36,6 +36,7 @@ typedef enum ct_option {
     CT_OPTION_MAX_CONNECTIONS,
     CT_OPTION_MAX_KEEPALIVE_REQUESTS,
     CT_OPTION_BACKLOG,
+    CT_OPTION_STATIC_CODED_SIZE, /* compressed forms of files kept */
     CT_OPTIONS
 } ct_option;
 

@@ -23,6 +23,7 @@ enum {
 void ct_files_init(ct_files *files) {
     memset(files, 0, sizeof *files);
     ct_list_init(&files->recent);
+    files->coded_limit = CT_FILES_CODED;
 }
 
 /* -- References ------------------------------------------------------------ */
@@ -34,6 +35,7 @@ ct_file *ct_file_take(ct_file *f) {
 
 void ct_file_give(ct_files *files, ct_file *f) {
     if (--f->refs) return;
+    ct_file_forget_coded(files, f);
     if (f->fd >= 0) {
         close(f->fd);
         files->open--;
@@ -118,6 +120,13 @@ static bool read_all(int fd, char *p, size_t n, off_t at) {
         at += got;
         n -= (size_t)got;
     }
+    return true;
+}
+
+bool ct_file_read(const ct_file *f, char *p, size_t n, uint64_t at) {
+    if (at > f->size || n > f->size - at) return false;
+    if (!f->bytes) return read_all(f->fd, p, n, (off_t)at);
+    memcpy(p, f->bytes + at, n);
     return true;
 }
 

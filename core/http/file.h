@@ -15,10 +15,13 @@
 #include <time.h>
 
 enum {
-    CT_FILE_SMALL = 32768,  /* up to here content is kept in memory */
-    CT_FILES_MAX = 512,     /* files kept */
-    CT_FILE_BUCKETS = 1024, /* of the hash */
-    CT_FILE_ETAG = 130      /* the version in quotes */
+    CT_FILE_SMALL = 32768,      /* up to here content is kept in memory */
+    CT_FILES_MAX = 512,         /* files kept */
+    CT_FILE_BUCKETS = 1024,     /* of the hash */
+    CT_FILE_CODE_MIN = 1024,    /* smaller files are not worth a coding */
+    CT_FILE_CODE_MAX = 1 << 20, /* larger ones would hold up all requests */
+    CT_FILES_CODED = 8 << 20,   /* bytes of coded forms kept, by default */
+    CT_FILE_ETAG = 130          /* the version in quotes */
 };
 
 typedef struct ct_file {
@@ -34,6 +37,8 @@ typedef struct ct_file {
     uint64_t checked;            /* monotonic ms */
     const char *type;            /* content type: a constant */
     bool has_br, has_gz;         /* siblings, compressed and not older */
+    struct ct_file *coded[2];    /* gzip, brotli: made and kept, or NULL */
+    bool uncoded[2];             /* that form would be no smaller */
     char etag[CT_FILE_ETAG + 1]; /* "sha512 hex" */
     char date[32];               /* of the last change */
 } ct_file;
@@ -42,7 +47,9 @@ typedef struct ct_files {
     ct_file *buckets[CT_FILE_BUCKETS];
     ct_list recent;
     uint32_t count;
-    uint32_t open; /* descriptors */
+    uint32_t open;      /* descriptors */
+    size_t coded;       /* bytes of coded forms kept */
+    size_t coded_limit; /* and how many may be */
 } ct_files;
 
 void ct_files_init(ct_files *files);
@@ -60,6 +67,24 @@ int ct_files_find(ct_files *files, ct_str root, ct_str path, uint64_t now,
 /* Keeps a file until ct_file_give(). */
 ct_file *ct_file_take(ct_file *f);
 void ct_file_give(ct_files *files, ct_file *f);
+
+/* True when a file of that size and type may be coded as it is sent. */
+bool ct_file_may_code(const ct_file *f);
+
+/* The file with CT_CODING_GZIP or _BROTLI applied, its content in `bytes`; NULL
+ * when that is no smaller, or the file cannot be read. Forms are kept with their
+ * file, up to `coded_limit` bytes of all; those of files that nobody asks for
+ * go first. Caller gives it back with ct_file_give(). Costs about 30 ms for the
+ * largest. */
+ct_file *ct_file_code(ct_files *files, ct_file *f, int coding)
+    __attribute__((warn_unused_result));
+
+/* Lets go the coded forms that a file keeps. */
+void ct_file_forget_coded(ct_files *files, ct_file *f);
+
+/* Reads exactly `n` bytes of a file from `at` on, wherever they are. */
+bool ct_file_read(const ct_file *f, char *p, size_t n, uint64_t at)
+    __attribute__((warn_unused_result));
 
 /* Opens a regular file below `root` for reading, with its stat: a descriptor
  * that caller closes, or -1 and in *why a CT_FILE_*. */

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/str.h"
 #include "http/conn.h"
 #include "http/fields.h"
 #include "http/range.h"
@@ -17,8 +18,9 @@ enum { TEN_YEARS = 315360000, BOUNDARY = 32, PART_ROOM = 256 };
 
 typedef struct answer {
     ct_request *r;
-    ct_file *file;    /* what is sent: the one asked for, or its sibling */
+    ct_file *file;    /* what is sent: the one asked for, or a form of it */
     const char *type; /* of the one asked for */
+    int coding;       /* of `file`: 0, CT_CODING_*; CT_FILE_SIBLING with it */
     ct_range ranges[CT_RANGES_MAX];
     int count;      /* of ranges; 0: all, -1: none of them can be satisfied */
     uint32_t flags; /* of the reply */
@@ -41,25 +43,84 @@ static uint64_t now_of(const ct_request *r) {
 
 /* -- Choosing -------------------------------------------------------------- */
 
-/* The sibling that the client likes best, or the file itself. */
-static ct_file *choose_coding(ct_request *r, ct_file *f, ct_str root,
-                              ct_str path, const char **coding) {
-    ct_str accepted = asked(r, "Accept-Encoding");
-    int br = f->has_br ? ct_range_weight(accepted, text("br")) : 0;
-    int gz = f->has_gz ? ct_range_weight(accepted, text("gzip")) : 0;
-    char name[4096];
-    ct_file *sibling;
-    int n;
+/* What the client likes best of the codings that are there. */
+static int best_coding(ct_str accepted, bool has_br, bool has_gz) {
+    int br = has_br ? ct_range_weight(accepted, text("br")) : 0;
+    int gz = has_gz ? ct_range_weight(accepted, text("gzip")) : 0;
+    int best = br >= gz ? br : gz;
 
-    *coding = NULL;
-    if (!br && !gz) return f;
-    n = snprintf(name, sizeof name, "%.*s%s", (int)path.n, path.p,
-                 br >= gz ? ".br" : ".gz");
+    if (!best || best < ct_range_weight(accepted, text("identity"))) return 0;
+    return br >= gz ? CT_CODING_BROTLI : CT_CODING_GZIP;
+}
+
+static bool field_has(const ct_request *r, const char *name, const char *what) {
+    ct_str value, item = text(what);
+
+    for (uint32_t i = 0; ct_fields_find(&r->fields, text(name), i, &value); i++)
+        for (uint32_t at = 0; at + item.n <= value.n; at++)
+            if (ct_str_same(value.p + at, item.n, item.p, item.n)) return true;
+    return false;
+}
+
+static void add_vary(ct_request *r) {
+    if (field_has(r, "Vary", "accept-encoding") || field_has(r, "Vary", "*"))
+        return;
+    ct_fields_add(&r->fields, text("Vary"), text("Accept-Encoding"));
+}
+
+/* Parts are of the file as it is: a client cannot put parts of a form together
+ * that is made anew each time. */
+static bool may_code(const ct_request *r, const ct_file *f, uint32_t flags) {
+    return (flags & CT_FILE_COMPRESS) && ct_file_may_code(f) &&
+           !asked(r, "Range").p &&
+           !field_has(r, "Cache-Control", "no-transform");
+}
+
+/* A sibling costs nothing, so it goes before what would have to be made. */
+static int choose_coding(ct_request *r, const ct_file *f, uint32_t flags) {
+    ct_str accepted = asked(r, "Accept-Encoding");
+    ct_str given;
+    int coding;
+
+    if (f->has_br || f->has_gz || (flags & CT_FILE_COMPRESS)) add_vary(r);
+    if (!accepted.n) return 0;
+    if (ct_fields_find(&r->fields, text("Content-Encoding"), 0, &given))
+        return 0;
+    coding = best_coding(accepted, f->has_br, f->has_gz);
+    if (coding) return coding | CT_FILE_SIBLING;
+    return may_code(r, f, flags) ? best_coding(accepted, true, true) : 0;
+}
+
+static const char *name_of(int coding) {
+    return coding & CT_CODING_BROTLI ? "br" : "gzip";
+}
+
+static ct_file *find_sibling(ct_request *r, ct_str root, ct_str path,
+                             int coding) {
+    char name[4096];
+    ct_file *f;
+    int n = snprintf(name, sizeof name, "%.*s%s", (int)path.n, path.p,
+                     coding & CT_CODING_BROTLI ? ".br" : ".gz");
+
     if (ct_files_find(&r->server->files, root, (ct_str){ name, (uint32_t)n },
-                      now_of(r), false, &sibling) != CT_OK)
-        return f;
-    *coding = br >= gz ? "br" : "gzip";
-    return sibling;
+                      now_of(r), false, &f) != CT_OK)
+        return NULL;
+    return ct_file_take(f);
+}
+
+/* Takes `form`, if there is one, in place of the file. */
+static void use(answer *a, ct_file *form) {
+    if (form) {
+        ct_file_give(&a->r->server->files, a->file);
+        a->file = form;
+    } else {
+        a->coding = 0;
+    }
+}
+
+static void use_coded(answer *a) {
+    if (!a->coding || (a->coding & CT_FILE_SIBLING)) return;
+    use(a, ct_file_code(&a->r->server->files, a->file, a->coding));
 }
 
 static bool is_unmodified(const answer *a) {
@@ -88,14 +149,18 @@ static bool is_worth(const answer *a) {
     return a->count < 2 || size < a->file->size;
 }
 
+static bool may_send_parts(const answer *a) {
+    ct_str valid = asked(a->r, "If-Range");
+
+    return !valid.p || ct_range_may(valid, text(a->file->etag),
+                                    a->file->stat.st_mtim.tv_sec);
+}
+
 static void choose_ranges(answer *a) {
-    ct_str range = asked(a->r, "Range"), valid = asked(a->r, "If-Range");
+    ct_str range = asked(a->r, "Range");
 
     a->count = 0;
     if (!range.p) return;
-    if (valid.p &&
-        !ct_range_may(valid, text(a->file->etag), a->file->stat.st_mtim.tv_sec))
-        return;
     a->count = ct_range_parse(range, a->file->size, a->ranges);
     if (!is_worth(a)) a->count = 0;
 }
@@ -131,8 +196,12 @@ static void set_cache(ct_request *r) {
 }
 
 static void set_fields(const answer *a, uint32_t flags) {
+    char etag[CT_FILE_ETAG + 3];
+    bool made = a->coding && !(a->coding & CT_FILE_SIBLING);
+
+    snprintf(etag, sizeof etag, "%s%s", made ? "W/" : "", a->file->etag);
     set_field(a->r, "Accept-Ranges", "bytes");
-    set_field(a->r, "Etag", a->file->etag);
+    set_field(a->r, "Etag", etag);
     set_field(a->r, "Last-Modified", a->file->date);
     if (flags & CT_FILE_VERSIONED) set_cache(a->r);
 }
@@ -157,7 +226,7 @@ static int send_range(ct_request *r, ct_file *f, const ct_reply_head *head,
     if (r->wire.method == CT_METHOD_HEAD) {
         h.flags |= CT_REPLY_LENGTH;
         result = ct_reply_send(r, &h, (ct_str){ 0 });
-    } else if (f->bytes) {
+    } else if (f->bytes && h.length <= CT_FILE_SMALL) {
         result = ct_reply_send(r, &h,
                                (ct_str){ f->bytes + from, (uint32_t)h.length });
     } else {
@@ -227,6 +296,7 @@ static int send_answer(const answer *a) {
         set_content_range(a);
         return send_head(a, 416, "text/plain");
     }
+    if (a->coding) set_field(a->r, "Content-Encoding", name_of(a->coding));
     if (!a->count) return send_range(a->r, a->file, &h, 0);
     if (a->count > 1) return send_parts(a);
     set_content_range(a);
@@ -235,52 +305,64 @@ static int send_answer(const answer *a) {
     return send_range(a->r, a->file, &h, a->ranges->from);
 }
 
+/* The file, kept in a->file; or what is in its place. */
+static int find(answer *a, ct_str root, ct_str path, bool fresh) {
+    int result;
+
+    if (!a->r->conn) return CT_CLOSED;
+    result = ct_files_find(&a->r->server->files, root, path, now_of(a->r),
+                           fresh, &a->file);
+    if (result != CT_OK) return result;
+    ct_file_take(a->file);
+    a->type = a->file->type;
+    return CT_OK;
+}
+
+static int answer_to(answer *a, uint32_t flags) {
+    bool unmodified = is_unmodified(a);
+
+    if (!unmodified) use_coded(a);
+    set_fields(a, flags);
+    if (unmodified) return send_head(a, 304, "");
+    if (may_send_parts(a)) choose_ranges(a);
+    return send_answer(a);
+}
+
 int ct_static_serve(ct_request *r, ct_str root, ct_str path, uint32_t flags) {
     answer a = { .r = r,
                  .flags = flags & (CT_REPLY_NO_SERVER | CT_REPLY_CLOSE) };
-    const char *coding;
-    int result;
+    int result = find(&a, root, path, flags & CT_FILE_FRESH);
 
-    if (!r->conn) return CT_CLOSED;
-    result = ct_files_find(&r->server->files, root, path, now_of(r),
-                           flags & CT_FILE_FRESH, &a.file);
     if (result != CT_OK) return result;
-    a.type = a.file->type;
-    if (a.file->has_br || a.file->has_gz) {
-        ct_file *own = ct_file_take(a.file);
-
-        set_field(r, "Vary", "Accept-Encoding");
-        a.file = choose_coding(r, own, root, path, &coding);
-        ct_file_take(a.file);
-        ct_file_give(&r->server->files, own);
-    } else {
-        ct_file_take(a.file);
-        coding = NULL;
-    }
-    set_fields(&a, flags);
-    if (is_unmodified(&a)) {
-        result = send_head(&a, 304, "");
-    } else {
-        choose_ranges(&a);
-        if (coding && a.count >= 0) set_field(r, "Content-Encoding", coding);
-        result = send_answer(&a);
-    }
+    a.coding = choose_coding(r, a.file, flags);
+    if (a.coding & CT_FILE_SIBLING)
+        use(&a, find_sibling(r, root, path, a.coding));
+    result = answer_to(&a, flags);
     ct_file_give(&r->server->files, a.file);
     return result;
 }
 
-int ct_static_reply(ct_request *r, ct_str root, ct_str path,
-                    const ct_reply_head *h, double from) {
-    ct_file *f;
-    int result;
+int ct_static_coding(ct_request *r, ct_str root, ct_str path, uint32_t flags) {
+    answer a = { .r = r };
 
-    if (!r->conn) return CT_CLOSED;
-    result = ct_files_find(&r->server->files, root, path, now_of(r), false, &f);
+    if (find(&a, root, path, false) != CT_OK) return 0;
+    a.coding = choose_coding(r, a.file, flags);
+    ct_file_give(&r->server->files, a.file);
+    return a.coding;
+}
+
+int ct_static_reply(ct_request *r, ct_str root, ct_str path, const char *type,
+                    int coding, uint32_t flags) {
+    answer a = { .r = r,
+                 .coding = coding,
+                 .flags = flags & (CT_REPLY_NO_SERVER | CT_REPLY_CLOSE) };
+    int result = find(&a, root, path, false);
+
     if (result != CT_OK) return result;
-    if (from < 0 || h->length < 0 || from + h->length > (double)f->size)
-        return CT_ERROR;
-    ct_file_take(f);
-    result = send_range(r, f, h, (uint64_t)from);
-    ct_file_give(&r->server->files, f);
-    return result == (int)h->status ? CT_OK : result;
+    a.type = type;
+    use_coded(&a);
+    if (flags & CT_FILE_RANGES) choose_ranges(&a);
+    result = send_answer(&a);
+    ct_file_give(&r->server->files, a.file);
+    return result;
 }

@@ -8,9 +8,10 @@
 #include "abi.h"
 #include "http/reply.h"
 
-/* See ct_abi_file_serve() and ct_abi_file_reply(). */
+/* See ct_abi_file_serve(), ct_abi_file_coding() and ct_abi_file_reply(). */
 int ct_static_serve(ct_request *r, ct_str root, ct_str path, uint32_t flags);
-int ct_static_reply(ct_request *r, ct_str root, ct_str path,
-                    const ct_reply_head *h, double from);
+int ct_static_coding(ct_request *r, ct_str root, ct_str path, uint32_t flags);
+int ct_static_reply(ct_request *r, ct_str root, ct_str path, const char *type,
+                    int coding, uint32_t flags);
 
 #endif

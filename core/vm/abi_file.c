@@ -47,19 +47,25 @@ int ct_abi_file_info(ct_vm *vm, const char *root, uint32_t root_size,
 }
 
 /* NOLINTNEXTLINE(readability-function-size): a struct would cost Lua a copy */
+int ct_abi_file_coding(ct_vm *vm, uint32_t request, const char *root,
+                       uint32_t root_size, const char *path, uint32_t path_size,
+                       uint32_t flags) {
+    ct_request *r = request_of(vm, request);
+
+    if (!r) return 0;
+    return ct_static_coding(r, (ct_str){ root, root_size },
+                            (ct_str){ path, path_size }, flags);
+}
+
+/* NOLINTNEXTLINE(readability-function-size): a struct would cost Lua a copy */
 int ct_abi_file_reply(ct_vm *vm, uint32_t request, const char *root,
                       uint32_t root_size, const char *path, uint32_t path_size,
-                      uint32_t status, const char *type, uint32_t type_size,
-                      double from, double size, uint32_t flags) {
+                      const char *type, int coding, uint32_t flags) {
     ct_request *r = request_of(vm, request);
-    ct_reply_head h = { .status = status,
-                        .type = { type, type_size },
-                        .length = size,
-                        .flags = flags };
 
     if (!r) return CT_CLOSED;
     return ct_static_reply(r, (ct_str){ root, root_size },
-                           (ct_str){ path, path_size }, &h, from);
+                           (ct_str){ path, path_size }, type, coding, flags);
 }
 
 /* NOLINTNEXTLINE(readability-function-size): a struct would cost Lua a copy */
@@ -71,10 +77,8 @@ int ct_abi_file_read(ct_vm *vm, const char *root, uint32_t root_size,
                                (ct_str){ path, path_size },
                                vm->loop->clock.mono_ms, false, &f);
 
-    if (status != CT_OK || from < 0 || from + size > (double)f->size) return -1;
-    if (!f->bytes) return (int)pread(f->fd, out, size, (off_t)from);
-    memcpy(out, f->bytes + (size_t)from, size);
-    return (int)size;
+    if (status != CT_OK || from < 0) return -1;
+    return ct_file_read(f, out, size, (uint64_t)from) ? (int)size : -1;
 }
 
 int ct_abi_file_range(const char *p, uint32_t n, double total, double *from,

@@ -46,6 +46,9 @@ int ct_abi_option(ct_vm *vm, uint32_t option, double value) {
         o->max_keepalive_requests = whole(value);
         break;
     case CT_OPTION_BACKLOG: o->backlog = whole(value); break;
+    case CT_OPTION_STATIC_CODED_SIZE:
+        vm->server->files.coded_limit = whole(value);
+        break;
     default: return CT_ERROR;
     }
     return CT_OK;

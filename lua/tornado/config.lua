@@ -32,6 +32,8 @@ config.OPTIONS = {
     { "body_temp_dir", "string", "/tmp", "folder for bodies on disk" },
     { "write_buffer_size", "bytes", 262144, "unsent output that makes a writer wait", 1024,
         1073741824 },
+    { "static_coded_size", "bytes", 8388608, "compressed forms of static files in memory", 0,
+        1073741824 },
     { "header_timeout", "seconds", 10, "for the whole head to come", 0.1 },
     { "body_timeout", "seconds", 30, "for the body, and more by body_min_rate", 0.1 },
     { "body_min_rate", "bytes", 240, "bytes a second that earn a body more time", 0 },

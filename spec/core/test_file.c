@@ -101,6 +101,48 @@ static void test_odd_paths(void) {
     ct_files_fini(&files);
 }
 
+static ct_file *find(ct_files *files, const char *name) {
+    ct_file *f = NULL;
+
+    CHECK(ct_files_find(files, str(root), str(name), 1, false, &f) == CT_OK);
+    return f;
+}
+
+static void test_coded(void) {
+    ct_files files;
+    ct_file *a, *b, *coded, *again;
+    char byte;
+
+    ct_files_init(&files);
+    a = find(&files, "one.txt");
+    CHECK(ct_file_may_code(a) && !ct_file_may_code(find(&files, "big")));
+    CHECK(!ct_file_may_code(find(&files, "a.txt")));
+    coded = ct_file_code(&files, a, CT_CODING_GZIP);
+    CHECK(coded && coded->size < a->size && coded->bytes[0] == '\x1f');
+    CHECK(files.coded == coded->size);
+    again = ct_file_code(&files, a, CT_CODING_GZIP);
+    CHECK(again == coded);
+    ct_file_give(&files, again);
+    /* Room for one form: the file asked for longest ago loses its own. */
+    files.coded_limit = files.coded + 1;
+    b = find(&files, "two.txt");
+    again = ct_file_code(&files, b, CT_CODING_GZIP);
+    CHECK(again && !a->coded[0] && b->coded[0] == again);
+    CHECK(files.coded == again->size);
+    CHECK(coded->bytes[0] == '\x1f'); /* a reply may still have it */
+    ct_file_give(&files, coded);
+    ct_file_give(&files, again);
+    ct_file_forget_coded(&files, b);
+    CHECK(files.coded == 0 && !b->coded[0]);
+    files.coded_limit = 0;
+    coded = ct_file_code(&files, b, CT_CODING_BROTLI);
+    CHECK(coded && !b->coded[1] && files.coded == 0);
+    ct_file_give(&files, coded);
+    CHECK(ct_file_read(a, &byte, 1, a->size - 1));
+    CHECK(!ct_file_read(a, &byte, 1, a->size));
+    ct_files_fini(&files);
+}
+
 int main(void) {
     snprintf(folder, sizeof folder, "/tmp/test_file.XXXXXX");
     if (!mkdtemp(folder)) return 1;
@@ -110,10 +152,12 @@ int main(void) {
     run("ln -s ../root2/s root/out; ln -s ../root2 root/sibling; ln -s "
         "/etc/passwd root/absolute; ln -s loop root/loop; mkfifo root/pipe; "
         "head -c 40000 /dev/zero > root/big");
+    run("head -c 40000 /dev/zero > root/one.txt; cp root/one.txt root/two.txt");
     test_open(ct_file_open);
     test_open(ct_file_open_compared);
     test_odd_paths();
     test_cache();
+    test_coded();
     run("rm -r root root2");
     CHECK(rmdir(folder) == 0);
     return check_report();

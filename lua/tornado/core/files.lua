@@ -19,6 +19,9 @@ files.FILE_DENIED = tonumber(C.CT_FILE_DENIED)
 files.FILE_ODD = tonumber(C.CT_FILE_ODD)
 files.FILE_VERSIONED = tonumber(C.CT_FILE_VERSIONED)
 files.FILE_FRESH = tonumber(C.CT_FILE_FRESH)
+files.FILE_COMPRESS = tonumber(C.CT_FILE_COMPRESS)
+files.FILE_RANGES = tonumber(C.CT_FILE_RANGES)
+files.FILE_SIBLING = tonumber(C.CT_FILE_SIBLING)
 
 --- Answers a request with a file: the HTTP status sent, or FILE_*, CLOSED or ERROR.
 function files.file_serve(handle, root, path, flags)
@@ -36,10 +39,18 @@ function files.file_info(root, path, flags)
         from_view(file_info.type)
 end
 
---- A reply with a part of a file as its body, and the fields set so far: a status.
-function files.file_reply(handle, root, path, status, content_type, from, size, flags)
-    local result = C.ct_abi_file_reply(vm, handle, root, #root, path, #path, status,
-        content_type, #content_type, from, size, flags)
+--- The form of a file that the client likes best: 0, GZIP or BROTLI; with FILE_SIBLING added, it
+-- is a file beside it.
+function files.file_coding(handle, root, path, flags)
+    local coding = C.ct_abi_file_coding(vm, handle, root, #root, path, #path, flags)
+    return coding
+end
+
+--- Replies with a file, or with the ranges of it that were asked for, behind the fields set so
+-- far: the HTTP status sent, or FILE_*, CLOSED or ERROR.
+function files.file_reply(handle, root, path, content_type, coding, flags)
+    local result = C.ct_abi_file_reply(vm, handle, root, #root, path, #path, content_type,
+        coding, flags)
     return result
 end
 

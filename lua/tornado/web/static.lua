@@ -2,6 +2,7 @@
 -- answers, from its cache of files; else the steps are taken here, as Tornado takes them,
 -- and C sends the bytes.
 local core = require "tornado.core"
+local compress = require "tornado.web.compress"
 local errors = require "tornado.web.errors"
 local filters = require "tornado.web.filters"
 local httpserver = require "tornado.httpserver"
@@ -13,6 +14,7 @@ local byte, find, rawget, sub, type = string.byte, string.find, rawget, string.s
 local HTTPError = errors.HTTPError
 local file_serve = core.file_serve
 local VERSIONED, FRESH = core.FILE_VERSIONED, core.FILE_FRESH
+local COMPRESS, RANGES, SIBLING = core.FILE_COMPRESS, core.FILE_RANGES, core.FILE_SIBLING
 
 local StaticFileHandler = RequestHandler:extend "StaticFileHandler"
 
@@ -20,6 +22,8 @@ local StaticFileHandler = RequestHandler:extend "StaticFileHandler"
 StaticFileHandler.CACHE_MAX_AGE = 86400 * 365 * 10
 
 StaticFileHandler.default_filename = false
+StaticFileHandler._coding = 0 -- GZIP or BROTLI, perhaps with FILE_SIBLING
+StaticFileHandler._sibling = false -- its path
 
 -- Paths ------------------------------------------------------------------------------
 
@@ -197,9 +201,14 @@ function StaticFileHandler:validate_absolute_path(root, path)
     error(HTTPError(why == core.ERROR and 500 or 404), 0)
 end
 
+-- The file that is sent: the one asked for, or its compressed sibling.
+local function sent_path(self)
+    return self._sibling or self.absolute_path
+end
+
 --- Bytes of the whole content.
 function StaticFileHandler:get_content_size()
-    return (look(self.root, self.absolute_path))
+    return (look(self.root, sent_path(self)))
 end
 
 --- Seconds since 1970 of the last change, or nil.
@@ -221,16 +230,17 @@ end
 --- For further headers; gets the path from the URL.
 function StaticFileHandler:set_extra_headers() end -- luacheck: ignore 212/self
 
---- The Etag: the version in quotes.
+--- The Etag: the version in quotes; a weak one when the file is compressed as it is sent.
 function StaticFileHandler:compute_etag()
     local version
     if self.class.get_content_version ~= StaticFileHandler.get_content_version then
         version = own_version(self.class, self.absolute_path)
     else
         local _
-        _, _, version = look(self.root, self.absolute_path)
+        _, _, version = look(self.root, sent_path(self))
     end
-    return version and '"' .. version .. '"'
+    return version and (self._coding == 0 or self._sibling) and '"' .. version .. '"' or
+        version and 'W/"' .. version .. '"'
 end
 
 --- Sets the headers of every reply with a file.
@@ -295,13 +305,82 @@ local function reply_flags(self)
     return self._flags + (self._close and core.REPLY_CLOSE or 0)
 end
 
-local function send_file(self, status, first, size)
-    if self._filters then filters.after(self) end
+-- What a class may replace, by what it then decides for itself.
+local HOOKS = {
+    _own_content = { "get_content", "get_content_size" },
+    _own_etag = { "get_content_version", "compute_etag" },
+    _own_reply = {
+        "get_absolute_path", "get_content", "get_content_version", "parse_url_path",
+        "validate_absolute_path", "get_content_size", "get_modified_time", "get_content_type",
+        "get_cache_time", "set_extra_headers", "compute_etag", "set_headers", "set_header",
+        "set_etag_header", "check_etag_header", "should_return_304", "get_version",
+        "CACHE_MAX_AGE",
+    },
+}
+
+-- Whether the class replaces one of those hooks; found out once.
+local function has(class, what)
+    local known = rawget(class, what)
+    if known ~= nil then return known end
+    known = false
+    for _, name in ipairs(HOOKS[what]) do
+        if class[name] ~= StaticFileHandler[name] then known = true end
+    end
+    class[what] = known
+    return known
+end
+
+-- For C: whether to compress. Nil when the application has transforms of its own, which must see
+-- the content.
+local function coding_flags(application)
+    local classes = application.transforms
+    if not classes then return 0 end
+    if classes[1] == compress and classes[2] == nil then return COMPRESS end
+    return nil
+end
+
+-- Chooses among the file as it is, its compressed siblings, and compressing it.
+local function choose_coding(self)
+    local flags = coding_flags(self.application)
+    local class = self.class
+    if not flags or has(class, "_own_content") or has(class, "_own_etag") then return end
     local folder, name = split(self.root, self.absolute_path)
-    local result = core.file_reply(self.request.handle, folder, name, status,
-        self._content_type, first, size, reply_flags(self))
-    if result == core.OK or result == core.CLOSED then return finished(self, status) end
+    local coding = core.file_coding(self.request.handle, folder, name, flags)
+    self._coding = coding
+    if coding < SIBLING then return end
+    local sibling = self.absolute_path .. (coding - SIBLING == core.BROTLI and ".br" or ".gz")
+    if look(self.root, sibling) then
+        self._sibling = sibling
+    else
+        self._coding = 0
+    end
+end
+
+local function send_file(self)
+    if self._filters then filters.after(self) end
+    local folder, name = split(self.root, sent_path(self))
+    local flags = reply_flags(self) + (may_send_part(self) and RANGES or 0)
+    local status = core.file_reply(self.request.handle, folder, name, self._content_type,
+        self._coding, flags)
+    if status >= 200 or status == core.CLOSED then return finished(self, status) end
     error(HTTPError(500, "%s has changed", self.absolute_path), 0)
+end
+
+local PIECE = 65536
+
+-- Content of ours, for transforms.
+local function pieces(self, first, size)
+    local folder, name = split(self.root, self.absolute_path)
+    local last = first + size
+    return function()
+        if first >= last then return nil end
+        local piece = core.file_read(folder, name, first, math.min(PIECE, last - first))
+        if not piece then
+            error(HTTPError(500, "%s has changed", self.absolute_path), 0)
+        end
+        first = first + #piece
+        return piece
+    end
 end
 
 -- What get_content() of a subclass gives: a string, or an iterator, piece by piece.
@@ -309,7 +388,12 @@ local function send_content(self, status, first, size)
     self:set_status(status)
     self:set_header("Content-Length", size)
     if self.request.method == "HEAD" then return self:finish() end
-    local content = self.class:get_content(self.absolute_path, first, first + size)
+    local content
+    if has(self.class, "_own_content") then
+        content = self.class:get_content(self.absolute_path, first, first + size)
+    else
+        content = pieces(self, first, size)
+    end
     if type(content) == "function" then
         for piece in content do
             self:write(piece)
@@ -329,52 +413,33 @@ local function serve(self, path)
     if not abspath or self._finished then return end
     self.absolute_path = abspath
     self.modified = self:get_modified_time()
+    choose_coding(self)
     self:set_headers()
     if self:should_return_304() then
         self:set_status(304)
         return self:finish()
+    end
+    if coding_flags(self.application) and not has(self.class, "_own_content") then
+        return send_file(self)
     end
     local status, first, size = choose_part(self, self:get_content_size())
     if status == 416 then
         self:set_status(416)
         return self:finish()
     end
-    if self.class.get_content ~= StaticFileHandler.get_content or
-        self.class.get_content_size ~= StaticFileHandler.get_content_size then
-        return send_content(self, status, first, size)
-    end
-    send_file(self, status, first, size)
+    send_content(self, status, first, size)
 end
 
 -- The short way -----------------------------------------------------------------------------
-
-local DECIDING = {
-    "get_absolute_path", "get_content", "get_content_version", "parse_url_path",
-    "validate_absolute_path", "get_content_size", "get_modified_time", "get_content_type",
-    "get_cache_time", "set_extra_headers", "compute_etag", "set_headers", "set_header",
-    "set_etag_header", "check_etag_header", "should_return_304", "get_version",
-    "CACHE_MAX_AGE",
-}
-
--- Whether the class leaves all decisions as they are; found out once.
-local function is_plain(class)
-    local plain = rawget(class, "_plain")
-    if plain ~= nil then return plain end
-    plain = true
-    for _, name in ipairs(DECIDING) do
-        if class[name] ~= StaticFileHandler[name] then plain = false end
-    end
-    class._plain = plain
-    return plain
-end
 
 --- Sends the file. C answers what is a file in plain form; for all else the long way has the
 -- reasons.
 function StaticFileHandler:get(path)
     path = path or ""
-    if is_plain(self.class) and not self._filters then
+    local codings = coding_flags(self.application)
+    if codings and not has(self.class, "_own_reply") and not self._filters then
         local request = self.request
-        local flags = flags_of(self.settings) + reply_flags(self)
+        local flags = flags_of(self.settings) + reply_flags(self) + codings
         if request.uri ~= request.path and request:last_query_argument("v") then
             flags = flags + VERSIONED
         end
