@@ -76,9 +76,7 @@ function Base:next_url()
 end
 
 function Base:log_in(user)
-    self:set_signed_cookie(SESSION, user.id, {
-        httponly = true, samesite = "Lax", secure = self.request.protocol == "https",
-    })
+    self:set_signed_cookie(SESSION, user.id)
     self:redirect(self:next_url(), { status = 303 })
 end
 
@@ -301,7 +299,7 @@ return web.Application({
     ui_methods = ui_methods,
     ui_modules = { Entry = EntryModule },
     xsrf_cookies = true,
-    xsrf_cookie_kwargs = { httponly = true, samesite = "Lax" },
+    xsrf_cookie_kwargs = { httponly = true },
     security_headers = {
         csp = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; " ..
             "base-uri 'none'; frame-ancestors 'none'",

@@ -51,8 +51,16 @@ function RequestHandler:create_signed_value(name, value, version)
         { version = version, key_version = key_version })
 end
 
+-- What a cookie that says who somebody is should have; false takes one away.
+local function secure_defaults(self, options)
+    if options.samesite == nil then options.samesite = "Lax" end
+    if options.secure == nil then options.secure = self.request.protocol == "https" end
+end
+
 --- Sets a cookie that the client can read and cannot change. Options: those of set_cookie(), with
--- expires_days=30 (false: until the browser is closed), and version.
+-- expires_days=30 (false: until the browser is closed), httponly=true, samesite="Lax",
+-- secure=true for requests over https, and version.
+-- Tornado: without httponly, samesite and secure.
 function RequestHandler:set_signed_cookie(name, value, options)
     options = copy(options)
     local version = options.version
@@ -62,6 +70,8 @@ function RequestHandler:set_signed_cookie(name, value, options)
     elseif options.expires_days == false then
         options.expires_days = nil
     end
+    if options.httponly == nil then options.httponly = true end
+    secure_defaults(self, options)
     self:set_cookie(name, self:create_signed_value(name, value, version), options)
 end
 
@@ -223,9 +233,12 @@ local function encode(version, raw)
     return format("2|%s|%s|%d", core.hex(key), core.hex(mask(key, raw.token)), raw.time)
 end
 
--- Tornado: expires_days is added to the application's own table.
+-- Not httponly, as scripts may read it to send it in a header: the setting xsrf_cookie_kwargs
+-- can say so, and has the last word on all of these.
+-- Tornado: has neither samesite nor secure; adds expires_days to the application's own table.
 local function set_token_cookie(self, text)
     local options = copy(self.settings.xsrf_cookie_kwargs)
+    secure_defaults(self, options)
     if options.expires_days == nil and not is_nobody(self:current_user()) then
         options.expires_days = 30
     end
@@ -263,10 +276,15 @@ local function sent_token(self)
     return headers:get("X-Csrftoken")
 end
 
---- Raises 403 unless the request shows that it comes from a page of ours. Called before
--- prepare() with the setting xsrf_cookies, for all methods but GET, HEAD and OPTIONS. May be
--- replaced.
+--- Raises 403 unless the request shows that it comes from a page of ours: by the token, and not
+-- from another site where the browser says so (Sec-Fetch-Site, which scripts cannot set). Called
+-- before prepare() with the setting xsrf_cookies, for all methods but GET, HEAD and OPTIONS. May
+-- be replaced.
+-- Tornado: looks at the token alone.
 function RequestHandler:check_xsrf_cookie()
+    if self.request.headers:get("Sec-Fetch-Site") == "cross-site" then
+        error(HTTPError(403, "the request comes from another site"), 0)
+    end
     local text = sent_token(self)
     if not text or text == "" then
         error(HTTPError(403, "'_xsrf' argument missing from POST"), 0)

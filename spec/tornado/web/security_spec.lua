@@ -61,17 +61,37 @@ describe("signed cookies", function()
         assert.same({ value = "a%3B+%E9", key = 0 }, got)
         assert.matches("^2|1:0|10:%d+|4:name|8:YTsg6Q==|%x+$", value)
         assert.truthy(math.abs(days_until(attributes) - 30) < 0.01)
-        assert.matches("; Path=/$", attributes)
+        assert.matches("; HttpOnly; Path=/; SameSite=Lax$", attributes)
     end)
 
     it("take the options of set_cookie, and version", function()
         local _, value, attributes = round_trip({ cookie_secret = SECRET },
-            { version = 1, expires_days = false, httponly = true, path = "/a" })
+            { version = 1, expires_days = false, httponly = false, samesite = false,
+                secure = true, path = "/a" })
         assert.matches("^YTsg6Q==|%d+|%x+$", value)
-        assert.equal("; HttpOnly; Path=/a", attributes)
+        assert.equal("; Path=/a; Secure", attributes)
         _, value, attributes = round_trip({ cookie_secret = SECRET }, { expires_days = 1 })
         assert.matches("^2|", value)
         assert.truthy(math.abs(days_until(attributes) - 1) < 0.01)
+    end)
+
+    it("are for https alone when they came that way", function()
+        local server = serve({
+            prepare = function(self) self.request.protocol = "https" end,
+            get = function(self)
+                self:set_signed_cookie("a", "b")
+                self:xsrf_token()
+            end,
+            post = function(self)
+                self:set_signed_cookie("a", "b", { secure = false })
+            end,
+        }, { cookie_secret = SECRET })
+        local seen = server:fetch("/").headers:get_list("Set-Cookie")
+        assert.matches("; HttpOnly; Path=/; SameSite=Lax; Secure$", seen[1])
+        assert.matches("; Path=/; SameSite=Lax; Secure$", seen[2])
+        assert.not_matches("HttpOnly", seen[2])
+        seen = server:fetch("/", { method = "POST" }).headers:get_list("Set-Cookie")
+        assert.matches("; HttpOnly; Path=/; SameSite=Lax$", seen[1])
     end)
 
     it("are signed with the key of the setting key_version", function()
@@ -292,7 +312,7 @@ describe("XSRF", function()
         local response = server:fetch("/")
         local name, cookie, attributes = cookie_of(response)
         assert.equal("_xsrf", name)
-        assert.equal("; Path=/", attributes)
+        assert.equal("; Path=/; SameSite=Lax", attributes)
         assert.equal(response.body, cookie)
         assert.equal(16, #unmask(cookie))
         assert.equal("ok", post(server, cookie, cookie).body)
@@ -460,6 +480,27 @@ describe("XSRF", function()
             { get_current_user = function() return "ann" end })
         local _, _, attributes = cookie_of(server:fetch("/"))
         assert.truthy(math.abs(days_until(attributes) - 2) < 0.01)
+    end)
+
+    it("takes nothing from another site", function()
+        local server = xsrf_server()
+        local cookie = server:fetch("/").body
+        local logged = testing.expect_log("warning", "403 POST")
+        for site, status in pairs { ["cross-site"] = 403, ["same-site"] = 200,
+            ["same-origin"] = 200, none = 200, [""] = 200 } do
+            local response = post(server, cookie, cookie, { ["Sec-Fetch-Site"] = site })
+            assert.equal(status, response.code, site)
+        end
+        assert.matches("comes from another site", logged.text)
+        assert.equal(200, server:fetch("/", { headers = { ["Sec-Fetch-Site"] = "cross-site" }
+            }).code)
+        testing.expect_log("warning", "argument missing")
+        assert.equal(403, post(server, cookie, nil, { ["Sec-Fetch-Site"] = "same-origin" }).code)
+    end)
+
+    it("leaves out what the setting xsrf_cookie_kwargs denies", function()
+        local server = xsrf_server { xsrf_cookie_kwargs = { samesite = false } }
+        assert.equal("; Path=/", (select(3, cookie_of(server:fetch("/")))))
     end)
 
     it("may be replaced", function()
