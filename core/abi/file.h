@@ -78,6 +78,8 @@ int ct_abi_working_folder(char *out, uint32_t size);
 
 /* 1 for a folder, 2 for a regular file, 0 for anything else or nothing. */
 int ct_abi_file_kind(const char *path);
+/* 1 when both paths lead to the same file or folder. */
+int ct_abi_file_same(const char *a, const char *b);
 /* The names in a folder, each with a zero byte, as far as they fit into `out`;
  * returns the bytes that all of them need, or -1: see ct_abi_why(). */
 int ct_abi_folder(ct_vm *vm, const char *path, char *out, uint32_t max);

@@ -107,6 +107,13 @@ int ct_abi_file_kind(const char *path) {
     return S_ISDIR(st.st_mode) ? 1 : S_ISREG(st.st_mode) ? 2 : 0;
 }
 
+int ct_abi_file_same(const char *a, const char *b) {
+    struct stat x, y;
+
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
+           x.st_ino == y.st_ino;
+}
+
 int ct_abi_folder(ct_vm *vm, const char *path, char *out, uint32_t max) {
     const struct dirent *entry;
     uint32_t used = 0;

@@ -88,4 +88,9 @@ function files.working_folder()
     return to_string(out)
 end
 
+--- Whether both paths lead to the same file or folder.
+function files.file_same(a, b)
+    return C.ct_abi_file_same(a, b) == 1
+end
+
 return files

@@ -4,34 +4,55 @@ local ParseError = require("tornado.template").ParseError
 local RequestHandler = require "tornado.web.handler"
 local util = require "tornado.util"
 
--- Files that templates lie beside, and that are none.
+-- Not what editors leave beside templates, nor pictures.
 local function is_template(path)
-    if path:find "/%." or path:find "[~#]$" then return false end
+    if path:find "[~#]$" then return false end
     local file = io.open(path, "rb")
     local text = file and file:read "*a"
     if file then file:close() end
     return text ~= nil and not text:find("\0", 1, true)
 end
 
--- The names of all templates below a folder, sorted.
-local function names_in(root)
-    local quoted = "'" .. root:gsub("'", [['\'']]) .. "'"
-    local pipe = assert(io.popen("find -L " .. quoted .. " -type f -print"))
-    local names = {}
-    for path in pipe:lines() do
-        if is_template(path) then names[#names + 1] = path:sub(#root + 2) end
+-- A link may lead to a folder above: whether that is one of those we are in.
+local function is_inside(path, above)
+    for _, folder in ipairs(above) do
+        if core.file_same(path, folder) then return true end
     end
-    pipe:close()
-    table.sort(names)
-    return names
+    return false
 end
 
+local MAX_DEPTH = 64
+
+-- Adds the templates in a folder and below; `above` are the folders on the way there.
+local function collect(found, folder, above)
+    local list, why = core.folder(folder)
+    if not list then
+        found.problems[#found.problems + 1] = why
+        return
+    end
+    above[#above + 1] = folder
+    for _, name in ipairs(list) do
+        local path = folder .. "/" .. name
+        local kind = name:sub(1, 1) ~= "." and core.file_kind(path)
+        if kind == "folder" and #above < MAX_DEPTH and not is_inside(path, above) then
+            collect(found, path, above)
+        elseif kind == "file" and is_template(path) then
+            found.names[#found.names + 1] = path:sub(#found.root + 2)
+        end
+    end
+    above[#above] = nil
+end
+
+-- The names of all templates of a loader, sorted, and what is wrong with their folders.
 local function names_of(loader)
-    if loader.root then return names_in(loader.root) end
-    local names = {}
-    for name in pairs(loader.dict or {}) do names[#names + 1] = name end
-    table.sort(names)
-    return names
+    local found = { root = loader.root, names = {}, problems = {} }
+    if loader.root then
+        collect(found, loader.root, {})
+    else
+        for name in pairs(loader.dict or {}) do found.names[#found.names + 1] = name end
+    end
+    table.sort(found.names)
+    return found.names, found.problems
 end
 
 local function describe(err, loader)
@@ -51,7 +72,8 @@ return function(application)
         return 0, { "template_path: no such folder: " .. path }
     end
     local loader = RequestHandler.create_template_loader(stand_in, path)
-    local names, problems, seen = names_of(loader), {}, {}
+    local names, problems = names_of(loader)
+    local seen = {}
     for _, name in ipairs(names) do
         local ok, err = pcall(loader.load, loader, name)
         local text = not ok and describe(err, loader)
