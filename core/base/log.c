@@ -220,17 +220,28 @@ static void add_json(line *l, const char *text, size_t n) {
             add(l, "\\n", 2);
         } else if (p[i] == '\t') {
             add(l, "\\t", 2);
-        } else if (is_control(p + i, n - i)) {
-            snprintf(escape, sizeof escape, "\\u%04x", p[i + len - 1]);
-            add(l, escape, 6);
         } else if (!utf8 && p[i] >= 0x80) {
             snprintf(escape, sizeof escape, "\\\\x%02x", p[i]);
             add(l, escape, 5);
+        } else if (is_control(p + i, n - i)) {
+            snprintf(escape, sizeof escape, "\\u%04x", p[i + len - 1]);
+            add(l, escape, 6);
         } else {
             add(l, text + i, len);
         }
         i += len;
     }
+}
+
+void ct_log_time(char out[CT_LOG_TIME]) {
+    struct timespec now;
+    struct tm tm;
+    size_t n;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &tm);
+    n = strftime(out, CT_LOG_TIME, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(out + n, CT_LOG_TIME - n, ".%03dZ", (int)(now.tv_nsec / 1000000));
 }
 
 static void add_member(line *l, const char *name, const char *text) {
@@ -242,15 +253,9 @@ static void add_member(line *l, const char *name, const char *text) {
 /* The message comes last: it is what may be cut. */
 static void add_object(line *l, const message *m) {
     static const char end[] = { '"', '}' };
-    char when[48];
-    struct timespec now;
-    struct tm tm;
-    size_t n;
+    char when[CT_LOG_TIME];
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &tm);
-    n = strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(when + n, sizeof when - n, ".%03dZ", (int)(now.tv_nsec / 1000000));
+    ct_log_time(when);
     add_member(l, "{\"time\":\"", when);
     add_member(l, ",\"level\":\"", names[m->level]);
     add_member(l, ",\"logger\":\"", m->where);
@@ -324,4 +329,15 @@ void ct_log_line(ct_log *log, ct_log_level level, const char *where,
     if (n < 0) return;
     if (n >= CT_LOG_LINE) n = CT_LOG_LINE - 1;
     ct_log_text(log, level, where, text, (size_t)n, false);
+}
+
+size_t ct_log_escape(char *out, size_t room, const char *p, size_t n,
+                     bool json) {
+    line l = { out, out + room };
+
+    if (json)
+        add_json(&l, p, n);
+    else
+        add_text(&l, p, n, false);
+    return (size_t)(l.at - out);
 }

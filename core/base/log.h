@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { CT_LOG_LINE = 16384 };
+enum { CT_LOG_LINE = 16384, CT_LOG_TIME = 48 };
 
 typedef enum ct_log_level {
     CT_LEVEL_DEBUG,
@@ -57,6 +57,14 @@ void ct_log_request(ct_log *log, ct_log_level level, const char *where,
 /* The same as ct_log_text() on one line, formatted; at most CT_LOG_LINE bytes. */
 void ct_log_line(ct_log *log, ct_log_level level, const char *where,
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* The time now, UTC, "2026-11-22T10:15:00.123Z". */
+void ct_log_time(char out[CT_LOG_TIME]);
+
+/* Escapes `n` bytes for a line of text, or for a string of JSON, to `out`, at
+ * most `room` bytes, cut between characters. Returns how many. */
+size_t ct_log_escape(char *out, size_t room, const char *p, size_t n,
+                     bool json);
 
 /* Writes `n` finished bytes as they are (the access log's batches). */
 void ct_log_raw(ct_log *log, const char *p, size_t n);

@@ -238,6 +238,7 @@ static int begin(ct_request *r, const ct_reply_head *h) {
     if (r->status) return CT_ERROR;
     r->status = (uint16_t)h->status;
     r->bodiless = is_bodiless(r, h->status);
+    r->sent = 0;
     return CT_OK;
 }
 
@@ -255,6 +256,7 @@ int ct_reply_send(ct_request *r, const ct_reply_head *h, ct_str body) {
     start = room(r, head_size, &owned);
     at = put_head(start, r, &head, keep);
     if (r->bodiless) body.n = 0;
+    r->sent = body.n;
     r->complete = true;
     if (head_size + body.n <= CT_LOOP_SCRATCH) {
         at = put(at, body.p, body.n);
@@ -277,6 +279,7 @@ int ct_reply_files(ct_request *r, const ct_reply_head *h, ct_segment *files) {
     keep = keeps(r, h->flags);
     start = room(r, head_room(r, h), &owned);
     at = put_head(start, r, h, keep);
+    r->sent = h->length;
     r->complete = true;
     ct_conn_reply_files(r->conn, start, (size_t)(at - start), files, keep);
     ct_free(owned);
@@ -326,6 +329,7 @@ int ct_reply_write(ct_request *r, ct_str piece) {
     if (r->left >= 0 && piece.n > r->left) return CT_ERROR;
     if (r->left >= 0) r->left -= piece.n;
     if (r->bodiless || !piece.n) return CT_OK;
+    r->sent += piece.n;
     if (r->chunked ? !send_chunk(r, piece) : !ct_conn_send(c, piece.p, piece.n))
         return CT_CLOSED;
     if (c->out.len <= r->server->options.write_buffer_size) return CT_OK;

@@ -64,6 +64,7 @@ typedef struct ct_request {
     bool bodiless; /* HEAD, 204, 304: what is written is counted, not sent */
     bool wants_drain, wants_flush;
     double left; /* of the announced length; < 0: unknown */
+    double sent; /* bytes of the body that went to the connection */
 } ct_request;
 
 /* A request ready for a head. Caller gives it back with ct_request_free(). */

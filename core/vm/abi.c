@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/regex.h"
 #include "base/str.h"
+#include "http/access.h"
 #include "http/body.h"
 #include "http/conn.h"
 #include "http/cookie.h"
@@ -62,16 +63,10 @@ const char *ct_abi_why(ct_vm *vm) {
 /* -- Requests -------------------------------------------------------------- */
 
 int ct_abi_request_info(ct_vm *vm, uint32_t request, ct_request_info *out) {
-    static const char *const names[] = { "",      "GET",    "HEAD",    "POST",
-                                         "PUT",   "DELETE", "OPTIONS", "PATCH",
-                                         "TRACE", "CONNECT" };
     ct_request *r = request_of(vm, request);
 
     if (!r) return CT_CLOSED;
-    out->method = r->verb;
-    if (r->wire.method)
-        out->method = (ct_str){ names[r->wire.method],
-                                (uint32_t)strlen(names[r->wire.method]) };
+    out->method = ct_access_method(r);
     ct_peer_ip(&r->peer, vm->why);
     out->remote_ip = (ct_str){ vm->why, (uint32_t)strlen(vm->why) };
     out->started = r->started;
@@ -235,21 +230,13 @@ int ct_abi_reply_abort(ct_vm *vm, uint32_t request) {
     return r ? ct_reply_abort(r) : CT_CLOSED;
 }
 
-/* The access log's line, as Tornado writes it. */
-void ct_abi_request_log(ct_vm *vm, uint32_t request) {
+void ct_abi_request_log(ct_vm *vm, uint32_t request, const char *id,
+                        uint32_t id_size, const char *ip, uint32_t ip_size) {
     ct_request *r = request_of(vm, request);
-    ct_server *s = vm->server;
-    ct_request_info info;
-    char *line;
-    int n;
 
-    if (!r || s->access.fd < 0) return;
-    if (ct_abi_request_info(vm, request, &info) != CT_OK) return;
-    line = ct_buf_reserve(&s->access_lines, 10240);
-    n = snprintf(line, 10240, "%u %.*s %.*s (%s) %.2fms\n", r->status,
-                 (int)info.method.n, info.method.p, (int)r->uri.n, r->uri.p,
-                 info.remote_ip.p, (ct_clock_precise() - r->precise) * 1e3);
-    ct_buf_added(&s->access_lines, n < 10240 ? (size_t)n : 10239);
+    if (!r || vm->server->access.fd < 0) return;
+    ct_access_line(vm->server, r, (ct_str){ id, id_size },
+                   (ct_str){ ip, ip_size }, vm->log->json);
 }
 
 /* -- Timers and clocks ------------------------------------------------------ */

@@ -132,8 +132,9 @@ function core.request_release(handle)
     C.ct_abi_request_release(vm, handle)
 end
 
-function core.request_log(handle)
-    C.ct_abi_request_log(vm, handle)
+--- Writes a line to the access log: `id` for lines of JSON, `ip` when it is not the peer's; or "".
+function core.request_log(handle, id, ip)
+    C.ct_abi_request_log(vm, handle, id, #id, ip, #ip)
 end
 
 --- Asks for the whole body: a status.

@@ -59,13 +59,16 @@ function log.set_level(name)
     core.log_set_level(level)
 end
 
+log.is_json = false
+
 --- Makes each line of the log text, `[I 261122 10:15:00 app] text`, or with "json" an object
 -- of time, level, logger, message, and request when it is about one.
 function log.set_format(name)
     if name ~= "text" and name ~= "json" then
         error(('bad format "%s": expected text or json'):format(tostring(name)), 2)
     end
-    core.log_json(name == "json")
+    log.is_json = name == "json"
+    core.log_json(log.is_json)
 end
 
 --- Puts `fn(level, name, text, id)` before the log (nil: none); true from it drops the message.

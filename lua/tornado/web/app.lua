@@ -144,7 +144,10 @@ end
 function Application:log_request(handler)
     local log_function = self.settings.log_function
     if log_function then return protected(log_function, handler) end
-    if Application.access_log then core.request_log(handler.request.handle) end
+    if not Application.access_log then return end
+    local request = handler.request
+    core.request_log(request.handle, log.is_json and request.id or "",
+        rawget(request, "remote_ip") or "")
 end
 
 --- Listens on a port of an address (127.0.0.1); returns the HTTPServer.

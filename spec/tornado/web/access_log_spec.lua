@@ -1,0 +1,142 @@
+-- The access log: Tornado's line, or an object, and what a hostile client can do to either.
+local core = require "tornado.core"
+local escape = require "tornado.escape"
+local log = require "tornado.log"
+local testing = require "tornado.testing"
+local web = require "tornado.web"
+
+describe("the access log", function()
+    local path, server
+
+    before_each(function()
+        path = os.tmpname()
+        assert(core.access_log_open(path))
+        web.Application.access_log = true
+        local Main = web.RequestHandler:extend "Main"
+        function Main:get(status)
+            if status ~= "" then self:set_status(tonumber(status)) end
+            self:write "hello"
+        end
+        Main.head = Main.get
+        local Streamed = web.RequestHandler:extend "Streamed"
+        function Streamed:get()
+            self:write "hello, "
+            self:flush()
+            self:write "world"
+        end
+        local Proxied = web.RequestHandler:extend "Proxied"
+        function Proxied:get() self.request.remote_ip = "9.8.7.6" end
+        server = testing.serve(web.Application({ { "/streamed", Streamed },
+            { "/proxied", Proxied }, { "/static/(.*)", web.StaticFileHandler, { path = "spec" } },
+            { "/(\\d*).*", Main } }, { trust_request_id = true }))
+    end)
+
+    after_each(function()
+        log.set_format "text"
+        web.Application.access_log = false
+        core.access_log_open ""
+        os.remove(path)
+    end)
+
+    -- The only line, once the turn that wrote it is over.
+    local function line()
+        local text
+        testing.wait_until(function()
+            local file = assert(io.open(path, "rb"))
+            text = file:read "*a"
+            file:close()
+            return text ~= ""
+        end)
+        assert.equal(1, select(2, text:gsub("\n", "")))
+        return text
+    end
+
+    local function object()
+        return escape.json_decode(line())
+    end
+
+    local function send(target, headers)
+        local connection = server:connect()
+        connection:send("GET " .. target .. " HTTP/1.1\r\nHost: a\r\n" .. (headers or "") ..
+            "\r\n")
+        local response = connection:read_response()
+        connection:close()
+        return response
+    end
+
+    it("has Tornado's lines", function()
+        send "/404?a=b"
+        assert.matches("^404 GET /404%?a=b %(127%.0%.0%.1%) %d+%.%d%dms\n$", line())
+    end)
+
+    it("escapes what a terminal would obey", function()
+        send "/\194\155x\255"
+        assert.matches("^200 GET /\\xc2\\x9bx\\xff %(", line())
+    end)
+
+    it("is objects with log_format json", function()
+        log.set_format "json"
+        send("/201?a=b", "User-Agent: busted/2\r\nX-Request-Id: abc-1\r\n")
+        local entry = object()
+        assert.matches("^%d+%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ$", entry.time)
+        assert.truthy(entry.seconds >= 0 and entry.seconds < 5)
+        entry.time, entry.seconds = nil, nil
+        assert.same({ level = "info", logger = "access", request = "abc-1", status = 201,
+            remote_ip = "127.0.0.1", bytes = 5, method = "GET", uri = "/201?a=b",
+            user_agent = "busted/2" }, entry)
+    end)
+
+    it("has levels by status", function()
+        log.set_format "json"
+        send "/500"
+        local entry = object()
+        assert.equal("error", entry.level)
+        assert.matches("^%x+$", entry.request)
+        assert.is_nil(entry.user_agent)
+    end)
+
+    it("counts what was sent of a body", function()
+        log.set_format "json"
+        server:fetch "/streamed"
+        assert.equal(12, object().bytes)
+    end)
+
+    it("counts files, and nothing for HEAD", function()
+        log.set_format "json"
+        server:fetch("/static/layers.sh", { headers = { Range = "bytes=1-10" } })
+        local entry = object()
+        assert.equal(10, entry.bytes)
+        assert.equal(206, entry.status)
+        core.access_log_open ""
+        os.remove(path)
+        core.access_log_open(path)
+        server:fetch("/", { method = "HEAD" })
+        assert.equal(0, object().bytes)
+    end)
+
+    it("has the client's address as the handler sees it", function()
+        log.set_format "json"
+        send "/proxied"
+        assert.equal("9.8.7.6", object().remote_ip)
+    end)
+
+    it("cannot be forged", function()
+        log.set_format "json"
+        send([[/","status":999,"x":"\u0022\]] .. "\194\155\255",
+            'User-Agent: a"b\\c\td\255{}\r\n')
+        local text = line()
+        assert.not_matches("[%z\1-\9\11-\31\127-\255]", text)
+        local entry = escape.json_decode(text)
+        assert.equal(200, entry.status)
+        assert.equal([[/","status":999,"x":"\u0022\]] .. "\\xc2\\x9b\\xff", entry.uri)
+        assert.equal('a"b\\c\td\\xff{}', entry.user_agent)
+    end)
+
+    it("cuts what is too long and stays an object", function()
+        log.set_format "json"
+        send("/" .. ("\255"):rep(8000), "User-Agent: " .. ('"'):rep(20000) .. "\r\n")
+        local entry = object()
+        assert.truthy(#entry.uri > 5000 and #entry.user_agent > 900)
+        assert.equal(200, entry.status)
+    end)
+end)
