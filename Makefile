@@ -22,7 +22,7 @@ HEADER = $(wildcard core/*.h core/*/*.h)
 # -- Tools and flags --------------------------------------------------------
 
 PKG     = luajit libevent_core libevent_extra libpcre2-8 libcrypto zlib \
-          libbrotlienc
+          libbrotlienc libcares
 
 WARN    = -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes \
           -Wmissing-prototypes -Wvla -Wwrite-strings

@@ -22,6 +22,7 @@ return {
     { "libssl-dev", kind = "build", licence = "Apache-2.0", why = "digests, signed cookies, TLS" },
     { "zlib1g-dev", kind = "build", licence = "Zlib", why = "gzip of replies and request bodies" },
     { "libbrotli-dev", kind = "build", licence = "MIT", why = "brotli of replies" },
+    { "libc-ares-dev", kind = "build", licence = "MIT", why = "names resolved without blocking: DNS, hosts, resolv.conf" },
     { "libmimalloc-dev", kind = "build", licence = "MIT", why = "the allocator, also libevent's" },
 
     { "lua-busted", kind = "test", licence = "MIT", why = "runs the specs inside `ctornado test`" },
