@@ -17,6 +17,7 @@
 #include "abi/file.h"
 #include "abi/form.h"
 #include "abi/request.h"
+#include "abi/resolver.h"
 #include "abi/server.h"
 
 #endif

@@ -40,14 +40,15 @@ typedef struct ct_pair {
 
 typedef enum ct_event_type {
     CT_EVENT_NONE,
-    CT_EVENT_REQUEST, /* a head has come: handle, owner, method, ... */
-    CT_EVENT_BODY,    /* the body asked for is complete, or has more to read */
-    CT_EVENT_DRAIN,   /* a reply's buffer has room again, or is sent */
-    CT_EVENT_GONE,    /* the client has closed its side or vanished */
-    CT_EVENT_TIMEOUT, /* handler_timeout has passed */
-    CT_EVENT_TIMER,   /* a timer has fired; its handle is free */
-    CT_EVENT_CHANNEL, /* a channel has something to read or has sent all */
-    CT_EVENT_STOP     /* the process was asked to end: a signal's number */
+    CT_EVENT_REQUEST,  /* a head has come: handle, owner, method, ... */
+    CT_EVENT_BODY,     /* the body asked for is complete, or has more to read */
+    CT_EVENT_DRAIN,    /* a reply's buffer has room again, or is sent */
+    CT_EVENT_GONE,     /* the client has closed its side or vanished */
+    CT_EVENT_TIMEOUT,  /* handler_timeout has passed */
+    CT_EVENT_TIMER,    /* a timer has fired; its handle is free */
+    CT_EVENT_CHANNEL,  /* a channel has something to read or has sent all */
+    CT_EVENT_RESOLVED, /* a name's addresses, or why there are none */
+    CT_EVENT_STOP      /* the process was asked to end: a signal's number */
 } ct_event_type;
 
 enum {
@@ -58,7 +59,7 @@ enum {
 
 typedef struct ct_event {
     uint32_t type;   /* ct_event_type */
-    uint32_t handle; /* of the request or timer */
+    uint32_t handle; /* of the request, timer, ... */
     uint32_t owner;  /* REQUEST: what ct_listen() returned */
     uint32_t method; /* REQUEST: ct_method */
     uint32_t flags;  /* REQUEST: CT_REQUEST_* */

@@ -61,10 +61,11 @@ void ct_abi_exit(ct_vm *vm, int code);
 /* What is open: for leak checks and status. */
 typedef struct ct_counts {
     uint32_t connections, requests, timers, listeners, channels;
-    uint32_t handled; /* requests since the start, modulo 2^32 */
-    uint32_t unsent;  /* connections whose last reply is still on its way */
-    uint32_t files;   /* descriptors that the cache of static files holds */
-    uint32_t digests; /* under way */
+    uint32_t handled;  /* requests since the start, modulo 2^32 */
+    uint32_t unsent;   /* connections whose last reply is still on its way */
+    uint32_t files;    /* descriptors that the cache of static files holds */
+    uint32_t digests;  /* under way */
+    uint32_t resolves; /* questions for names that were not given back */
 } ct_counts;
 
 void ct_abi_counts(ct_vm *vm, ct_counts *out);

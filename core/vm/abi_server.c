@@ -97,7 +97,8 @@ void ct_abi_counts(ct_vm *vm, ct_counts *out) {
                         .handled = s->handled,
                         .unsent = ct_server_unsent(s),
                         .files = s->files.open,
-                        .digests = vm->digests.count };
+                        .digests = vm->digests.count,
+                        .resolves = vm->resolves.count };
 }
 
 int ct_abi_file_kind(const char *path) {

@@ -190,5 +190,6 @@ void ct_vm_free(ct_vm *vm) {
     if (vm->lua) lua_close(vm->lua);
     ct_vm_free_handles(vm);
     ct_vm_free_channels(vm);
+    ct_vm_free_resolves(vm);
     ct_free(vm);
 }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 struct lua_State;
+struct vm_names;
 
 enum { CT_VM_WHY = 1024 };
 
@@ -26,6 +27,8 @@ struct ct_vm {
     ct_slots regexes;       /* handle -> ct_regex */
     ct_slots digests;       /* handle -> ct_digest_run */
     ct_slots channels;      /* handle -> vm_channel (abi_channel.c) */
+    ct_slots resolves;      /* handle -> vm_resolve (abi_resolver.c) */
+    struct vm_names *names; /* likewise; NULL: no name was asked for */
     struct lua_State *pump; /* the coroutine that takes events */
     int pump_ref;           /* its registry reference */
     int next_pump;          /* that of the function that gives another one */
@@ -56,5 +59,8 @@ void ct_vm_free_handles(ct_vm *vm);
 
 /* Closes the channels (abi_channel.c). */
 void ct_vm_free_channels(ct_vm *vm);
+
+/* Gives up all names that are being asked for (abi_resolver.c). */
+void ct_vm_free_resolves(ct_vm *vm);
 
 #endif

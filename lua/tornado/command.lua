@@ -66,6 +66,16 @@ local function set_limits(options)
     return true
 end
 
+local function set_resolver(options)
+    local ok, why = core.set_resolver {
+        servers = options.resolver_servers, conf = options.resolver_conf,
+        timeout = options.resolver_timeout, tries = options.resolver_tries,
+        deadline = options.resolver_deadline, max_ttl = options.resolver_max_ttl,
+    }
+    if not ok then return nil, "resolver_servers: " .. why end
+    return true
+end
+
 local function addresses(options)
     if #options.listen > 0 then return options.listen end
     local host = options.address
@@ -228,6 +238,12 @@ function command.run(arguments)
     local options
     options, why = config.load(line.options)
     if not options then
+        fail(why)
+        return FAILED
+    end
+    local ok
+    ok, why = set_resolver(options)
+    if not ok then
         fail(why)
         return FAILED
     end

@@ -40,6 +40,14 @@ config.OPTIONS = {
     { "idle_timeout", "seconds", 65, "between requests of a connection", 0.1 },
     { "write_timeout", "seconds", 30, "for a slow reader to take anything", 0.1 },
     { "handler_timeout", "seconds", 60, "for a handler to finish; then 503", 0.1 },
+    { "resolver_servers", "list", {}, "DNS servers: IP, IP:PORT, [IPv6]:PORT; else resolv.conf's" },
+    { "resolver_conf", "string", "/etc/resolv.conf", "file with DNS servers and search domains" },
+    { "resolver_timeout", "seconds", 1.5, "for the first try of a DNS server, then doubled", 0.01,
+        60 },
+    { "resolver_tries", "integer", 2, "tries of each DNS server", 1, 10 },
+    { "resolver_deadline", "seconds", 5, "for a name in all", 0.01, 600 },
+    { "resolver_max_ttl", "seconds", 300, "that addresses are kept at most; 0 for never", 0,
+        604800 },
 }
 
 local by_name, names = {}, {}

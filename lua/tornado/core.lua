@@ -39,6 +39,7 @@ core.EVENT_GONE = tonumber(C.CT_EVENT_GONE)
 core.EVENT_TIMEOUT = tonumber(C.CT_EVENT_TIMEOUT)
 core.EVENT_TIMER = tonumber(C.CT_EVENT_TIMER)
 core.EVENT_CHANNEL = tonumber(C.CT_EVENT_CHANNEL)
+core.EVENT_RESOLVED = tonumber(C.CT_EVENT_RESOLVED)
 core.EVENT_STOP = tonumber(C.CT_EVENT_STOP)
 
 core.REQUEST_BODY = tonumber(C.CT_REQUEST_BODY)
@@ -323,6 +324,7 @@ function core.counts()
         unsent = out.unsent,
         files = out.files,
         digests = out.digests,
+        resolves = out.resolves,
         descriptors = C.ct_abi_descriptors() - out.files, -- but for those
     }
 end
@@ -402,6 +404,7 @@ end
 for name, fn in pairs(require "tornado.core.bytes") do core[name] = fn end
 for name, fn in pairs(require "tornado.core.codings") do core[name] = fn end
 for name, fn in pairs(require "tornado.core.files") do core[name] = fn end
+for name, fn in pairs(require "tornado.core.resolver") do core[name] = fn end
 
 --- "folder", "file", or nil for anything else.
 function core.file_kind(path)
