@@ -153,23 +153,23 @@ static uint64_t life_of(const ct_resolver *r, const ct_answer *a) {
     return (uint64_t)(ms < most ? ms : most);
 }
 
-/* Tells those who wait. Each may free itself and others, or ask anew: so they
- * have the answer before the first is told, and are taken from the front. */
-static void on_answer(void *arg, ct_answer *answer) {
-    entry *e = arg;
-    ct_resolver *r = e->resolver;
-    uint64_t life = life_of(r, answer);
-    ct_list waiters;
-
-    ct_list_init(&waiters);
+/* Gives all who wait the answer, before anybody is told. */
+static void hand_out(entry *e, ct_answer *answer, ct_list *waiters) {
     while (!ct_list_is_empty(&e->waiters)) {
         ct_resolve *q = ct_list_of(e->waiters.next, ct_resolve, node);
 
         ct_list_remove(&q->node);
-        ct_list_add(&waiters, &q->node);
+        ct_list_add(waiters, &q->node);
         q->entry = NULL;
         q->answer = ct_answer_ref(answer);
     }
+}
+
+/* The entry has its answer from now on, or goes. Takes `answer`. */
+static void keep(entry *e, ct_answer *answer) {
+    ct_resolver *r = e->resolver;
+    uint64_t life = life_of(r, answer);
+
     ct_lookup_free(e->lookup);
     e->lookup = NULL;
     e->answer = answer;
@@ -178,6 +178,16 @@ static void on_answer(void *arg, ct_answer *answer) {
     r->known++;
     ct_list_add(&r->used, &e->used);
     if (!life || e->old) free_entry(e);
+}
+
+/* Who is told may free itself and others, or ask anew: so they are taken from
+ * the front, and the entry is not touched any more. */
+static void on_answer(void *arg, ct_answer *answer) {
+    ct_list waiters;
+
+    ct_list_init(&waiters);
+    hand_out(arg, answer, &waiters);
+    keep(arg, answer);
     while (!ct_list_is_empty(&waiters)) {
         ct_resolve *q = ct_list_of(waiters.next, ct_resolve, node);
 
@@ -295,6 +305,18 @@ static entry *entry_of(ct_resolver *r, const char *key, int family) {
     return e ? e : new_entry(r, key, family, hash);
 }
 
+/* Lets `q` wait for the entry, or have its answer. */
+static void join(ct_resolve *q, entry *e) {
+    if (e->answer) {
+        q->answer = ct_answer_ref(e->answer);
+        ct_list_remove(&e->used);
+        ct_list_add(&e->resolver->used, &e->used);
+    } else {
+        q->entry = e;
+        ct_list_add(&e->waiters, &q->node);
+    }
+}
+
 ct_resolve *ct_resolver_ask(ct_resolver *r, const char *name, size_t size,
                             int family, ct_resolve_fn *fn, void *arg) {
     char key[CT_RESOLVER_NAME + 1];
@@ -308,21 +330,13 @@ ct_resolve *ct_resolver_ask(ct_resolver *r, const char *name, size_t size,
         look_at_files(r);
         e = entry_of(r, key, family);
         if (!e) return NULL;
-        if (e->answer) answer = ct_answer_ref(e->answer);
     }
     q = ct_new(ct_resolve);
     ct_list_init(&q->node);
     q->fn = fn;
     q->arg = arg;
     q->answer = answer;
-    if (!e) return q;
-    if (answer) {
-        ct_list_remove(&e->used);
-        ct_list_add(&r->used, &e->used);
-    } else {
-        q->entry = e;
-        ct_list_add(&e->waiters, &q->node);
-    }
+    if (e) join(q, e);
     return q;
 }
 

@@ -139,6 +139,16 @@ static inline int dns_broken(const dns_question *q, uint8_t *out) {
     return 0;
 }
 
+/* Two addresses, the one that is nearer (RFC 6724 §6, rule 1 or 6) last. */
+static inline int dns_order(const dns_question *q, uint8_t *out) {
+    const uint8_t far[16] = { 0x20, 1, 0xd, 0xb8, [15] = 1 },
+                  near[16] = { [15] = 1 };
+    int n = dns_head(q, out, 0, 2);
+
+    n += dns_record(out + n, DNS_AAAA, 60, far, 16);
+    return n + dns_record(out + n, DNS_AAAA, 60, near, 16);
+}
+
 /* The right answer by label; 0: none. */
 static inline int dns_right(const dns_question *q, uint8_t *out) {
     bool a = q->type == DNS_A;
@@ -148,13 +158,14 @@ static inline int dns_right(const dns_question *q, uint8_t *out) {
     if (dns_is(q, "servfail")) return dns_head(q, out, 2, 0);
     if (dns_is(q, "refused")) return dns_head(q, out, 5, 0);
     if (dns_is(q, "noedns") && q->edns) return dns_head(q, out, 1, 0);
-    if (dns_is(q, "six") ? a : !a && !dns_is(q, "both"))
+    if (dns_is(q, "six") ? a : !a && !dns_is(q, "both") && !dns_is(q, "order"))
         return dns_head(q, out, 0, 0);
     if (dns_is(q, "large")) {
         int n = dns_addresses(q, out, q->tcp ? 200 : 1, 60, 66);
         if (!q->tcp) out[2] |= 2; /* truncated */
         return n;
     }
+    if (dns_is(q, "order")) return dns_order(q, out);
     if (dns_is(q, "zero")) return dns_addresses(q, out, 1, 0, 1);
     if (dns_is(q, "negative")) return dns_addresses(q, out, 1, 0x80000001, 1);
     if (dns_is(q, "second")) return dns_addresses(q, out, 1, 1, 1);

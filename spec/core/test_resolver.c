@@ -194,6 +194,10 @@ static void test_families(void) {
     CHECK_STR(resolve("both.test", AF_INET), "192.0.2.1");
 }
 
+static void test_order(void) {
+    CHECK_STR(resolve("order.test", AF_INET6), "::1 2001:db8::1");
+}
+
 static void test_failures(void) {
     CHECK_STR(resolve("nx.test", AF_UNSPEC), "NXDOMAIN");
     CHECK_STR(resolve("servfail.test", AF_INET), "SERVFAIL");
@@ -516,6 +520,7 @@ static void test_all(void) {
     test_bad_names();
     test_hosts();
     test_families();
+    test_order();
     test_failures();
     test_noedns();
     test_tcp();

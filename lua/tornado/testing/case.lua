@@ -22,7 +22,8 @@ local current -- the running case, or nil
 -- Count -> how a message calls one of them.
 local COUNTED = {
     connections = "connection", requests = "request", timers = "timer", listeners = "listener",
-    channels = "channel", descriptors = "descriptor", digests = "digest", resolves = "question for a name",
+    channels = "channel", descriptors = "descriptor", digests = "digest",
+    resolves = "question for a name",
     live = "live request",
     waiting = "waiting coroutine",
 }
