@@ -21,8 +21,8 @@ HEADER = $(wildcard core/*.h core/*/*.h)
 
 # -- Tools and flags --------------------------------------------------------
 
-PKG     = luajit libevent_core libevent_extra libpcre2-8 libcrypto zlib \
-          libbrotlienc libcares
+PKG     = luajit libevent_core libevent_extra libpcre2-8 libssl libcrypto \
+          zlib libbrotlienc libcares
 
 WARN    = -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes \
           -Wmissing-prototypes -Wvla -Wwrite-strings

@@ -23,11 +23,38 @@ static int watch(ct_stream *s, short more) {
 
 /* An edge that waits for its callback is lost by event_del(), and comes again,
  * because epoll looks anew at what is modified. */
-static void await_room(ct_stream *s) {
+void ct_stream_await_room(ct_stream *s) {
     s->want_write = true;
     if (event_get_events(&s->event) & EV_WRITE) return;
     event_del(&s->event);
     (void)watch(s, EV_WRITE); /* known to libevent: needs no memory */
+    if (s->poked) ct_stream_poke(s, s->poked); /* no edge of the kernel's */
+}
+
+void ct_stream_poke(ct_stream *s, int what) {
+    int events = 0;
+
+    s->poked |= what;
+    if (what & CT_STREAM_READ) events |= EV_READ;
+    if (what & CT_STREAM_WRITE) {
+        s->want_write = true;
+        events |= EV_WRITE;
+    }
+    event_active(&s->event, events, 1);
+}
+
+/* Each side of a TLS stream may wait for the socket's other side. */
+static int crossed(ct_stream *s, int bits, bool room) {
+    if ((bits & CT_STREAM_READ) && s->write_on_read) {
+        s->write_on_read = false;
+        bits |= CT_STREAM_WRITE;
+    }
+    if (room && s->read_on_write) {
+        s->read_on_write = false;
+        s->readable = true;
+        bits |= CT_STREAM_READ;
+    }
+    return bits;
 }
 
 /* The peer's end shows in every later edge: it is told once. An error (a reset)
@@ -38,6 +65,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg) {
 
     (void)fd;
     ct_loop_now(s->loop);
+    s->poked = 0;
     if ((what & EV_CLOSED) && s->shut) what &= (short)~(EV_CLOSED | EV_READ);
     if (what & (EV_READ | EV_CLOSED)) {
         s->readable = true;
@@ -51,6 +79,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg) {
         s->want_write = false;
         bits |= CT_STREAM_WRITE;
     }
+    if (s->tls) bits = crossed(s, bits, what & EV_WRITE);
     if (bits) s->fn(s, bits, s->arg); /* may free s */
 }
 
@@ -77,7 +106,7 @@ static ssize_t plain_send(ct_stream *s, const char *p, size_t n) {
     while (sent == -1 && errno == EINTR);
     if (sent == (ssize_t)n) return sent;
     if (sent == -1 && errno != EAGAIN) return CT_STREAM_ERROR;
-    await_room(s);
+    ct_stream_await_room(s);
     return sent == -1 ? CT_STREAM_AGAIN : sent;
 }
 
@@ -90,7 +119,7 @@ static ssize_t plain_sendfile(ct_stream *s, int fd, uint64_t at, size_t n) {
     if (sent == (ssize_t)n) return sent;
     if (sent == 0) return CT_STREAM_EOF;
     if (sent == -1 && errno != EAGAIN) return CT_STREAM_ERROR;
-    await_room(s);
+    ct_stream_await_room(s);
     return sent == -1 ? CT_STREAM_AGAIN : sent;
 }
 
@@ -102,7 +131,7 @@ static void plain_fini(ct_stream *s) {
     (void)s; /* holds nothing but the descriptor */
 }
 
-static const ct_stream_ops plain = {
+const ct_stream_ops ct_stream_plain = {
     .recv = plain_recv,
     .send = plain_send,
     .shut = plain_shut,
@@ -110,7 +139,7 @@ static const ct_stream_ops plain = {
     .sendfile = plain_sendfile,
 };
 
-/* A form that cannot do it by itself (TLS) sends what is read here. */
+/* A form that cannot do it by itself sends what is read here. */
 ssize_t ct_stream_sendfile(ct_stream *s, int fd, uint64_t at, size_t n) {
     ssize_t got;
 
@@ -125,7 +154,7 @@ ssize_t ct_stream_sendfile(ct_stream *s, int fd, uint64_t at, size_t n) {
 bool ct_stream_init(ct_stream *s, ct_loop *loop, int fd, ct_stream_fn *fn,
                     void *arg) {
     *s = (ct_stream){
-        .ops = &plain, .loop = loop, .fn = fn, .arg = arg, .fd = fd
+        .ops = &ct_stream_plain, .loop = loop, .fn = fn, .arg = arg, .fd = fd
     };
     if (watch(s, 0) == 0) return true;
     close(fd);
@@ -138,6 +167,7 @@ void ct_stream_fini(ct_stream *s, bool reset) {
 
     if (s->fd == -1) return;
     event_del(&s->event);
+    s->reset = reset;
     s->ops->fini(s);
     if (reset) setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     close(s->fd);

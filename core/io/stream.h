@@ -1,5 +1,5 @@
-/* A connected byte stream on the loop: plain now; TLS is its second form, with
- * the same functions behind `ops`, and nobody else asks which one it is.
+/* A connected byte stream on the loop: plain, or TLS (io/tls.h), with the same
+ * functions behind `ops`, and nobody else asks which one it is.
  *
  * The event is persistent and edge-triggered, added once: the owner reads until
  * CT_STREAM_AGAIN or remembers that it stopped before (`readable` stays true).
@@ -40,6 +40,9 @@ typedef struct ct_stream_ops {
     ssize_t (*sendfile)(ct_stream *s, int fd, uint64_t at, size_t n); /* or 0 */
 } ct_stream_ops;
 
+/* The form that a stream begins with. */
+extern const ct_stream_ops ct_stream_plain;
+
 /* Called with CT_STREAM_* bits. May free the stream's owner. */
 typedef void ct_stream_fn(ct_stream *s, int what, void *arg);
 
@@ -48,10 +51,15 @@ struct ct_stream {
     ct_loop *loop;
     ct_stream_fn *fn;
     void *arg;
+    struct ct_tls *tls; /* what that form keeps, or NULL */
     int fd;
     bool readable; /* an edge came that recv has not yet answered with AGAIN */
     bool shut;     /* the peer's end was seen: recv will tell EOF or ERROR */
     bool want_write;
+    bool write_on_read; /* a send waits for input (TLS) */
+    bool read_on_write; /* a recv waits for room (TLS) */
+    bool reset;         /* for fini: it ends with a reset */
+    int poked;          /* bits of ct_stream_poke() that were not told yet */
     bool more; /* what is sent is followed by more at once: hold the packet */
     struct event event;
 };
@@ -69,7 +77,8 @@ static inline ssize_t ct_stream_recv(ct_stream *s, char *p, size_t n) {
 }
 
 /* Sends at most `n` bytes (> 0): the count taken, or AGAIN, ERROR. After a short
- * count or AGAIN the callback comes with CT_STREAM_WRITE. */
+ * count or AGAIN the callback comes with CT_STREAM_WRITE, and the next call must
+ * begin with the same bytes, as many or more: TLS may have sealed them. */
 static inline ssize_t ct_stream_send(ct_stream *s, const char *p, size_t n) {
     return s->ops->send(s, p, n);
 }
@@ -82,6 +91,13 @@ ssize_t ct_stream_sendfile(ct_stream *s, int fd, uint64_t at, size_t n);
 static inline int ct_stream_shut(ct_stream *s) {
     return s->ops->shut(s);
 }
+
+/* For the forms of a stream, and for whoever connects: the callback comes with
+ * CT_STREAM_WRITE when there is room. */
+void ct_stream_await_room(ct_stream *s);
+
+/* Has the callback come in the loop's next turn, with CT_STREAM_READ or WRITE. */
+void ct_stream_poke(ct_stream *s, int what);
 
 /* Stops watching and closes the descriptor. With `reset` the peer sees RST. */
 void ct_stream_fini(ct_stream *s, bool reset);
