@@ -16,37 +16,53 @@ enum { SHA1_SIZE = 20 };
 
 static const char *const names[CT_HASHES] = { "SHA1", "SHA256", "SHA512" };
 
-/* Fetched on first use and kept. */
+/* Fetched on first use and kept; by any thread. */
 static const EVP_MD *fetch(ct_hash hash) {
     /* process-wide: fetching is slower than hashing */
-    static EVP_MD *md[CT_HASHES];
+    static EVP_MD *kept[CT_HASHES];
+    EVP_MD *md, *other = NULL;
 
     ct_assert(hash < CT_HASHES);
-    if (!md[hash]) md[hash] = EVP_MD_fetch(NULL, names[hash], NULL);
-    ct_assert(md[hash]);
-    return md[hash];
+    md = __atomic_load_n(&kept[hash], __ATOMIC_ACQUIRE);
+    if (md) return md;
+    md = EVP_MD_fetch(NULL, names[hash], NULL);
+    ct_assert(md);
+    if (__atomic_compare_exchange_n(&kept[hash], &other, md, false,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return md;
+    EVP_MD_free(md);
+    return other;
 }
 
-/* An HMAC that lacks only its key, made on first use and kept. */
-static EVP_MAC_CTX *fetch_hmac(ct_hash hash) {
-    static EVP_MAC_CTX *kept[CT_HASHES]; /* process-wide: as in fetch() */
+static EVP_MAC_CTX *new_hmac(ct_hash hash) {
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_CTX *ctx;
     char name[8];
     OSSL_PARAM params[2];
-    EVP_MAC *mac;
 
-    ct_assert(hash < CT_HASHES);
-    if (kept[hash]) return kept[hash];
-    mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     ct_assert(mac);
-    kept[hash] = EVP_MAC_CTX_new(mac);
+    ctx = EVP_MAC_CTX_new(mac);
     EVP_MAC_free(mac); /* the context holds it, too */
-    ct_assert(kept[hash]);
+    ct_assert(ctx);
     memcpy(name, names[hash], strlen(names[hash]) + 1);
     params[0] =
         OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0);
     params[1] = OSSL_PARAM_construct_end();
-    ct_assert(EVP_MAC_CTX_set_params(kept[hash], params));
-    return kept[hash];
+    ct_assert(EVP_MAC_CTX_set_params(ctx, params));
+    return ctx;
+}
+
+/* Takes the HMAC that was kept, or makes one (`back` NULL); and puts it back.
+ * It lacks only its key. A thread that finds none kept makes its own. */
+static EVP_MAC_CTX *swap_hmac(ct_hash hash, EVP_MAC_CTX *back) {
+    static EVP_MAC_CTX *kept[CT_HASHES]; /* process-wide: as in fetch() */
+    EVP_MAC_CTX *ctx;
+
+    ct_assert(hash < CT_HASHES);
+    ctx = __atomic_exchange_n(&kept[hash], back, __ATOMIC_ACQ_REL);
+    if (!back) return ctx ? ctx : new_hmac(hash);
+    EVP_MAC_CTX_free(ctx);
+    return NULL;
 }
 
 size_t ct_digest(ct_hash hash, const char *p, size_t n, char *out) {
@@ -89,7 +105,7 @@ void ct_digest_sha1_hex(const char *p, size_t n, char *out) {
 
 size_t ct_digest_hmac(ct_hash hash, const char *key, size_t key_n,
                       const char *p, size_t n, char *out) {
-    EVP_MAC_CTX *ctx = fetch_hmac(hash);
+    EVP_MAC_CTX *ctx = swap_hmac(hash, NULL);
     size_t size = 0;
 
     /* NULL would mean: the key of the last time. */
@@ -97,6 +113,7 @@ size_t ct_digest_hmac(ct_hash hash, const char *key, size_t key_n,
     ct_assert(EVP_MAC_init(ctx, (const unsigned char *)key, key_n, NULL));
     ct_assert(EVP_MAC_update(ctx, (const unsigned char *)p, n));
     ct_assert(EVP_MAC_final(ctx, (unsigned char *)out, &size, CT_DIGEST_SIZE));
+    (void)swap_hmac(hash, ctx);
     return size;
 }
 
