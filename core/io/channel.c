@@ -7,11 +7,13 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 struct ct_channel {
     ct_stream stream;
+    ct_buf in; /* received by the owner before */
     ct_buf out;
     ct_channel_fn *fn;
     void *arg;
@@ -41,13 +43,40 @@ static void on_event(ct_stream *s, int what, void *arg) {
     c->fn(c->arg);
 }
 
+ct_channel *ct_channel_new(ct_loop *loop, int fd, ct_channel_fn *fn,
+                           void *arg) {
+    ct_channel *c = ct_new(ct_channel);
+
+    c->fn = fn;
+    c->arg = arg;
+    if (ct_stream_init(&c->stream, loop, fd, on_event, c)) return c;
+    ct_free(c);
+    return NULL;
+}
+
+ct_channel *ct_channel_adopt(ct_stream *stream, ct_buf *in, ct_buf *out,
+                             ct_channel_fn *fn, void *arg) {
+    ct_channel *c = ct_new(ct_channel);
+
+    c->fn = fn;
+    c->arg = arg;
+    c->in = *in;
+    c->out = *out;
+    *in = *out = (ct_buf){ 0 };
+    if (ct_stream_move(&c->stream, stream, on_event, c)) {
+        pump(c);
+        return c;
+    }
+    ct_channel_free(c, false);
+    return NULL;
+}
+
 ct_channel *ct_channel_connect(ct_loop *loop, const ct_address *to,
                                ct_channel_fn *fn, void *arg) {
     const struct sockaddr *sa = (const struct sockaddr *)&to->sa;
     int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
                     0),
         one = 1;
-    ct_channel *c;
 
     if (fd < 0) return NULL;
     if (sa->sa_family != AF_UNIX)
@@ -59,12 +88,7 @@ ct_channel *ct_channel_connect(ct_loop *loop, const ct_address *to,
         errno = why;
         return NULL;
     }
-    c = ct_new(ct_channel);
-    c->fn = fn;
-    c->arg = arg;
-    if (ct_stream_init(&c->stream, loop, fd, on_event, c)) return c;
-    ct_free(c);
-    return NULL;
+    return ct_channel_new(loop, fd, fn, arg);
 }
 
 bool ct_channel_send(ct_channel *c, const char *p, size_t n) {
@@ -76,7 +100,11 @@ bool ct_channel_send(ct_channel *c, const char *p, size_t n) {
 }
 
 ssize_t ct_channel_recv(ct_channel *c, char *p, size_t n) {
-    return ct_stream_recv(&c->stream, p, n);
+    if (!c->in.len) return ct_stream_recv(&c->stream, p, n);
+    if (n > c->in.len) n = c->in.len;
+    memcpy(p, ct_buf_bytes(&c->in), n);
+    ct_buf_drain(&c->in, n);
+    return (ssize_t)n;
 }
 
 size_t ct_channel_unsent(const ct_channel *c) {
@@ -92,6 +120,7 @@ void ct_channel_shut(ct_channel *c) {
 void ct_channel_free(ct_channel *c, bool reset) {
     if (!c) return;
     ct_stream_fini(&c->stream, reset);
+    ct_buf_fini(&c->in);
     ct_buf_fini(&c->out);
     ct_free(c);
 }

@@ -20,12 +20,22 @@ typedef void ct_channel_fn(void *arg);
 ct_channel *ct_channel_connect(ct_loop *loop, const ct_address *to,
                                ct_channel_fn *fn, void *arg);
 
+/* Takes a connected, non-blocking descriptor. NULL when epoll refuses. */
+ct_channel *ct_channel_new(ct_loop *loop, int fd, ct_channel_fn *fn, void *arg);
+
+/* Takes over a live stream from its owner, with `in`, which was received and
+ * not used, and `out`, which is still to be sent; the owner is left with an ended
+ * stream and empty buffers. NULL when epoll refuses: the connection is closed. */
+ct_channel *ct_channel_adopt(ct_stream *stream, ct_buf *in, ct_buf *out,
+                             ct_channel_fn *fn, void *arg);
+
 /* Sends, or keeps; false when the connection is broken, or more than
  * CT_CHANNEL_MAX would wait. */
 bool ct_channel_send(ct_channel *c, const char *p, size_t n)
     __attribute__((warn_unused_result));
 
-/* Reads at most `n` bytes: as ct_stream_recv(). */
+/* Reads at most `n` bytes: as ct_stream_recv(), what came before it was taken
+ * over first. */
 ssize_t ct_channel_recv(ct_channel *c, char *p, size_t n);
 
 /* Bytes that wait to be sent. */

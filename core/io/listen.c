@@ -34,6 +34,7 @@ struct ct_listen {
     ino_t inode; /* of the unix socket's file */
     uint64_t muted_till;
     int fd, spare;
+    bool held; /* see ct_listen_hold() */
 };
 
 /* -- Opening --------------------------------------------------------------- */
@@ -195,7 +196,7 @@ static void on_pause_over(void *arg) {
     ct_listen *l = arg;
 
     if (l->spare == -1) l->spare = open_spare();
-    event_add(&l->event, NULL);
+    if (!l->held) event_add(&l->event, NULL);
 }
 
 /* False when there is no more to accept now. */
@@ -247,6 +248,15 @@ ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
 
 const ct_address *ct_listen_address(const ct_listen *l) {
     return &l->at;
+}
+
+void ct_listen_hold(ct_listen *l, bool hold) {
+    if (hold == l->held) return;
+    l->held = hold;
+    if (hold)
+        event_del(&l->event);
+    else
+        event_add(&l->event, NULL);
 }
 
 /* The file is ours only as long as nobody has replaced it. */

@@ -23,6 +23,9 @@ ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
 /* The address bound, with the port that the kernel chose for port 0. Borrows. */
 const ct_address *ct_listen_address(const ct_listen *l);
 
+/* Lets peers wait in the kernel's queue until it is called with false. */
+void ct_listen_hold(ct_listen *l, bool hold);
+
 /* Closes the socket and removes a unix socket's file; NULL is fine. */
 void ct_listen_free(ct_listen *l);
 
