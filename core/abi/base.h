@@ -40,15 +40,27 @@ typedef struct ct_pair {
 
 typedef enum ct_event_type {
     CT_EVENT_NONE,
-    CT_EVENT_REQUEST,  /* a head has come: handle, owner, method, ... */
-    CT_EVENT_BODY,     /* the body asked for is complete, or has more to read */
-    CT_EVENT_DRAIN,    /* a reply's buffer has room again, or is sent */
-    CT_EVENT_GONE,     /* the client has closed its side or vanished */
-    CT_EVENT_TIMEOUT,  /* handler_timeout has passed */
-    CT_EVENT_TIMER,    /* a timer has fired; its handle is free */
-    CT_EVENT_CHANNEL,  /* a channel has something to read or has sent all */
-    CT_EVENT_RESOLVED, /* a name's addresses, or why there are none */
-    CT_EVENT_STOP      /* the process was asked to end: a signal's number */
+    /* A head has come: handle, owner, method, ... */
+    CT_EVENT_REQUEST,
+    /* The body asked for is complete, or has more to read. */
+    CT_EVENT_BODY,
+    /* A reply's buffer has room again, or is sent. */
+    CT_EVENT_DRAIN,
+    /* The client has closed its side or vanished. */
+    CT_EVENT_GONE,
+    /* handler_timeout has passed. */
+    CT_EVENT_TIMEOUT,
+    /* A timer has fired; its handle is free. */
+    CT_EVENT_TIMER,
+    /* A channel has something to read or has sent all. */
+    CT_EVENT_CHANNEL,
+    /* A name's addresses, or why there are none. */
+    CT_EVENT_RESOLVED,
+    /* A listener that is closed, or was asked to drain, has no connection any
+     * more. */
+    CT_EVENT_ENDED,
+    /* The process was asked to end: a signal's number. */
+    CT_EVENT_STOP
 } ct_event_type;
 
 enum {

@@ -1,10 +1,11 @@
-/* Outgoing connections. See abi.h. */
+/* Connections as bytes: outgoing ones, and those that left HTTP. See abi.h. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CT_ABI_CHANNEL_H
 #define CT_ABI_CHANNEL_H
 #include "abi/base.h"
 
-/* -- Channels: outgoing connections ------------------------------------------ */
+/* -- Channels ----------------------------------------------------------------
+ * From ct_abi_connect(), ct_abi_request_detach() or ct_abi_listen_pair(). */
 
 /* Begins to connect to "HOST:PORT" (an address, not a name) or "unix:/PATH"; 0:
  * see ct_abi_why(). CT_EVENT_CHANNEL tells when to look again. */

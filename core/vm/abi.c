@@ -74,6 +74,17 @@ int ct_abi_request_info(ct_vm *vm, uint32_t request, ct_request_info *out) {
     return CT_OK;
 }
 
+int ct_abi_request_remote(ct_vm *vm, uint32_t request, const char *ip,
+                          uint32_t size) {
+    ct_request *r = request_of(vm, request);
+    ct_peer peer;
+
+    if (!r) return CT_CLOSED;
+    if (!ct_peer_parse(&peer, ip, size)) return CT_ERROR;
+    r->peer = peer;
+    return CT_OK;
+}
+
 int ct_abi_request_field(ct_vm *vm, uint32_t request, const char *name,
                          uint32_t size, ct_str *out) {
     ct_request *r = request_of(vm, request);

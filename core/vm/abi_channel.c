@@ -1,8 +1,11 @@
-/* The part of abi.h that is outgoing connections. */
+/* The part of abi.h that is channels: outgoing connections, those that left HTTP,
+ * and the clients of a listener without a network. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "abi.h"
 
 #include "base/mem.h"
+#include "http/handover.h"
+#include "http/listener.h"
 #include "io/channel.h"
 #include "vm/vm.h"
 #include <stdio.h>
@@ -31,6 +34,21 @@ static void free_channel(vm_channel *c, bool reset) {
     ct_free(c);
 }
 
+static vm_channel *new_channel(ct_vm *vm) {
+    vm_channel *c = ct_new(vm_channel);
+
+    c->vm = vm;
+    return c;
+}
+
+/* Its handle, or 0 when there is no channel or no slot left. */
+static uint32_t add_channel(vm_channel *c) {
+    if (c->channel) c->handle = ct_slots_add(&c->vm->channels, c);
+    if (c->handle) return c->handle;
+    free_channel(c, false);
+    return 0;
+}
+
 uint32_t ct_abi_connect(ct_vm *vm, const char *address) {
     ct_address to;
     const char *expected;
@@ -40,14 +58,39 @@ uint32_t ct_abi_connect(ct_vm *vm, const char *address) {
         snprintf(vm->why, sizeof vm->why, "%s: %s", address, expected);
         return 0;
     }
-    c = ct_new(vm_channel);
-    c->vm = vm;
+    c = new_channel(vm);
     c->channel = ct_channel_connect(vm->loop, &to, on_change, c);
     if (!c->channel) snprintf(vm->why, sizeof vm->why, "%s: %m", address);
-    if (c->channel) c->handle = ct_slots_add(&vm->channels, c);
-    if (c->handle) return c->handle;
-    free_channel(c, false);
-    return 0;
+    return add_channel(c);
+}
+
+uint32_t ct_abi_listen_pair(ct_vm *vm, uint32_t listener, const char *ip,
+                            uint32_t size) {
+    ct_listener *l = ct_slots_get(&vm->server->listeners, listener);
+    vm_channel *c;
+    ct_peer peer;
+    int fd;
+
+    snprintf(vm->why, sizeof vm->why, "no such listener, or no IP address");
+    if (!l || l->closed || !ct_peer_parse(&peer, ip, size)) return 0;
+    fd = ct_listener_pair(l, &peer);
+    if (fd < 0) snprintf(vm->why, sizeof vm->why, "%m");
+    if (fd < 0) return 0;
+    c = new_channel(vm);
+    c->channel = ct_channel_new(vm->loop, fd, on_change, c);
+    return add_channel(c);
+}
+
+uint32_t ct_abi_request_detach(ct_vm *vm, uint32_t request) {
+    ct_request *r = ct_slots_get(&vm->server->requests, request);
+    vm_channel *c;
+
+    if (!r || !r->conn) return 0;
+    c = new_channel(vm);
+    c->channel = ct_handover(r, on_change, c);
+    if (add_channel(c) == 0) return 0;
+    on_change(c); /* there may be input already */
+    return c->handle;
 }
 
 int ct_abi_channel_send(ct_vm *vm, uint32_t channel, const char *p,

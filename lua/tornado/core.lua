@@ -32,15 +32,20 @@ core.barrier = abi.barrier
 
 -- Events ---------------------------------------------------------------------
 
-core.EVENT_REQUEST = tonumber(C.CT_EVENT_REQUEST)
-core.EVENT_BODY = tonumber(C.CT_EVENT_BODY)
-core.EVENT_DRAIN = tonumber(C.CT_EVENT_DRAIN)
-core.EVENT_GONE = tonumber(C.CT_EVENT_GONE)
-core.EVENT_TIMEOUT = tonumber(C.CT_EVENT_TIMEOUT)
-core.EVENT_TIMER = tonumber(C.CT_EVENT_TIMER)
-core.EVENT_CHANNEL = tonumber(C.CT_EVENT_CHANNEL)
-core.EVENT_RESOLVED = tonumber(C.CT_EVENT_RESOLVED)
-core.EVENT_STOP = tonumber(C.CT_EVENT_STOP)
+for _, name in ipairs {
+    "REQUEST",
+    "BODY",
+    "DRAIN",
+    "GONE",
+    "TIMEOUT",
+    "TIMER",
+    "CHANNEL",
+    "RESOLVED",
+    "ENDED",
+    "STOP",
+} do
+    core["EVENT_" .. name] = tonumber(C["CT_EVENT_" .. name])
+end
 
 core.REQUEST_BODY = tonumber(C.CT_REQUEST_BODY)
 core.REQUEST_OLD = tonumber(C.CT_REQUEST_OLD)
@@ -285,7 +290,7 @@ function core.set_temp_dir(path)
     return C.ct_abi_temp_dir(vm, path) == C.CT_OK
 end
 
---- Opens a listener; returns its number, or nil and why not.
+--- Opens a listener (nil: without a socket); returns its number, or nil and why not.
 function core.listen(address)
     local listener = C.ct_abi_listen(vm, address)
     if listener == 0 then return nil, why() end
@@ -401,10 +406,15 @@ end
 
 -- Bytes, and files -----------------------------------------------------------------
 
-for name, fn in pairs(require "tornado.core.bytes") do core[name] = fn end
-for name, fn in pairs(require "tornado.core.codings") do core[name] = fn end
-for name, fn in pairs(require "tornado.core.files") do core[name] = fn end
-for name, fn in pairs(require "tornado.core.resolver") do core[name] = fn end
+for _, part in ipairs {
+    "bytes",
+    "codings",
+    "files",
+    "listeners",
+    "resolver",
+} do
+    for name, fn in pairs(require("tornado.core." .. part)) do core[name] = fn end
+end
 
 --- "folder", "file", or nil for anything else.
 function core.file_kind(path)

@@ -227,7 +227,7 @@ local function ignore() end
 
 for _, kind in ipairs {
     core.EVENT_REQUEST, core.EVENT_BODY, core.EVENT_DRAIN, core.EVENT_GONE, core.EVENT_TIMEOUT,
-    core.EVENT_STOP,
+    core.EVENT_ENDED, core.EVENT_STOP,
 } do
     ioloop.on(kind, ignore)
 end
