@@ -134,7 +134,10 @@ function commands.serve(options, rest)
         return FAILED
     end
     settings_for(app, options)
-    local server = httpserver.HTTPServer(app)
+    local server = httpserver.HTTPServer(app, {
+        xheaders = options.xheaders, trusted_downstream = options.trusted_downstream,
+        decompress_request = options.decompress_request,
+    })
     for _, address in ipairs(addresses(options)) do
         local bound, err = pcall(server.listen_on, server, address)
         if not bound then

@@ -20,7 +20,9 @@ local MULTIPART = "multipart/form-data"
 
 local MAX_ARGUMENTS = 1000 -- more are an error, never cut off silently
 
-local HTTPServerRequest = { __name = "HTTPServerRequest" }
+-- protocol is another one where the server or a proxy (httputil/proxy.lua) says so; server is the
+-- HTTPServer when it has options for its requests.
+local HTTPServerRequest = { __name = "HTTPServerRequest", protocol = "http", server = false }
 
 -- Headers: single fields come straight from C, everything else from a real
 -- HTTPHeaders, made when it is first needed.
@@ -124,9 +126,6 @@ function lazy.id(self)
     return digits
 end
 
-function lazy.protocol()
-    return "http"
-end
 
 function lazy.body(self)
     return core.body_get(self.handle) or ""
