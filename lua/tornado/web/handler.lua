@@ -174,6 +174,20 @@ function RequestHandler:reverse_url(name, ...)
     return self.application:reverse_url(name, ...) -- a tail call: errors are at the caller's line
 end
 
+--- Takes the connection out of HTTP: the request is finished without a reply (or with the part
+-- that was flushed), and nothing of HTTP's holds for the connection any more. Returns its channel
+-- (core.channel_send() and the others), which begins with what the client has sent behind the
+-- request and which whoever called this must close. Raises util.Error when the client has left or
+-- the reply is complete.
+function RequestHandler:detach()
+    local channel = core.request_detach(self.request.handle)
+    if not channel then
+        error(util.Error("cannot detach: the client has left, or the reply is complete"), 0)
+    end
+    self._finished = true
+    return channel
+end
+
 -- Errors -----------------------------------------------------------------------
 
 local function answer(self, err, traceback)
