@@ -162,6 +162,13 @@ function lazy._form(self)
     return form
 end
 
+--- Raises HTTPInputError when the body is a malformed multipart form, rather than when its
+-- arguments are asked for. The body is here.
+function HTTPServerRequest:check_form()
+    local content_type = core.request_field(self.handle, "Content-Type")
+    if content_type and find(content_type, MULTIPART, 1, true) == 1 then return self._form end
+end
+
 -- Whether the body is urlencoded; raises HTTPInputError for an encoded one.
 local function body_is_form(self)
     if not self.has_body then return false end

@@ -72,12 +72,14 @@ local function decode_whole(self, request)
     request.body = table.concat(pieces)
 end
 
---- Waits for the whole body; false when the client has left.
+--- Waits for the whole body; false when the client has left. Raises for one that is too large,
+-- and for a malformed multipart form.
 function RequestHandler:_collect(request)
     local status = request:collect_body(max_body_size(self))
     if status == core.LIMIT then too_large(self) end
     if status ~= core.OK then return false end
     if begin_decoding(self, request) then decode_whole(self, request) end
+    request:check_form()
     return true
 end
 
