@@ -47,11 +47,14 @@ function Application:init(handlers, settings)
     self.router:add_rules(compile(self, handlers or {}))
 end
 
---- Does what the setting debug stands for; to be called when it was set later.
+--- Does what the setting debug stands for; to be called when it was set later. Tracebacks are for
+-- clients of this machine then; serve_traceback that the application sets is for all.
 function Application:apply_debug()
     local settings = self.settings
     if not settings.debug then return end
-    if settings.serve_traceback == nil then settings.serve_traceback = true end
+    if settings.serve_traceback == nil then
+        settings.serve_traceback, self._local_traceback = true, true
+    end
     if settings.static_hash_cache == nil then settings.static_hash_cache = false end
     if settings.serve_traceback then debug_page.enable() end
 end

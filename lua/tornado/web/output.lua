@@ -15,6 +15,7 @@ local json_body = require "tornado.web.json_body"
 local lines = require "tornado.httputil.lines"
 local log = require "tornado.log"
 local responses = require "tornado.httputil.responses"
+local proxy = require "tornado.httputil.proxy"
 local RequestHandler = require "tornado.web.handler"
 local transforms = require "tornado.web.transforms"
 local util = require "tornado.util"
@@ -429,10 +430,15 @@ function RequestHandler:send_error(status, options)
     if not self._finished then self:finish() end
 end
 
+local function shows_traceback(self)
+    if not self.settings.serve_traceback then return false end
+    return not self.application._local_traceback or proxy.is_local(self.request.remote_ip or "")
+end
+
 --- Writes the page of an error; options: err, traceback. May be replaced.
 function RequestHandler:write_error(status, options)
     local settings = self.settings
-    if settings.serve_traceback and options.traceback then
+    if options.traceback and shows_traceback(self) then
         if settings.debug then
             return debug_page.write(self, status, options.err, options.traceback)
         end
