@@ -20,7 +20,6 @@ escape.null = json.null
 escape.array = json.array
 escape.object = json.object
 escape.is_array = json.is_array
-escape.is_array = json.is_array
 escape.linkify = linkify
 
 local function bad_text(value, level)

@@ -59,6 +59,16 @@ function Application:apply_debug()
     if settings.serve_traceback then debug_page.enable() end
 end
 
+--- Adds a transform (a class with OutputTransform's methods) behind those that there are.
+function Application:add_transform(class)
+    self.transforms = transforms.add(self.transforms, class)
+end
+
+--- An application may be called as the function(request) of a server or a rule.
+function Application:__call(request)
+    return self:start_request(request)
+end
+
 --- Adds rules for a host pattern, before those for all hosts.
 function Application:add_handlers(host_pattern, rules)
     self.router:add_host(host_pattern, compile(self, rules))
@@ -124,6 +134,7 @@ function Application:start_request(request)
     if not rule then rule, args = find_default(self, request) end
     local class, kwargs
     if rule then
+        if rule.delegate then return rule:start_request(request) end
         class, kwargs = rule.target, rule.target_kwargs
     else
         class = self.settings.default_handler_class
