@@ -126,8 +126,11 @@ static void test_localhost(void) {
     CHECK_STR(resolve("localhost", AF_UNSPEC), "::1 127.0.0.1");
     CHECK_STR(resolve("LocalHost.", AF_INET), "127.0.0.1");
     CHECK_STR(resolve("a.b.localhost", AF_INET6), "::1");
+    CHECK_STR(resolve("a.b.invalid", AF_INET6), "NXDOMAIN");
+    CHECK_STR(resolve("x.Onion.", AF_UNSPEC), "NXDOMAIN");
     CHECK(server.asked == asked && ct_resolver_known(resolver) == 0);
     CHECK_STR(resolve("notlocalhost", AF_INET), "192.0.2.1");
+    CHECK_STR(resolve("invalid.test", AF_INET), "192.0.2.1");
 }
 
 static void test_bad_names(void) {
