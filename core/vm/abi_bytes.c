@@ -166,7 +166,7 @@ int ct_abi_form(const char *p, uint32_t size, char *scratch, ct_pair *out,
     return (int)n;
 }
 
-uint32_t ct_abi_ip(const char *p, uint32_t size, char *out) {
+uint32_t ct_abi_ip_bytes(const char *p, uint32_t size, char *out) {
     ct_peer peer;
 
     if (!ct_peer_parse(&peer, p, size)) return 0;

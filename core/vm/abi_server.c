@@ -45,15 +45,16 @@ static int set_option(ct_server_options *o, uint32_t option, double value) {
         o->max_keepalive_requests = whole(value);
         break;
     case CT_OPTION_BACKLOG: o->backlog = whole(value); break;
-    case CT_OPTION_STATIC_CODED_SIZE:
-        vm->server->files.coded_limit = whole(value);
-        break;
     default: return CT_ERROR;
     }
     return CT_OK;
 }
 
 int ct_abi_option(ct_vm *vm, uint32_t option, double value) {
+    if (option == CT_OPTION_STATIC_CODED_SIZE) { /* of all listeners */
+        vm->server->files.coded_limit = whole(value);
+        return CT_OK;
+    }
     return set_option(&vm->server->options, option, value);
 }
 

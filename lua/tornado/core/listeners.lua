@@ -51,8 +51,8 @@ function part.request_detach(handle)
 end
 
 --- An IP address as 4 or 16 bytes in network order (a v4-mapped one as 4), or nil.
-function part.ip(text)
-    local size = C.ct_abi_ip(text, #text, ip_out)
+function part.ip_bytes(text)
+    local size = C.ct_abi_ip_bytes(text, #text, ip_out)
     if size == 0 then return nil end
     return to_string(ip_out, size)
 end

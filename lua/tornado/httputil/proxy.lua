@@ -9,7 +9,7 @@ local proxy = {}
 local LOOPBACK = { [4] = { "\127\0\0\0", 8 }, [16] = { ("\0"):rep(15) .. "\1", 128 } }
 local UNIX = "0.0.0.0" -- the remote_ip of a unix socket's peer
 
--- Whether an address (core.ip) lies in the network { address, bits }.
+-- Whether an address (core.ip_bytes) lies in the network { address, bits }.
 local function lies_in(ip, network)
     local base, bits = network[1], network[2]
     if #base ~= #ip then return false end
@@ -29,7 +29,7 @@ end
 
 local function parse_network(text)
     local address, bits = match(text, "^([^/]+)/(%d+)$")
-    local ip = core.ip(address or text)
+    local ip = core.ip_bytes(address or text)
     if not ip then return nil end
     bits = tonumber(bits) or #ip * 8
     return bits <= #ip * 8 and { ip, bits } or nil
@@ -48,7 +48,7 @@ end
 
 --- Whether an IP address is this machine's own, or stands for a unix socket.
 function proxy.is_local(text)
-    local ip = core.ip(text)
+    local ip = core.ip_bytes(text)
     return text == UNIX or ip ~= nil and lies_in(ip, LOOPBACK[#ip])
 end
 
@@ -57,7 +57,7 @@ local function last_foreign(list, networks)
     local found
     for text in list:gmatch("[^,]+") do
         text = match(text, "^%s*(.-)%s*$")
-        local ip = core.ip(text)
+        local ip = core.ip_bytes(text)
         if not found or not ip or not is_in(ip, networks) then found = text end
     end
     return found
@@ -72,7 +72,7 @@ local SCHEMES = { http = true, https = true }
 -- Tornado: believes every peer.
 function proxy.apply(request, networks)
     local peer = core.request_info(request.handle)
-    local ip = peer and core.ip(peer)
+    local ip = peer and core.ip_bytes(peer)
     if not ip or not (proxy.is_local(peer) or is_in(ip, networks)) then return end
     local headers = request.headers
     local from = headers:get("X-Forwarded-For")
