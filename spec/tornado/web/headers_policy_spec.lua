@@ -97,7 +97,8 @@ describe("tornado.web.headers_policy", function()
         local function page(setting)
             local response = fetch(setting, function(handler)
                 return handler:render_linked_js { "/a.js" } ..
-                    handler:render_linked_css { "/a.css" } .. handler:render_embed_js { "x" } .. handler:render_embed_css { "y" }
+                    handler:render_linked_css { "/a.css" } ..
+                    handler:render_embed_js { "x" } .. handler:render_embed_css { "y" }
             end)
             return response.body, response.headers:get("Content-Security-Policy")
         end
