@@ -284,7 +284,7 @@ static size_t take_head(ct_conn *c, const char *p, size_t n) {
     if (!r) {
         r = c->request = ct_request_new(s);
         r->conn = c;
-        r->owner = c->listener->handle;
+        r->owner = c->owner;
         r->peer = c->peer;
         if (c->requests) expire_in(c, c->options->header_timeout);
     }
@@ -487,6 +487,7 @@ void ct_conn_open(ct_listener *l, int fd, const ct_peer *peer) {
     c->server = s;
     c->listener = l;
     c->options = l->options;
+    c->owner = l->handle;
     ct_list_init(&c->corked);
     ct_list_init(&c->ready);
     ct_list_init(&c->begun);

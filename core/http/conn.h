@@ -29,6 +29,7 @@ typedef struct ct_conn {
     ct_buf out;        /* composed and not sent */
     ct_segment *files; /* what follows `out`, or NULL */
     ct_request *request; /* the one being read or answered, or NULL */
+    uint32_t owner;      /* the listener's handle */
     uint32_t requests;   /* answered on this connection */
     uint32_t drained;    /* bytes thrown away while lingering */
     ct_peer peer;
