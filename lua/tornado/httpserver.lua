@@ -9,7 +9,7 @@ local proxy = require "tornado.httputil.proxy"
 
 local band = bit.band
 local new_table = require "table.new"
-local barrier, pumping = core.barrier, ioloop.pumping
+local barrier, pumping, enter = core.barrier, ioloop.pumping, ioloop.enter
 
 local httpserver = {}
 
@@ -55,6 +55,7 @@ local function on_request(handle, event)
     local request = HTTPServerRequest.from_event(handle, event, pumping())
     live[band(handle, SLOT_MASK)] = request
     if not server then return release(request) end
+    enter(request)
     server.callback(request)
     barrier() -- a trace cannot return through the xpcall that this is called by
 end
@@ -97,6 +98,8 @@ ioloop.on(core.EVENT_GONE, function(handle)
     if not request then return end
     if request.closed then return request:notify() end
     -- C has no deadline any more for a request without a connection.
+    enter(request)
+    ioloop.leave_scope()
     local seconds = httpserver.option_of(request, "handler_timeout") or httpserver.handler_timeout
     request.closed = ioloop.call_later(seconds, out_of_time, handle)
     request:notify()

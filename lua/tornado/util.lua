@@ -103,6 +103,9 @@ end
 --- Raised when a deadline passed; shared by gen, httpclient, queues and locks.
 util.TimeoutError = Error:extend "TimeoutError"
 
+--- Raised where something waits that was cancelled; shared by gen, concurrent, locks.
+util.CancelledError = Error:extend "CancelledError"
+
 --- Returns a shallow copy of `fields` (nil: an empty table).
 -- Tornado: a dict with attributes; every Lua table is one, a missing name is nil.
 function util.ObjectDict(fields)

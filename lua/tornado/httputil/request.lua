@@ -21,8 +21,12 @@ local MULTIPART = "multipart/form-data"
 local MAX_ARGUMENTS = 1000 -- more are an error, never cut off silently
 
 -- protocol is another one where the server or a proxy (httputil/proxy.lua) says so; server is the
--- HTTPServer when it has options for its requests.
-local HTTPServerRequest = { __name = "HTTPServerRequest", protocol = "http", server = false }
+-- HTTPServer when it has options for its requests. The last four are those of a context (see
+-- ioloop.lua): a request is its handler's.
+local HTTPServerRequest = {
+    __name = "HTTPServerRequest", protocol = "http", server = false,
+    _scope = false, _values = false, _root = true, _free = false,
+}
 
 -- Headers: single fields come straight from C, everything else from a real
 -- HTTPHeaders, made when it is first needed.
