@@ -121,7 +121,8 @@ function Future:add_done_callback(fn)
     if not util.is_callable(fn) then
         error("bad callback: expected function, got " .. type(fn), 2)
     end
-    local ctx = ioloop.callback_context()
+    local ctx
+    fn, ctx = ioloop.bind(fn)
     if self._done then
         if self._failed then retrieve(self) end
         return ioloop.add_in(ctx, fn, self)

@@ -9,7 +9,7 @@ local core = require "tornado.core"
 local log = require "tornado.log"
 local Scope = require "tornado.ioloop.scope"
 local barred = require "tornado.ioloop.barred"
-local traces = require "tornado.trace"
+local errors = require "tornado.ioloop.errors"
 local util = require "tornado.util"
 
 local coroutine_create, coroutine_running = coroutine.create, coroutine.running
@@ -17,7 +17,12 @@ local resume, yield, isyieldable = coroutine.resume, coroutine.yield, coroutine.
 local xpcall, unpack, type, tostring = xpcall, unpack, type, tostring
 local next_event = core.next_event
 
-local ioloop = {}
+local on_error, take_trace, log_failure = errors.on_error, errors.take_trace, errors.log_failure
+
+local ioloop = {
+    protect = errors.protect, unwrap = errors.unwrap, log_errors = errors.log_errors,
+    set_capture = errors.set_capture,
+}
 
 -- LuaJIT's own limits are for programs of a few hundred lines; and a heap that may triple before
 -- it is swept halves what the collector costs a request.
@@ -35,48 +40,6 @@ local waits = {} -- coroutine -> its waiter, while it waits
 local waiting = 0
 local queue, queue_first, queue_last = {}, 1, 0
 
--- Errors -----------------------------------------------------------------------
-
-local trace -- of the error that xpcall has just caught
-local capture -- function(err, trace, handler), see set_capture()
-
---- An xpcall handler: keeps the traceback, returns the error as it is. Errors whose class says
--- `expected` (HTTPError, Finish) get none: nobody looks at it.
-local function on_error(err)
-    trace = nil
-    if type(err) ~= "table" or not err.expected then
-        trace = traces.take(err) or debug.traceback(tostring(err), 2)
-        if capture then capture(err, trace, on_error) end
-    end
-    return err
-end
-
--- The traceback of the error just caught; nil when there is none, as after a stack overflow,
--- where even the handler does not run.
-local function take_trace()
-    local taken = trace
-    trace = nil
-    return taken
-end
-
---- Has fn(err, traceback, handler) called for each unexpected error that is caught, while its stack
--- is still there below the function `handler`; nil: none. It must not raise.
-function ioloop.set_capture(fn)
-    capture = fn
-end
-
---- Calls fn(...) and returns true and its first two results, or false, the error and its
--- traceback.
-function ioloop.protect(fn, ...)
-    local ok, a, b = xpcall(fn, on_error, ...)
-    if ok then return ok, a, b end
-    return ok, a, take_trace()
-end
-
-local function log_failure(_, err, traceback)
-    log.app_log:error("Exception in callback: " .. (traceback or tostring(err)))
-end
-
 -- Contexts ---------------------------------------------------------------------
 
 -- What belongs to the running coroutine, or false: a table that is never changed, only replaced.
@@ -85,6 +48,10 @@ end
 -- (see stack_context.lua); _root, the request that it is about; _free, see without_scope(). A
 -- request is a context itself, whose _root is true, so that a handler needs none of its own.
 local context = false
+
+--- In _values: { wrap = }, what is called with each function that is made a callback.
+ioloop.AROUND = setmetatable({}, { __tostring = function() return "ioloop.AROUND" end })
+local AROUND = ioloop.AROUND
 
 --- The context of the running coroutine, or false.
 function ioloop.context()
@@ -139,6 +106,16 @@ local function without_scope(ctx)
     return free
 end
 
+local own = {} -- set of the loop's own functions, which run nothing of others
+
+--- What a function that is called later shall be called as, and in which context.
+function ioloop.bind(fn)
+    local ctx = without_scope(context)
+    local around = ctx and ctx._values and ctx._values[AROUND]
+    if around and not own[fn] then fn = around.wrap(fn) end
+    return fn, ctx
+end
+
 --- The running coroutine goes on without its scope: nothing cancels it from here on.
 function ioloop.leave_scope()
     context = without_scope(context)
@@ -158,15 +135,6 @@ function ioloop.try_in(ctx, fn, ...)
     return leave(before, xpcall(fn, on_error, ...))
 end
 
---- Returns what follows a true `ok`, or raises the error that follows a false one, with its
--- traceback: what try_in() and protect() return.
-function ioloop.unwrap(ok, ...)
-    if ok then return ... end
-    local err, text = ...
-    if text then traces.keep(err, text) end
-    error(err, 0)
-end
-
 --- Calls fn(...) with that context and returns its results.
 function ioloop.run_in(ctx, fn, ...)
     return ioloop.unwrap(ioloop.try_in(ctx, fn, ...))
@@ -176,12 +144,6 @@ log.set_id_source(function()
     local root = root_of(context)
     return root and root.id
 end)
-
---- Calls fn(...) and logs what it raises.
-function ioloop.log_errors(fn, ...)
-    local ok, err = xpcall(fn, on_error, ...)
-    if not ok then log_failure(nil, err, take_trace()) end
-end
 
 -- Coroutines -------------------------------------------------------------------
 
@@ -303,6 +265,8 @@ function ioloop.cancel_scope(scope, err)
     end
 end
 
+own[ioloop.wake], own[ioloop.cancel], own[ioloop.cancel_scope] = true, true, true
+
 --- Cancels all that a request's handler, whose coroutine is `co`, and the tasks it started do.
 -- Returns whether the handler itself waits there.
 function ioloop.cancel_root(root, co, err)
@@ -410,17 +374,14 @@ end
 -- now. It may wait; what it raises is logged.
 function ioloop.add_callback(fn, a, b, c)
     check_function(fn, 2)
-    add(fn, a, b, c, without_scope(context))
-end
-
---- Calls fn(a, b, c) in the next turn, in a context that callback_context() gave.
-function ioloop.add_in(ctx, fn, a, b, c)
+    local ctx
+    fn, ctx = ioloop.bind(fn)
     add(fn, a, b, c, ctx)
 end
 
---- What callbacks that are made now shall run in.
-function ioloop.callback_context()
-    return without_scope(context)
+--- Calls fn(a, b, c) in the next turn, in a context that bind() gave.
+function ioloop.add_in(ctx, fn, a, b, c)
+    add(fn, a, b, c, ctx)
 end
 
 --- As add_callback(), without the values.
@@ -436,7 +397,9 @@ function ioloop.call_later(delay, fn, ...)
     end
     check_function(fn, 2)
     local handle = core.timer(delay < 0 and 0 or delay)
-    timers[handle] = { fn, select("#", ...), without_scope(context), ... }
+    local ctx
+    fn, ctx = ioloop.bind(fn)
+    timers[handle] = { fn, select("#", ...), ctx, ... }
     return handle
 end
 

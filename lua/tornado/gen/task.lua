@@ -74,6 +74,8 @@ local function start(parent, level, on_end, fn, ...)
     self._retrieved = on_end ~= nil
     self._site = getinfo(level, "Sl")
     local ctx = ioloop.context()
+    local around = ctx and ctx._values and ctx._values[ioloop.AROUND]
+    if around then fn = around.wrap(fn) end
     local before = ioloop.enter(ioloop.derive(ctx and ctx._values or false, scope))
     ioloop.start(run, self, fn, { n = select("#", ...), ... })
     ioloop.enter(before)
