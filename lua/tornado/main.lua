@@ -4,6 +4,9 @@
 local command = require "tornado.command"
 local core = require "tornado.core"
 local ioloop = require "tornado.ioloop"
+local loading = require "tornado.loading"
+
+loading.install()
 
 -- Ends the process when the turn of the loop is over, so that logs are written and what is open
 -- is closed. Does not return.
