@@ -10,10 +10,12 @@ local log = require "tornado.log"
 local Scope = require "tornado.ioloop.scope"
 local barred = require "tornado.ioloop.barred"
 local errors = require "tornado.ioloop.errors"
+local nested = require "tornado.ioloop.nested"
 local util = require "tornado.util"
 
 local coroutine_create, coroutine_running = coroutine.create, coroutine.running
 local resume, yield, isyieldable = coroutine.resume, coroutine.yield, coroutine.isyieldable
+local suspend_all = nested.suspend
 local xpcall, unpack, type, tostring = xpcall, unpack, type, tostring
 local next_event = core.next_event
 
@@ -36,6 +38,7 @@ local handlers = {} -- event type -> function(handle, event)
 local failures = {} -- event type -> function(handle, err, traceback)
 local pool, pooled = {}, 0
 local pumping -- the coroutine that takes events
+local running = false -- the loop's coroutine that runs; one of a program's own may run inside
 local waits = {} -- coroutine -> its waiter, while it waits
 local waiting = 0
 local queue, queue_first, queue_last = {}, 1, 0
@@ -175,9 +178,10 @@ local function take_coroutine()
 end
 
 local function go(co, ...)
-    local before = context
+    local before, outer = context, running
+    running = co
     local ok, err = resume(co, ...)
-    context = before
+    context, running = before, outer
     if not ok then log.app_log:error(debug.traceback(co, tostring(err))) end
 end
 
@@ -199,14 +203,14 @@ end
 
 --- A waiter of the running coroutine, to be given to whoever will wake it.
 function ioloop.waiter()
-    return { co = coroutine_running(), woken = false }
+    return { co = running, woken = false }
 end
 
 -- The wait itself. The scope's set is how a cancellation finds the waiter; a context whose scope
 -- comes later is a request's, see ioloop.cancel_root().
 local function suspend(waiter, scope)
     local co, ctx = waiter.co, context
-    if co ~= coroutine_running() or not co then
+    if co ~= running or not co then
         error("cannot wait here: not in the coroutine that made the waiter", 3)
     end
     if not isyieldable() then barred(4) end
@@ -214,7 +218,7 @@ local function suspend(waiter, scope)
     waiter.context = ctx
     waiting = waiting + 1
     if scope then scope.waiting[waiter] = true end
-    yield()
+    suspend_all()
     context = ctx
     if scope then scope.waiting[waiter] = nil end
     waits[co] = nil
@@ -306,6 +310,7 @@ end
 -- Takes events until none is left, then the callbacks that were there when it began. False when
 -- its coroutine has waited in between: another one pumps now.
 local function drain(me)
+    running = me
     while next_event(event) do
         context = false
         run_event(event.type, event.handle)
@@ -454,6 +459,8 @@ function ioloop.waiting()
     for co in pairs(waits) do list[#list + 1] = debug.traceback(co) end
     return list
 end
+
+nested.install(function() return running end)
 
 for name, value in pairs(require "tornado.ioloop.loop"(ioloop)) do ioloop[name] = value end
 
