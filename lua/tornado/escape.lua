@@ -202,6 +202,7 @@ end
 
 escape.native_str = escape.to_unicode
 escape.to_basestring = escape.to_unicode
+escape._unicode = escape.to_unicode
 
 local function check_strings(value, depth)
     if type(value) == "string" then return is_utf8(value) end

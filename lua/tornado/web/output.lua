@@ -402,6 +402,14 @@ function RequestHandler:redirect(url, options)
     self:finish()
 end
 
+--- Sends the client to `url` if that is a path of this site, else to `fallback` ("/"): for what a
+-- client may choose, such as the argument "next". Options as for redirect().
+function RequestHandler:safe_redirect(url, fallback, options)
+    local is_path = type(url) == "string" and url:find("^/") and not url:find("^/[/\\]") and
+        not url:find("[%c ]")
+    self:redirect(is_path and url or fallback or "/", options)
+end
+
 --- Answers with an error page made by write_error(); options: err, traceback, reason. When the
 -- headers are out, the connection is cut instead, so that the client sees the fault.
 -- Tornado: ends a chunked reply as if it were complete.
