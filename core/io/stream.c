@@ -172,7 +172,11 @@ bool ct_stream_move(ct_stream *to, ct_stream *from, ct_stream_fn *fn,
     to->fn = fn;
     to->arg = arg;
     to->readable = true; /* an edge may have gone with the old event */
-    if (watch(to, more) == 0) return true;
+    if (watch(to, more) == 0) {
+        if (to->poked)
+            ct_stream_poke(to, to->poked); /* no edge of the kernel's */
+        return true;
+    }
     to->ops->fini(to);
     close(to->fd);
     to->fd = -1;
