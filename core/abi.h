@@ -16,6 +16,8 @@
 #include "abi/channel.h"
 #include "abi/file.h"
 #include "abi/form.h"
+#include "abi/job.h"
+#include "abi/process.h"
 #include "abi/request.h"
 #include "abi/resolver.h"
 #include "abi/server.h"

@@ -59,6 +59,10 @@ typedef enum ct_event_type {
     /* A listener that is closed, or was asked to drain, has no connection any
      * more. */
     CT_EVENT_ENDED,
+    /* A job of a thread has ended. */
+    CT_EVENT_JOB,
+    /* A child process has ended. */
+    CT_EVENT_PROCESS,
     /* The process was asked to end: a signal's number. */
     CT_EVENT_STOP
 } ct_event_type;

@@ -85,6 +85,8 @@ typedef struct ct_counts {
     uint32_t files;    /* descriptors that the cache of static files holds */
     uint32_t digests;  /* under way */
     uint32_t resolves; /* questions for names that were not given back */
+    uint32_t jobs;     /* of threads, not given back */
+    uint32_t processes;
 } ct_counts;
 
 void ct_abi_counts(ct_vm *vm, ct_counts *out);

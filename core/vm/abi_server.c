@@ -133,7 +133,9 @@ void ct_abi_counts(ct_vm *vm, ct_counts *out) {
                         .unsent = ct_server_unsent(s),
                         .files = s->files.open,
                         .digests = vm->digests.count,
-                        .resolves = vm->resolves.count };
+                        .resolves = vm->resolves.count,
+                        .jobs = vm->jobs.count,
+                        .processes = vm->processes.count };
 }
 
 int ct_abi_file_kind(const char *path) {

@@ -6,7 +6,10 @@ local abi = require "tornado.abi"
 
 ffi.cdef((abi.text:gsub("\n#[^\n]*", "\n")))
 
-local C = ffi.C
+-- In an executor's thread there is no loop: C is guarded.
+local C = abi.thread and require "tornado.core.thread"(ffi.C, abi.text, function(...)
+    abi.on_log(...)
+end) or ffi.C
 local vm = ffi.cast("ct_vm *", abi.vm)
 abi.C, abi.state = C, vm -- for the rest of this boundary, core/bytes.lua
 local to_string = ffi.string
@@ -42,6 +45,8 @@ for _, name in ipairs {
     "CHANNEL",
     "RESOLVED",
     "ENDED",
+    "JOB",
+    "PROCESS",
     "STOP",
 } do
     core["EVENT_" .. name] = tonumber(C["CT_EVENT_" .. name])
@@ -330,6 +335,8 @@ function core.counts()
         files = out.files,
         digests = out.digests,
         resolves = out.resolves,
+        jobs = out.jobs,
+        processes = out.processes,
         descriptors = C.ct_abi_descriptors() - out.files, -- but for those
     }
 end
@@ -410,7 +417,9 @@ for _, part in ipairs {
     "bytes",
     "codings",
     "files",
+    "jobs",
     "listeners",
+    "processes",
     "resolver",
 } do
     for name, fn in pairs(require("tornado.core." .. part)) do core[name] = fn end

@@ -5,6 +5,7 @@ local command = require "tornado.command"
 local core = require "tornado.core"
 local ioloop = require "tornado.ioloop"
 local loading = require "tornado.loading"
+require "tornado.concurrent.executor" -- gives ioloop its run_in_executor()
 
 loading.install()
 
