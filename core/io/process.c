@@ -147,6 +147,10 @@ static int run(const ct_spawn *spawn, const ends *e, pid_t *pid) {
     posix_spawnattr_t attributes;
     int error;
 
+    if (!args[0]) {
+        ct_free(args);
+        return EINVAL;
+    }
     if (spawn->env.p) env = strings(spawn->env);
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);

@@ -2,6 +2,7 @@
 -- process is to go on serving.
 local config = require "tornado.config"
 local core = require "tornado.core"
+local executor = require "tornado.concurrent.executor"
 local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
@@ -64,6 +65,14 @@ local function set_limits(options)
     end
     core.set_temp_dir(options.body_temp_dir)
     return true
+end
+
+local function set_executor(options)
+    local threads = options.executor_threads
+    executor.configure {
+        max_workers = threads > 0 and threads or nil, max_queue = options.executor_queue,
+        timeout = options.executor_timeout,
+    }
 end
 
 local function set_resolver(options)
@@ -245,6 +254,7 @@ function command.run(arguments)
         return FAILED
     end
     local ok
+    set_executor(options)
     ok, why = set_resolver(options)
     if not ok then
         fail(why)
