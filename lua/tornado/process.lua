@@ -96,7 +96,10 @@ end
 
 local function descriptor_of(what, name)
     if what == nil then return core.SPAWN_INHERIT end
-    if what == Subprocess.STREAM then return core.SPAWN_STREAM end
+    if what == Subprocess.STREAM then
+        require "tornado.iostream" -- now, while nothing is open that could be left open
+        return core.SPAWN_STREAM
+    end
     if what == Subprocess.NULL then return core.SPAWN_NULL end
     if what == Subprocess.STDOUT and name == "stderr" then return core.SPAWN_STDOUT end
     if type(what) == "number" and what >= 0 and what % 1 == 0 then return what end
