@@ -2,7 +2,11 @@
 -- process is to go on serving.
 local config = require "tornado.config"
 local core = require "tornado.core"
+<<<<<<< HEAD
 local executor = require "tornado.concurrent.executor"
+=======
+local gen = require "tornado.gen"
+>>>>>>> e2efeeb (ioloop, httpserver: lose no argument, task or error)
 local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
@@ -205,6 +209,9 @@ function commands.run(_, rest)
     for i = 1, #rest do arguments[i - 1] = rest[i] end
     rawset(_G, "arg", arguments)
     local ok, err, trace = ioloop.protect(chunk, unpack(arguments, 1))
+    -- What went wrong beside it is logged in the next turns.
+    collectgarbage()
+    for _ = 1, 2 do gen.moment() end
     if ok then return DONE end
     fail(trace or tostring(err))
     return FAILED

@@ -91,6 +91,7 @@ local function out_of_time(handle)
     if delegate then return delegate:on_timeout() end
     core.reply(handle, 503, "", "", "", -1, core.REPLY_CLOSE)
     release(request)
+    ioloop.cancel_root(request, request.coroutine, util.TimeoutError("handler_timeout"))
 end
 
 ioloop.on(core.EVENT_GONE, function(handle)

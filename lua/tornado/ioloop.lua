@@ -375,10 +375,17 @@ local function check_function(fn, level)
     end
 end
 
---- Calls fn(a, b, c) in the next turn of the loop, with the values of stack_context as they are
--- now. It may wait; what it raises is logged.
-function ioloop.add_callback(fn, a, b, c)
+-- An item of the queue has room for three arguments.
+local function pack(fn, ...)
+    local arguments, n = { ... }, select("#", ...)
+    return function() fn(unpack(arguments, 1, n)) end
+end
+
+--- Calls fn(...) in the next turn of the loop, with the values of stack_context as they are now.
+-- It may wait; what it raises is logged.
+function ioloop.add_callback(fn, a, b, c, ...)
     check_function(fn, 2)
+    if select("#", ...) > 0 then fn = pack(fn, a, b, c, ...) end
     local ctx
     fn, ctx = ioloop.bind(fn)
     add(fn, a, b, c, ctx)
@@ -390,8 +397,9 @@ function ioloop.add_in(ctx, fn, a, b, c)
 end
 
 --- As add_callback(), without the values.
-function ioloop.spawn_callback(fn, a, b, c)
+function ioloop.spawn_callback(fn, a, b, c, ...)
     check_function(fn, 2)
+    if select("#", ...) > 0 then fn = pack(fn, a, b, c, ...) end
     add(fn, a, b, c, false)
 end
 

@@ -27,6 +27,20 @@ describe("tornado.httpserver", function()
         assert.equal("GET", response.body)
     end)
 
+    it("ends the function where it waits when its time is over", function()
+        testing.expect_log("Uncaught exception: TimeoutError: handler_timeout")
+        core.set_option("handler_timeout", 0.2)
+        finally(function() core.set_option("handler_timeout", 60) end)
+        local ended = false
+        local server = testing.serve(function()
+            local ok, err = pcall(gen.sleep, 60)
+            ended = not ok
+            error(err, 0)
+        end)
+        assert.equal(503, server:fetch("/").code)
+        testing.wait_until(function() return ended end)
+    end)
+
     it("answers 500 and closes when the function raises", function()
         local logged = testing.expect_log("Uncaught exception .*httpserver_spec.lua:%d+: broken")
         local server = testing.serve(function() error("broken") end)

@@ -13,8 +13,14 @@ end
 
 describe("tornado.ioloop", function()
     describe("add_callback", function()
-        it("calls in the next turn, in order, with up to three arguments", function()
+        it("calls in the next turn, in order, with its arguments", function()
             local seen = {}
+            for _, add in ipairs { ioloop.add_callback, ioloop.spawn_callback } do
+                local got
+                add(function(...) got = { select("#", ...), ... } end, 1, nil, 3, nil, 5, nil)
+                gen.moment()
+                assert.same({ 6, 1, 3, 5 }, { got[1], got[2], got[4], got[6] })
+            end
             ioloop.add_callback(function(...) seen[1] = { select("#", ...), ... } end, 1, "b", true)
             ioloop.add_callback(function() seen[2] = "second" end)
             assert.same({}, seen)
