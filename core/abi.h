@@ -14,6 +14,7 @@
 
 #include "abi/bytes.h"
 #include "abi/channel.h"
+#include "abi/client.h"
 #include "abi/file.h"
 #include "abi/form.h"
 #include "abi/job.h"

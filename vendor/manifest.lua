@@ -23,6 +23,7 @@ return {
     { "zlib1g-dev", kind = "build", licence = "Zlib", why = "gzip of replies and request bodies" },
     { "libbrotli-dev", kind = "build", licence = "MIT", why = "brotli of replies" },
     { "libc-ares-dev", kind = "build", licence = "MIT", why = "names resolved without blocking: DNS, hosts, resolv.conf" },
+    { "libcurl4-openssl-dev", kind = "build", licence = "curl", why = "requests to other servers: HTTP/1.1, HTTP/2, TLS, proxies" },
     { "libmimalloc-dev", kind = "build", licence = "MIT", why = "the allocator, also libevent's" },
 
     { "lua-busted", kind = "test", licence = "MIT", why = "runs the specs inside `ctornado test`" },
@@ -40,6 +41,7 @@ return {
     { "python3", kind = "test bench", licence = "PSF-2", why = "tests and measurements that drive the server from outside" },
     { "python3-tornado", kind = "test bench", licence = "Apache-2.0", why = "whose interface this is: cookies are exchanged with it, and it is measured" },
     { "strace", kind = "test", licence = "LGPL-2.1", why = "counts the system calls of a request" },
+    { "tinyproxy-bin", kind = "test", licence = "GPL-2", why = "a proxy between tornado.httpclient and a server" },
     { "wrk", kind = "test bench", licence = "modified Apache-2.0", why = "load, in tests of reload and in the bench" },
 
     { "nginx-light", kind = "bench", licence = "BSD-2-Clause", why = "the peer for static files and for Lua handlers" },

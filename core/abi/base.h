@@ -63,6 +63,8 @@ typedef enum ct_event_type {
     CT_EVENT_JOB,
     /* A child process has ended. */
     CT_EVENT_PROCESS,
+    /* A fetch is done, or has something to do. */
+    CT_EVENT_FETCH,
     /* The process was asked to end: a signal's number. */
     CT_EVENT_STOP
 } ct_event_type;

@@ -87,6 +87,8 @@ typedef struct ct_counts {
     uint32_t resolves; /* questions for names that were not given back */
     uint32_t jobs;     /* of threads, not given back */
     uint32_t processes;
+    uint32_t fetches; /* and the descriptors that their clients hold */
+    uint32_t pooled;
 } ct_counts;
 
 void ct_abi_counts(ct_vm *vm, ct_counts *out);

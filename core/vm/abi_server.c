@@ -135,7 +135,9 @@ void ct_abi_counts(ct_vm *vm, ct_counts *out) {
                         .digests = vm->digests.count,
                         .resolves = vm->resolves.count,
                         .jobs = vm->jobs.count,
-                        .processes = vm->processes.count };
+                        .processes = vm->processes.count,
+                        .fetches = vm->fetches.count,
+                        .pooled = ct_vm_client_descriptors(vm) };
 }
 
 int ct_abi_file_kind(const char *path) {

@@ -211,6 +211,7 @@ bool ct_vm_free(ct_vm *vm) {
     ct_vm_free_handles(vm);
     ct_vm_free_channels(vm);
     ct_vm_free_resolves(vm);
+    ct_vm_free_clients(vm);
     ct_free(vm);
     return true;
 }

@@ -36,6 +36,8 @@ struct ct_vm {
     ct_list closing;        /* vm_executors without a handle */
     ct_slots jobs;          /* handle -> ct_vm_job (abi_job.c) */
     ct_slots processes;     /* handle -> vm_process (abi_process.c) */
+    ct_slots clients;       /* handle -> ct_client (abi_client.c) */
+    ct_slots fetches;       /* handle -> ct_fetch */
     struct lua_State *pump; /* the coroutine that takes events */
     int pump_ref;           /* its registry reference */
     int next_pump;          /* that of the function that gives another one */
@@ -79,5 +81,8 @@ void ct_vm_free_resolves(ct_vm *vm);
 
 /* Ends the child processes that were not let go (abi_process.c). */
 void ct_vm_free_processes(ct_vm *vm);
+/* Ends the fetches and closes the clients; what is open (abi_client.c). */
+void ct_vm_free_clients(ct_vm *vm);
+uint32_t ct_vm_client_descriptors(const ct_vm *vm);
 
 #endif

@@ -2,11 +2,8 @@
 -- process is to go on serving.
 local config = require "tornado.config"
 local core = require "tornado.core"
-<<<<<<< HEAD
 local executor = require "tornado.concurrent.executor"
-=======
 local gen = require "tornado.gen"
->>>>>>> e2efeeb (ioloop, httpserver: lose no argument, task or error)
 local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"

@@ -47,6 +47,7 @@ for _, name in ipairs {
     "ENDED",
     "JOB",
     "PROCESS",
+    "FETCH",
     "STOP",
 } do
     core["EVENT_" .. name] = tonumber(C["CT_EVENT_" .. name])
@@ -319,7 +320,7 @@ function core.exit(code)
     C.ct_abi_exit(vm, code)
 end
 
---- What is open, but for the static files that C knows, as
+--- What is open, but for the static files that C knows and connections that clients keep, as
 -- { connections, requests, timers, listeners, handled, descriptors }.
 function core.counts()
     local out = ffi.new("ct_counts")
@@ -337,7 +338,9 @@ function core.counts()
         resolves = out.resolves,
         jobs = out.jobs,
         processes = out.processes,
-        descriptors = C.ct_abi_descriptors() - out.files, -- but for those
+        fetches = out.fetches,
+        pooled = out.pooled,
+        descriptors = C.ct_abi_descriptors() - out.files - out.pooled, -- but for those
     }
 end
 

@@ -25,7 +25,7 @@ local COUNTED = {
     channels = "channel", descriptors = "descriptor", digests = "digest",
     resolves = "question for a name",
     jobs = "job", processes = "process",
-    live = "live request",
+    live = "live request", fetches = "fetch",
     waiting = "waiting coroutine",
 }
 
