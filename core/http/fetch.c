@@ -5,7 +5,6 @@
 #include "http/fetch.h"
 
 #include "base/mem.h"
-#include <stdio.h>
 #include <string.h>
 
 static void tell(ct_fetch *f) {
@@ -20,7 +19,7 @@ static void tell(ct_fetch *f) {
 static size_t give_up(ct_fetch *f, ct_fetch_failure failure, const char *why) {
     if (f->failure == CT_FETCH_OK) {
         f->failure = failure;
-        snprintf(f->why, sizeof f->why, "%s", why);
+        f->reason = why;
     }
     return CURL_WRITEFUNC_ERROR;
 }
@@ -120,10 +119,7 @@ static void stop(ct_fetch *f) {
 void ct_fetch_finish(ct_fetch *f, CURLcode result) {
     if (result != CURLE_OK && f->failure == CT_FETCH_OK) {
         f->failure = failure_of(f, result);
-        if (f->refused)
-            snprintf(f->why, sizeof f->why, "the address is not public");
-        if (!f->why[0])
-            snprintf(f->why, sizeof f->why, "%s", curl_easy_strerror(result));
+        if (f->refused) f->reason = "the address is not public";
     }
     f->code = result;
     f->done = true;
@@ -133,7 +129,7 @@ void ct_fetch_finish(ct_fetch *f, CURLcode result) {
 
 void ct_fetch_orphan(ct_fetch *f) {
     f->failure = CT_FETCH_CLOSED;
-    snprintf(f->why, sizeof f->why, "the client was closed");
+    f->reason = "the client was closed";
     f->done = true;
     stop(f);
     tell(f);
@@ -148,6 +144,9 @@ void ct_fetch_describe(ct_fetch *f, ct_fetch_info *out) {
         CURLINFO_REDIRECT_TIME_T,
     };
     const ct_buf *lines = &f->head.lines;
+    const char *why = f->reason ? f->reason
+                      : *f->why ? f->why
+                                : curl_easy_strerror(f->code);
 
     f->told = false;
     *out =
@@ -157,7 +156,7 @@ void ct_fetch_describe(ct_fetch *f, ct_fetch_info *out) {
                          .curl = f->code,
                          .code = f->head.code,
                          .version = f->head.version,
-                         .why = { f->why, (uint32_t)strlen(f->why) } };
+                         .why = { why, (uint32_t)strlen(why) } };
     if (lines->len)
         out->head = (ct_str){ ct_buf_bytes(lines), (uint32_t)lines->len };
     if (!f->done) return;
@@ -273,6 +272,7 @@ static void clear(ct_fetch *f) {
     f->failure = CT_FETCH_OK;
     f->code = CURLE_OK;
     f->why[0] = 0;
+    f->reason = NULL;
     f->done = f->told = f->upload_ended = f->refused = false;
     f->recv_paused = f->send_paused = false;
 }

@@ -31,7 +31,8 @@ typedef struct ct_fetch {
     uint32_t kind;   /* flags that `easy` was set up for */
     ct_fetch_failure failure;
     CURLcode code;
-    char why[CURL_ERROR_SIZE];
+    const char *reason;        /* our own for giving up, or NULL */
+    char why[CURL_ERROR_SIZE]; /* libcurl's */
     bool running, done, told;
     bool set;   /* `easy` has the options all fetches share */
     bool dirty; /* `easy` has more: reset before it serves again */

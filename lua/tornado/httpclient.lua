@@ -9,6 +9,7 @@ local core = require "tornado.core"
 local errors = require "tornado.httpclient.errors"
 local gen = require "tornado.gen"
 local HTTPResponse = require "tornado.httpclient.response"
+local ioloop = require "tornado.ioloop"
 local plans = require "tornado.httpclient.plan"
 local Queue = require "tornado.httpclient.queue"
 local redirects = require "tornado.httpclient.redirects"
@@ -16,9 +17,11 @@ local requests = require "tornado.httpclient.request"
 local resolving = require "tornado.httpclient.resolving"
 local traces = require "tornado.trace"
 local transfer = require "tornado.httpclient.transfer"
+local urls = require "tornado.httpclient.urls"
 local util = require "tornado.util"
 
 local HTTPRequest = requests.HTTPRequest
+local protect = ioloop.protect
 
 local httpclient = {
     HTTPRequest = HTTPRequest,
@@ -153,19 +156,16 @@ local function hop(self, request, parts, plan, state)
     local seconds = state.untouched and plan.limits.request_timeout or time_left(state.deadline)
     state.untouched = false
     while tries > 0 do
-        local ok, result, trace = pcall(transfer.run, self.handle, request, parts, plan, seconds,
-            state.is_followed)
+        local ok, result = pcall(transfer.run, self.handle, request, parts, plan, seconds, state)
+        transfer.stop(state)
         if ok and not TRY_LATER[result.code] then return result end
-        if not ok and not is_passing(result) then
-            traces.keep(result, trace)
-            error(result, 0)
-        end
+        if not ok and not is_passing(result) then error(result, 0) end
         gen.sleep(math.min(delay * (0.5 + math.random()), state.deadline
             and time_left(state.deadline) or math.huge))
         delay, tries = delay * 2, tries - 1
         seconds = time_left(state.deadline)
     end
-    return transfer.run(self.handle, request, parts, plan, seconds, state.is_followed)
+    return transfer.run(self.handle, request, parts, plan, seconds, state)
 end
 
 local function follow(self, request, parts, state)
@@ -183,7 +183,7 @@ local function follow(self, request, parts, state)
             response), 0)
     end
     state.left = state.left - 1
-    local target, why = require("tornado.httpclient.urls").parse(new.url)
+    local target, why = urls.parse(new.url)
     if not target then error(errors.HTTPClientError(599, why, response), 0) end
     return follow(self, new, target, state)
 end
@@ -202,6 +202,14 @@ local function plan_of(self, request, parts)
     return plans.make(self, request, parts)
 end
 
+-- What a fetch remembers from hop to hop.
+local State = {}
+State.__index = State
+
+function State:is_followed(response)
+    return self.left > 0 and redirects.is_redirect(response)
+end
+
 local function run(self, request, parts)
     local plan = plan_of(self, request, parts)
     local whole, connect = plan.limits.request_timeout, plan.limits.connect_timeout
@@ -211,19 +219,16 @@ local function run(self, request, parts)
     local at_once = self.queue.active < self.queue.most
     self.queue:enter(patience)
     local follows = setting(self, request, "follow_redirects")
-    local state = {
-        plan = plan, first = parts, deadline = whole > 0 and begun + whole or nil,
+    local state = setmetatable({
+        transfer = nil, plan = plan, first = parts, deadline = whole > 0 and begun + whole or nil,
         untouched = at_once, left = follows and setting(self, request, "max_redirects") or 0,
-    }
-    state.is_followed = function(response)
-        return state.left > 0 and redirects.is_redirect(response)
-    end
+    }, State)
     local started = core.precise()
-    local ok, response, trace = pcall(follow, self, request, parts, state)
+    local ok, response, trace = protect(follow, self, request, parts, state)
+    transfer.stop(state)
     self.queue:leave()
     if not ok then
-        trace = traces.take(response)
-        if trace then traces.keep(response, trace) end
+        traces.keep(response, trace)
         error(response, 0)
     end
     response.request = request
@@ -259,9 +264,9 @@ local function without(options, name)
     return out
 end
 
---- Fetches a URL, or an HTTPRequest; waits, and returns an HTTPResponse. Options: raise_error (true:
---- a response that is no success raises HTTPClientError), and of a URL the request's: method,
---- headers, body, body_producer, auth_username, auth_password, if_modified_since,
+--- Fetches a URL, or an HTTPRequest; waits, and returns an HTTPResponse. Options: raise_error
+--- (true: a response that is no success raises HTTPClientError), and of a URL the request's:
+--- method, headers, body, body_producer, auth_username, auth_password, if_modified_since,
 --- network_interface, streaming_callback, header_callback, proxy_host, proxy_port, proxy_username,
 --- ca_certs, client_key, client_cert, ssl_options, unix_socket, resolve, and those of which
 --- httpclient/request.lua has the defaults. Raises a ValueError for what is wrong by itself,

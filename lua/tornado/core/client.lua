@@ -18,11 +18,6 @@ for _, name in ipairs {
     client["FETCH_" .. name] = tonumber(C["CT_FETCH_" .. name])
 end
 
-local TIMES = {
-    [0] = "namelookup", "connect", "appconnect", "pretransfer", "starttransfer", "total",
-    "redirect",
-}
-
 local view = ffi.new("ct_str")
 local info = ffi.new("ct_fetch_info")
 local request = ffi.new("ct_fetch_request")
@@ -91,9 +86,11 @@ end
 
 --- Behind fetch_state(), of one that is done: libcurl's times by name, in seconds.
 function client.fetch_times()
-    local times = {}
-    for i = 0, 6 do times[TIMES[i]] = info.times[i] end
-    return times
+    local t = info.times
+    return {
+        queue = 0, namelookup = t[0], connect = t[1], appconnect = t[2], pretransfer = t[3],
+        starttransfer = t[4], total = t[5], redirect = t[6],
+    }
 end
 
 --- All of the body that is here, or nil and a status.

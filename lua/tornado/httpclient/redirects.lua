@@ -22,6 +22,15 @@ local function forget(request, names)
     for _, name in ipairs(names) do request.headers:remove(name) end
 end
 
+local function without_certificate(options)
+    if not options then return nil end
+    local out = {}
+    for name, value in pairs(options) do
+        if name ~= "certfile" and name ~= "keyfile" then out[name] = value end
+    end
+    return out
+end
+
 --- Takes a request, its URL's parts, those of the first URL and a redirect; returns the next
 --- request, whose URL has not been looked at yet; nil when its body cannot be sent once more.
 function redirects.next(request, parts, first, response)
@@ -39,7 +48,8 @@ function redirects.next(request, parts, first, response)
     if not target then return new end
     if target.origin ~= first.origin then
         new.auth_username, new.auth_password = nil, nil
-        new.client_cert, new.client_key = nil, nil
+        new.client_cert, new.client_key = false, false -- nor those of the client's defaults
+        new.ssl_options = without_certificate(new.ssl_options)
         new.url = target.url -- without credentials
         forget(new, SECRETS)
     elseif not target.user and parts.user then

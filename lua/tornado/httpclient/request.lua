@@ -71,19 +71,21 @@ local function bad(level, text, ...)
     error(ValueError(text, ...), level + 1)
 end
 
+local function check_type(name, kind, value)
+    if type(value) ~= kind then
+        bad(4, "bad %s: expected %s, got %s", name, kind, type(value))
+    elseif kind == "number" and not (value >= 0 and value < math.huge) then
+        bad(4, "bad %s: expected a number from 0 on, got %s", name, tostring(value))
+    elseif kind == "string" and name ~= "body" and value:find("%z") then
+        bad(4, "bad %s: it has a zero byte", name)
+    end
+end
+
 --- Checks the types of options; raises a ValueError.
 function request.check(options)
     for name, kind in pairs(TYPES) do
         local value = options[name]
-        if value ~= nil and type(value) ~= kind then
-            bad(3, "bad %s: expected %s, got %s", name, kind, type(value))
-        end
-        if kind == "number" and value and not (value >= 0 and value < math.huge) then
-            bad(3, "bad %s: expected a number from 0 on, got %s", name, tostring(value))
-        end
-        if kind == "string" and value and value:find("%z") and name ~= "body" then
-            bad(3, "bad %s: it has a zero byte", name)
-        end
+        if value ~= nil then check_type(name, kind, value) end
     end
     for _, name in ipairs(CALLED) do
         local value = options[name]

@@ -4,7 +4,6 @@ local errors = require "tornado.httpclient.errors"
 local HTTPResponse = require "tornado.httpclient.response"
 local ioloop = require "tornado.ioloop"
 local plans = require "tornado.httpclient.plan"
-local traces = require "tornado.trace"
 local Upload = require "tornado.httpclient.upload"
 
 local band = bit.band
@@ -58,7 +57,7 @@ local function take_head(self)
     self.code, self.version, self.head = core.fetch_head()
     local response = HTTPResponse(self.request, self.code)
     response._head = self.head
-    if self.is_followed(response) then return true end
+    if self.state:is_followed(response) then return true end
     local callback = self.request.header_callback
     if callback then
         for line in self.head:gmatch("[^\r\n]*\r\n") do callback(line) end
@@ -87,18 +86,17 @@ local function exchange_stream(self)
         if whole and not self.code and take_head(self) then return end
         if not (self.code and take_pieces(self)) then
             if done then return end
-            whole, done = fetch_state(self.fetch) -- callbacks may have waited
-            if not done then wait(self) end
+            if not select(2, fetch_state(self.fetch)) then wait(self) end -- callbacks may wait
         end
     end
 end
 
 local function exchange(self)
     while true do
-        local _, done = fetch_state(self.fetch)
-        if self.err ~= nil then error(self.err, 0) end
-        if done then return end
         wait(self)
+        if self.err ~= nil then error(self.err, 0) end
+        local _, done = fetch_state(self.fetch)
+        if done then return end
     end
 end
 
@@ -142,10 +140,10 @@ local function perform(self, parts)
     start(self, parts)
     if band(self.plan.flags, STREAM) ~= 0 then
         exchange_stream(self)
+        fetch_state(self.fetch) -- what follows reads it, and callbacks may have waited
     else
         exchange(self)
     end
-    fetch_state(self.fetch) -- what follows reads it
     local err = failure_of()
     if err then error(err, 0) end
     local response = response_of(self, parts)
@@ -159,25 +157,32 @@ end
 
 --- Sends `request` to `parts` (of its URL) as `plan` says, over a connection of `client` (a handle
 --- of the core's), with `seconds` left for it (0: any time), and waits for the response, which is
---- returned. is_followed(response), asked when the head of a stream has come, says that it is a
---- redirect that nobody needs to see. Raises HTTPTimeoutError, HTTPStreamClosedError,
---- HTTPClientError, and what callbacks raise.
-function transfer.run(client, request, parts, plan, seconds, is_followed)
+--- returned. state:is_followed(response), asked when the head of a stream has come, says that it is
+--- a redirect that nobody needs to see. Raises HTTPTimeoutError, HTTPStreamClosedError,
+--- HTTPClientError, and what callbacks raise: transfer.stop(state) must follow then.
+function transfer.run(client, request, parts, plan, seconds, state)
     if seconds ~= plan.limits.request_timeout then plan = plans.with_time(plan, seconds) end
     local fetch = core.fetch(client)
     if not fetch then error(errors.HTTPStreamClosedError("the client was closed"), 0) end
     local self = {
-        fetch = fetch, request = request, plan = plan, is_followed = is_followed,
-        start_time = core.now(), waiter = nil,
+        fetch = fetch, request = request, plan = plan, state = state, start_time = core.now(),
+        waiter = nil, upload = nil, err = nil, pieces = nil, code = nil,
     }
     running[fetch] = self
-    local ok, result, trace = ioloop.protect(perform, self, parts)
-    running[fetch] = nil
+    state.transfer = self
+    local response = perform(self, parts)
+    transfer.stop(state)
+    return response
+end
+
+--- Ends the exchange of `state`, if there is one, however far it is.
+function transfer.stop(state)
+    local self = state.transfer
+    if not self then return end
+    state.transfer = nil
+    running[self.fetch] = nil
     if self.upload then self.upload:stop() end
-    core.fetch_release(fetch)
-    if ok then return result end
-    traces.keep(result, trace)
-    error(result, 0)
+    core.fetch_release(self.fetch)
 end
 
 return transfer

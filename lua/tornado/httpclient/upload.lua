@@ -3,8 +3,8 @@
 local concurrent = require "tornado.concurrent"
 local core = require "tornado.core"
 local errors = require "tornado.httpclient.errors"
-local gen = require "tornado.gen"
 local ioloop = require "tornado.ioloop"
+local traces = require "tornado.trace"
 local util = require "tornado.util"
 
 local Upload = util.Object:extend "Upload"
@@ -57,12 +57,16 @@ local function produce(self, producer)
     core.fetch_write_end(self.fetch)
 end
 
+local function run(self, producer)
+    local ok, err, trace = ioloop.protect(produce, self, producer)
+    if ok or self.ended then return end
+    traces.keep(err, trace)
+    self.failed(err)
+end
+
 --- Runs producer(write), where write(piece) waits while the network is slower.
 function Upload:start(producer)
-    gen.spawn(produce, self, producer):add_done_callback(function(future)
-        local err = future:exception()
-        if err ~= nil and not self.ended then self.failed(err) end
-    end)
+    ioloop.start(run, self, producer)
 end
 
 --- There may be room again.

@@ -32,20 +32,26 @@ end
 
 local function decoded(text)
     if not text then return nil end
-    return escape.url_unescape(text, false, false)
+    return escape.url_unescape(text, nil, false)
 end
 
-local function parse(url)
+-- Scheme, authority and the rest without its fragment; or nil and what is wrong.
+local function split_url(url)
     if #url > 65536 then return fail("URL too long: %d bytes", #url) end
     if find(url, "[%z\1-\32\127]") then
         return fail("bad URL %s: it has spaces or control characters", util.shown(url))
     end
-    local scheme, rest = match(url, "^(%a[%w+.-]*)://(.*)$")
+    local scheme, rest = match(url, "^(%a[%w+.-]*)://([^#]*)")
     scheme = scheme and lower(scheme)
     if not PORTS[scheme] then return fail("Unsupported url scheme: %s", util.shown(url)) end
-    rest = match(rest, "^[^#]*")
     local authority, target = match(rest, "^([^/?]*)(.*)$")
     if find(authority, "[\\\"<>^`{|}]") then return fail("bad URL %s", util.shown(url)) end
+    return scheme, authority, target
+end
+
+local function parse(url)
+    local scheme, authority, target = split_url(url)
+    if not scheme then return nil, authority end
     local userinfo, hostport = match(authority, "^(.*)@(.*)$")
     hostport = hostport or authority
     local host, port, is_ipv6 = split_host(hostport)
