@@ -36,7 +36,8 @@ describe("the ABI", function()
     it("has structs of the sizes that C has", function()
         for name, size in pairs { ct_str = 16, ct_pair = 32, ct_event = 40, ct_request_info = 48,
             ct_counts = 56, ct_resolved = 40, ct_file_info = 48, ct_job_result = 56,
-            ct_disk_args = 48, ct_spawn = 64, ct_spawned = 20 } do
+            ct_disk_args = 48, ct_spawn = 64, ct_spawned = 20, ct_fetch_request = 104,
+            ct_fetch_info = 112 } do
             assert.equal(size, ffi.sizeof(name))
         end
         local at = 0
@@ -46,7 +47,7 @@ describe("the ABI", function()
         end
         assert.equal(24, ffi.offsetof("ct_event", "uri"))
         assert.equal(8, ffi.offsetof("ct_str", "n"))
-        assert.equal(48, ffi.offsetof("ct_request_info", "minor"))
+        assert.equal(40, ffi.offsetof("ct_request_info", "minor"))
     end)
 
     it("keeps to its own rules: no 64-bit integers, macros, varargs, unions, bit-fields", function()

@@ -37,6 +37,7 @@ return {
     { "valgrind", kind = "test", licence = "GPL-2", why = "finds uses of uninitialised memory, which ASan does not" },
     { "universal-ctags", kind = "test", licence = "GPL-2", why = "measures functions for the length report" },
     { "shellcheck", kind = "test", licence = "GPL-3", why = "the linter for shell scripts" },
+    { "openssl", kind = "test", licence = "Apache-2.0", why = "makes certificates for tests" },
     { "curl", kind = "test", licence = "curl", why = "a client that is not ours" },
     { "python3", kind = "test bench", licence = "PSF-2", why = "tests and measurements that drive the server from outside" },
     { "python3-tornado", kind = "test bench", licence = "Apache-2.0", why = "whose interface this is: cookies are exchanged with it, and it is measured" },
@@ -44,6 +45,6 @@ return {
     { "tinyproxy-bin", kind = "test", licence = "GPL-2", why = "a proxy between tornado.httpclient and a server" },
     { "wrk", kind = "test bench", licence = "modified Apache-2.0", why = "load, in tests of reload and in the bench" },
 
-    { "nginx-light", kind = "bench", licence = "BSD-2-Clause", why = "the peer for static files and for Lua handlers" },
+    { "nginx-light", kind = "test bench", licence = "BSD-2-Clause", why = "the peer for static files and for Lua handlers; a server for tornado.httpclient" },
     { "libnginx-mod-http-lua", kind = "bench", licence = "BSD-2-Clause", why = "OpenResty's engine inside nginx" },
 }
