@@ -116,6 +116,15 @@ local function response_of(self, parts)
     return response
 end
 
+-- By itself: a function that has a closure in it cannot be compiled.
+local function start_upload(self)
+    self.upload = Upload(self.fetch, self.plan.limits.upload_size, function(err)
+        self.err = err
+        wake(self)
+    end)
+    self.upload:start(self.request.body_producer)
+end
+
 local function start(self, parts)
     local plan, request = self.plan, self.request
     if plan.texts then
@@ -128,12 +137,7 @@ local function start(self, parts)
     local ok, why = core.fetch_start(self.fetch, parts.url, request.method, plan.fields,
         request.body or "", plan.limits, plan.flags)
     if not ok then error(errors.HTTPClientError(599, why), 0) end
-    if band(plan.flags, UPLOAD) == 0 then return end
-    self.upload = Upload(self.fetch, plan.limits.upload_size, function(err)
-        self.err = err
-        wake(self)
-    end)
-    self.upload:start(request.body_producer)
+    if band(plan.flags, UPLOAD) ~= 0 then start_upload(self) end
 end
 
 local function perform(self, parts)
