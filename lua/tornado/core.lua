@@ -418,6 +418,7 @@ end
 
 for _, part in ipairs {
     "bytes",
+    "client",
     "codings",
     "files",
     "jobs",
