@@ -22,5 +22,6 @@
 #include "abi/request.h"
 #include "abi/resolver.h"
 #include "abi/server.h"
+#include "abi/tls.h"
 
 #endif

@@ -70,9 +70,10 @@ typedef enum ct_event_type {
 } ct_event_type;
 
 enum {
-    CT_REQUEST_BODY = 1, /* it has a body, not read yet */
-    CT_REQUEST_OLD = 2,  /* HTTP/1.0 */
-    CT_REQUEST_CLOSE = 4 /* the connection ends with this reply */
+    CT_REQUEST_BODY = 1,  /* it has a body, not read yet */
+    CT_REQUEST_OLD = 2,   /* HTTP/1.0 */
+    CT_REQUEST_CLOSE = 4, /* the connection ends with this reply */
+    CT_REQUEST_TLS = 8    /* it came over TLS */
 };
 
 typedef struct ct_event {

@@ -6,9 +6,8 @@
 
 #include "base/mem.h"
 #include "http/body.h"
-#include "http/listener.h"
 #include "http/reply.h"
-#include "http/server.h"
+#include "http/secure.h"
 #include <errno.h>
 #include <sys/socket.h>
 
@@ -411,7 +410,7 @@ static void read_on(ct_conn *c) {
         if (n == CT_STREAM_EOF)
             ended(c);
         else if (n < 0)
-            ct_conn_close(c, true);
+            ct_secure_failed(c);
         else
             take(c, loop->scratch, (size_t)n);
         if (c->gone || c->eof) break;
@@ -497,4 +496,5 @@ void ct_conn_open(ct_listener *l, int fd, const ct_peer *peer) {
     s->conn_count++;
     l->conns++;
     set_deadline(c);
+    ct_secure_open(c);
 }

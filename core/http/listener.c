@@ -13,12 +13,13 @@
 /* -- Beginning ------------------------------------------------------------- */
 
 /* The table is full: say so, rather than let the client wait. */
-static void turn_away(ct_server *s, int fd) {
+static void turn_away(const ct_listener *l, int fd) {
     static const char full[] =
         "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
         "Retry-After: 1\r\nConnection: close\r\n\r\n";
+    ct_server *s = l->server;
 
-    (void)!write(fd, full, sizeof full - 1); /* best effort */
+    if (!l->tls) (void)!write(fd, full, sizeof full - 1); /* best effort */
     close(fd);
     if (s->loop->clock.mono_ms < s->complain_at) return;
     s->complain_at = s->loop->clock.mono_ms + 1000;
@@ -31,7 +32,7 @@ static void open_conn(ct_listener *l, int fd, const ct_peer *peer) {
     ct_server *s = l->server;
 
     if (s->conn_count >= s->options.max_connections)
-        turn_away(s, fd);
+        turn_away(l, fd);
     else
         ct_conn_open(l, fd, peer);
 }
@@ -85,6 +86,12 @@ ct_server_options *ct_listener_options(ct_listener *l) {
     return l->own;
 }
 
+void ct_listener_secure(ct_listener *l, ct_tls_context *tls) {
+    ct_tls_context_take(tls);
+    ct_tls_context_give(l->tls);
+    l->tls = tls;
+}
+
 int ct_listener_pair(ct_listener *l, const ct_peer *peer) {
     int ends[2];
 
@@ -104,6 +111,7 @@ void ct_listener_left(ct_listener *l) {
     l->waited = false;
     if (!l->closed) return;
     ct_slots_remove(&l->server->listeners, l->handle);
+    ct_tls_context_give(l->tls);
     ct_free(l->own);
     ct_free(l);
 }

@@ -8,6 +8,7 @@
 #include "http/server.h"
 #include "io/address.h"
 #include "io/listen.h"
+#include "io/tls_context.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,6 +18,7 @@ typedef struct ct_listener {
     ct_listen *listen;                /* NULL: closed, or without a socket */
     const ct_server_options *options; /* the server's, or `own` */
     ct_server_options *own;           /* or NULL */
+    ct_tls_context *tls;              /* a share of it, or NULL: plain */
     uint32_t handle;
     uint32_t conns; /* alive */
     bool closed;    /* no more come: freed with the last of them */
@@ -30,6 +32,9 @@ uint32_t ct_listener_open(ct_server *s, const char *address, char *why,
 
 /* The limits that its next connections have, to be changed. Borrows. */
 ct_server_options *ct_listener_options(ct_listener *l);
+
+/* Its connections to come have TLS. Takes a share of `tls`. */
+void ct_listener_secure(ct_listener *l, ct_tls_context *tls);
 
 /* Makes a connection without the network, whose peer has that address. Returns
  * the client's end (a descriptor, non-blocking, that the caller owns), or -1:

@@ -48,6 +48,7 @@ typedef struct ct_request {
     uint32_t handle;      /* 0 until the head is complete */
     uint32_t owner;       /* listener */
     ct_peer peer;
+    bool secure; /* it came over TLS */
     ct_wire wire;
     ct_head head;
     ct_buf fields;  /* of the reply: see http/fields.h */

@@ -36,7 +36,8 @@ static void describe(const ct_request *r, ct_event *out) {
     out->method = r->wire.method;
     out->flags = (r->body.done ? 0 : CT_REQUEST_BODY) |
                  (r->wire.minor ? 0 : CT_REQUEST_OLD) |
-                 (r->wire.keep_alive ? 0 : CT_REQUEST_CLOSE);
+                 (r->wire.keep_alive ? 0 : CT_REQUEST_CLOSE) |
+                 (r->secure ? CT_REQUEST_TLS : 0);
     out->path = r->wire.path;
     out->uri = r->uri;
 }

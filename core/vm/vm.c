@@ -212,6 +212,7 @@ bool ct_vm_free(ct_vm *vm) {
     ct_vm_free_channels(vm);
     ct_vm_free_resolves(vm);
     ct_vm_free_clients(vm);
+    ct_vm_free_tlses(vm);
     ct_free(vm);
     return true;
 }

@@ -27,6 +27,7 @@ struct ct_vm {
     ct_slots timers;        /* handle -> vm_timer (abi.c) */
     ct_slots regexes;       /* handle -> ct_regex */
     ct_slots digests;       /* handle -> ct_digest_run */
+    ct_slots tlses;         /* handle -> ct_tls_context (abi_tls.c) */
     ct_slots channels;      /* handle -> vm_channel (abi_channel.c) */
     ct_slots resolves;      /* handle -> vm_resolve (abi_resolver.c) */
     struct vm_names *names; /* likewise; NULL: no name was asked for */
@@ -84,5 +85,8 @@ void ct_vm_free_processes(ct_vm *vm);
 /* Ends the fetches and closes the clients; what is open (abi_client.c). */
 void ct_vm_free_clients(ct_vm *vm);
 uint32_t ct_vm_client_descriptors(const ct_vm *vm);
+
+/* Gives back the contexts (abi_tls.c). */
+void ct_vm_free_tlses(ct_vm *vm);
 
 #endif

@@ -86,11 +86,21 @@ local function set_resolver(options)
     return true
 end
 
+-- A list of { ADDRESS, ssl_options ... } and { ADDRESS, redirect = PORT }.
 local function addresses(options)
-    if #options.listen > 0 then return options.listen end
+    local list = {}
+    for i, item in ipairs(options.listen) do
+        list[i] = type(item) == "table" and item or { item }
+    end
+    if #list > 0 then return list end
     local host = options.address
     if host:find(":", 1, true) and host:sub(1, 1) ~= "[" then host = "[" .. host .. "]" end
-    return { host .. ":" .. options.port }
+    list[1] = { host .. ":" .. options.port }
+    if options.certfile ~= "" then
+        list[1].certfile = options.certfile
+        list[1].keyfile = options.keyfile ~= "" and options.keyfile or nil
+    end
+    return list
 end
 
 local function load_everything(options)
@@ -111,13 +121,51 @@ local function settings_for(app, options)
     end
 end
 
+-- Listening --------------------------------------------------------------------------------
+
+-- What stands beside an address, as ssl_options; nil: there is nothing.
+local function ssl_options_of(item, options)
+    local out
+    for name, value in pairs(item) do
+        if name ~= 1 and name ~= "redirect" then
+            out = out or {}
+            out[name] = value
+        end
+    end
+    if not out or out.certfile ~= "self-signed" then return out end
+    if not options.debug then
+        error('certfile = "self-signed" is for debug = true: no client would trust it', 0)
+    end
+    out.certfile, out.self_signed = nil, true
+    return out
+end
+
+local function listen_on(app, item, options)
+    local ssl_options = ssl_options_of(item, options)
+    local scheme = ssl_options and "https://" or "http://"
+    if item.redirect then
+        if ssl_options or type(item.redirect) ~= "number" then
+            error("redirect: expected the port that HTTPS is on, without a certificate", 0)
+        end
+        app = httpserver.redirect_to_https(item.redirect)
+    end
+    local server = httpserver.HTTPServer(app, {
+        xheaders = options.xheaders, trusted_downstream = options.trusted_downstream,
+        decompress_request = options.decompress_request, ssl_options = ssl_options,
+    })
+    local bound = server:listen_on(item[1])
+    log.gen_log:info("ctornado %s on %s%s", util.version, bound:find("^unix:") and "" or scheme,
+        bound)
+    return server
+end
+
 local stopping
 
-local function stop(server, signal)
+local function stop(servers, signal)
     if stopping or signal == 2 then return core.exit(DONE) end
     stopping = true
     log.gen_log:info("stopping: %d requests under way", httpserver.live_count())
-    server:stop()
+    for _, server in ipairs(servers) do server:stop() end
     local deadline = core.monotonic() + 10
     local function look()
         local under_way = httpserver.live_count() + core.counts().unsent
@@ -144,20 +192,16 @@ function commands.serve(options, rest)
         return FAILED
     end
     settings_for(app, options)
-    local server = httpserver.HTTPServer(app, {
-        xheaders = options.xheaders, trusted_downstream = options.trusted_downstream,
-        decompress_request = options.decompress_request,
-    })
-    for _, address in ipairs(addresses(options)) do
-        local bound, err = pcall(server.listen_on, server, address)
-        if not bound then
-            fail(err)
+    local servers = {}
+    for i, item in ipairs(addresses(options)) do
+        local good, result = pcall(listen_on, app, item, options)
+        if not good then
+            fail(type(result) == "table" and result.message or tostring(result))
             return FAILED
         end
-        log.gen_log:info("ctornado %s on %s%s", util.version,
-            err:find("^unix:") and "" or "http://", err)
+        servers[i] = result
     end
-    ioloop.on(core.EVENT_STOP, function(signal) stop(server, signal) end)
+    ioloop.on(core.EVENT_STOP, function(signal) stop(servers, signal) end)
 end
 
 -- Returns how many templates of a site are broken.

@@ -7,7 +7,7 @@ local util = require "tornado.util"
 local config = {}
 
 -- Every option: name, type, default, what it is. Types: integer, seconds, bytes ("64K", "1M",
--- "2G"), boolean, string, list (strings), sites, level, format,
+-- "2G"), boolean, string, list (strings), sites, listen, level, format,
 -- networks.
 config.OPTIONS = {
     { "config", "string", "ctornado.conf", "configuration file; missing is fine unless named" },
@@ -15,7 +15,9 @@ config.OPTIONS = {
     { "sites", "sites", {}, "sites: folders, or { path =, host =, prefix = }" },
     { "address", "string", "127.0.0.1", "IP address to listen on; * for all" },
     { "port", "integer", 8888, "TCP port to listen on; 0 for any free one", 0, 65535 },
-    { "listen", "list", {}, "addresses instead of address and port: HOST:PORT, unix:/PATH" },
+    { "listen", "listen", {}, "addresses instead of address and port: HOST:PORT, unix:/PATH" },
+    { "certfile", "string", "", "HTTPS on address and port: PEM certificate, or self-signed" },
+    { "keyfile", "string", "", "its key; empty: it is in certfile" },
     { "backlog", "integer", 4096, "connections that may wait to be accepted", 1, 65535 },
     { "workers", "integer", 1, "processes that serve: this version runs one", 1, 1 },
     { "debug", "boolean", false, "development: tracebacks in replies, access log to stderr" },
@@ -113,7 +115,7 @@ function parse.list(text)
     return list
 end
 
-parse.sites, parse.networks = parse.list, parse.list
+parse.sites, parse.networks, parse.listen = parse.list, parse.list, parse.list
 
 function check.integer(value)
     return type(value) == "number" and value % 1 == 0
@@ -166,7 +168,23 @@ function check.sites(value)
     return true
 end
 
+-- An address, or a table that begins with one; the rest are ssl_options, or where to redirect to,
+-- which are looked at when it is opened.
+local function is_listen(item)
+    if type(item) == "string" then return true end
+    return type(item) == "table" and type(item[1]) == "string" and #item == 1
+end
+
+function check.listen(value)
+    if type(value) ~= "table" then return false end
+    for key, item in pairs(value) do
+        if type(key) ~= "number" or not is_listen(item) then return false end
+    end
+    return true
+end
+
 local EXPECTED = {
+    listen = 'a list of "HOST:PORT" and { "HOST:PORT", certfile = "FILE", keyfile = "FILE" }',
     integer = "an integer", seconds = "seconds", bytes = "bytes (64K, 1M)",
     boolean = "true or false",
     string = "a string", list = "a list of strings",

@@ -56,6 +56,7 @@ end
 core.REQUEST_BODY = tonumber(C.CT_REQUEST_BODY)
 core.REQUEST_OLD = tonumber(C.CT_REQUEST_OLD)
 core.REQUEST_CLOSE = tonumber(C.CT_REQUEST_CLOSE)
+core.REQUEST_TLS = tonumber(C.CT_REQUEST_TLS)
 
 --- An event to be filled by next_event().
 function core.new_event()
@@ -425,6 +426,7 @@ for _, part in ipairs {
     "listeners",
     "processes",
     "resolver",
+    "tls",
 } do
     for name, fn in pairs(require("tornado.core." .. part)) do core[name] = fn end
 end

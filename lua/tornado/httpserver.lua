@@ -6,6 +6,7 @@ local log = require "tornado.log"
 local util = require "tornado.util"
 local HTTPServerRequest = require "tornado.httputil.request"
 local proxy = require "tornado.httputil.proxy"
+local tls = require "tornado.httpserver.tls"
 
 local band = bit.band
 local new_table = require "table.new"
@@ -13,6 +14,7 @@ local barrier, pumping, enter = core.barrier, ioloop.pumping, ioloop.enter
 
 local httpserver = {}
 
+local REQUEST_TLS = core.REQUEST_TLS
 local SLOT_MASK = 0xfffff -- of a handle: its slot (core/base/slots.h)
 
 local servers = {} -- listener -> HTTPServer
@@ -55,6 +57,7 @@ local function on_request(handle, event)
     local request = HTTPServerRequest.from_event(handle, event, pumping())
     live[band(handle, SLOT_MASK)] = request
     if not server then return release(request) end
+    if band(event.flags, REQUEST_TLS) ~= 0 then request.protocol = "https" end
     enter(request)
     server.callback(request)
     barrier() -- a trace cannot return through the xpcall that this is called by
@@ -124,7 +127,6 @@ local LIMITS = {
 
 -- Options of Tornado's that have no meaning here, and what does.
 local OTHERS = {
-    ssl_options = "this version has no TLS: put a proxy that has it in front, and set xheaders",
     chunk_size = "pieces of a body are as large as they come; see body_buffer_size",
     max_buffer_size = "input is not read before it is asked for; see max_body_size",
 }
@@ -132,6 +134,7 @@ local OTHERS = {
 local OPTIONS = {
     no_keep_alive = false, xheaders = false, trusted_downstream = util.NONE,
     protocol = util.NONE, decompress_request = false, idle_connection_timeout = util.NONE,
+    ssl_options = util.NONE,
 }
 for _, name in ipairs(LIMITS) do OPTIONS[name] = util.NONE end
 
@@ -173,7 +176,7 @@ local function specially(self, callback)
     local options = self.options
     return function(request)
         request.server = self
-        request.protocol = options.protocol
+        if options.protocol then request.protocol = options.protocol end
         if options.xheaders then proxy.apply(request, options.trusted_downstream) end
         return callback(request)
     end
@@ -192,10 +195,11 @@ end
 --- and trusted_downstream (see httputil/proxy.lua: a list of addresses and networks whose word on
 --- X-Real-Ip, X-Forwarded-For, X-Forwarded-Proto and X-Scheme is believed; this machine's always
 --- is), protocol ("https" behind a proxy that says nothing), decompress_request,
---- idle_connection_timeout; and these of ctornado.conf, for this server alone: max_line_size,
---- max_header_size, max_fields, max_body_size, body_buffer_size, write_buffer_size (bytes),
---- header_timeout, body_timeout, body_min_rate, idle_timeout, write_timeout, handler_timeout
---- (seconds), max_keepalive_requests. Raises for others.
+--- idle_connection_timeout, ssl_options (see netutil.tls.ssl_options_to_context()); and these
+--- of ctornado.conf, for this server alone: max_line_size, max_header_size, max_fields,
+--- max_body_size, body_buffer_size, write_buffer_size (bytes), header_timeout, body_timeout,
+--- body_min_rate, idle_timeout, write_timeout, handler_timeout (seconds), max_keepalive_requests.
+--- Raises for others.
 function HTTPServer:init(application, options)
     self.application = application
     self.options = check_options(options)
@@ -204,6 +208,7 @@ function HTTPServer:init(application, options)
     self.listeners = {} -- open: those of listen() and add_socket()
     self._bound = {}    -- those of bind() that wait for start()
     self._ending = {}   -- closed, with connections: a set
+    if self.options.ssl_options then self._tls = tls.new(self.options.ssl_options, 3) end
 end
 
 local function is_debug(application)
@@ -250,6 +255,7 @@ function HTTPServer:add_socket(socket)
         local value = self.options[name]
         if value then core.listen_option(socket, name, value) end
     end
+    if self._tls then tls.begin(self._tls, socket) end
     servers[socket] = self
     self.listeners[#self.listeners + 1] = socket
     if is_debug(self.application) and not is_local(address) then
@@ -323,6 +329,7 @@ function HTTPServer:stop(drop)
         core.listen_close(listener)
     end
     self.listeners, self._bound, self._inside = {}, {}, nil
+    if self._tls then tls.finish(self._tls) end
     if not drop then return end
     for listener in pairs(self._ending) do
         core.listen_close(listener, true)
@@ -372,6 +379,19 @@ function HTTPServer:close_all_connections(seconds)
     for listener in pairs(self._ending) do all[#all + 1] = listener end
     for _, listener in ipairs(all) do core.listen_drain(listener) end
     for _, listener in ipairs(all) do wait_for_end(listener, deadline) end
+end
+
+--- Reads the files of ssl_options again, for connections to come. Raises SSLError, and nothing has
+-- changed.
+function HTTPServer:reload_certificates()
+    if not self._tls then error("reload_certificates: the server has no ssl_options", 2) end
+    tls.reload(self._tls)
+end
+
+--- A function(request) for an HTTPServer of its own, which sends clients to the same place over
+-- HTTPS on `port` (default 443).
+function httpserver.redirect_to_https(port)
+    return tls.redirect(port or 443, release)
 end
 
 --- How many requests Lua holds.

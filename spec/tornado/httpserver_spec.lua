@@ -357,7 +357,7 @@ describe("tornado.httpserver", function()
         for name, pattern in pairs {
             nonsense = 'HTTPServer: unknown option "nonsense"',
             max_connections = 'unknown option "max_connections"',
-            ssl_options = "ssl_options: this version has no TLS",
+            ssl_options = "bad ssl_options: expected table or SSLContext, got",
             chunk_size = "chunk_size: ", max_buffer_size = "max_buffer_size: ",
             idle_timeout = "bad idle_timeout: expected a number that is not negative, got true",
             trusted_downstream = "bad trusted_downstream: expected IP addresses and networks",

@@ -131,6 +131,10 @@ function lazy.id(self)
 end
 
 
+function lazy.tls(self)
+    return core.request_tls(self.handle) or false
+end
+
 function lazy.body(self)
     return core.body_get(self.handle) or ""
 end
@@ -292,6 +296,14 @@ end
 --- "http://example.org/path?query".
 function HTTPServerRequest:full_url()
     return self.protocol .. "://" .. self.host .. self.uri
+end
+
+--- The certificate that the client has shown, as Python's getpeercert() has it (see
+-- netutil.certificate_table()), or with `binary_form` its DER; nil without one, or without TLS.
+function HTTPServerRequest:get_ssl_certificate(binary_form)
+    if binary_form then return core.request_certificate_der(self.handle) end
+    local parts = core.request_certificate(self.handle)
+    return parts and require("tornado.netutil.tls").certificate_table(parts)
 end
 
 --- Seconds since the request's head was complete.

@@ -365,8 +365,14 @@ end
 -- Cookies -----------------------------------------------------------------------------
 
 --- Sets a cookie; options: domain, expires, expires_days, max_age, path="/", httponly, secure,
--- samesite, partitioned. A later call for the same name replaces the earlier one.
+-- samesite, partitioned. A later call for the same name replaces the earlier one. Over HTTPS secure
+-- is true unless it is given.
+-- Tornado: leaves it out there, too.
 function RequestHandler:set_cookie(name, value, options)
+    if self.request.protocol == "https" and (options == nil or options.secure == nil) then
+        options = util.ObjectDict(options)
+        options.secure = true
+    end
     local text = cookies.format(name, value, options, 1)
     core.reply_cookie(self.request.handle, name, text)
 end
