@@ -12,12 +12,15 @@
 
 #include "abi/base.h" /* first: the others stand on it */
 
+#include "abi/accept.h"
 #include "abi/bytes.h"
 #include "abi/channel.h"
+#include "abi/datagram.h"
 #include "abi/file.h"
 #include "abi/form.h"
 #include "abi/request.h"
 #include "abi/resolver.h"
 #include "abi/server.h"
+#include "abi/watch.h"
 
 #endif

@@ -46,8 +46,11 @@ typedef enum ct_event_type {
     CT_EVENT_GONE,     /* the client has closed its side or vanished */
     CT_EVENT_TIMEOUT,  /* handler_timeout has passed */
     CT_EVENT_TIMER,    /* a timer has fired; its handle is free */
-    CT_EVENT_CHANNEL,  /* a channel has something to read or has sent all */
     CT_EVENT_RESOLVED, /* a name's addresses, or why there are none */
+    CT_EVENT_CHANNEL,  /* a channel's call may be repeated */
+    CT_EVENT_ACCEPT,   /* a new channel; owner: its acceptor */
+    CT_EVENT_WATCH,    /* a descriptor is ready */
+    CT_EVENT_DATAGRAM, /* a UDP socket's call may be repeated */
     CT_EVENT_STOP      /* the process was asked to end: a signal's number */
 } ct_event_type;
 
@@ -59,8 +62,8 @@ enum {
 
 typedef struct ct_event {
     uint32_t type;   /* ct_event_type */
-    uint32_t handle; /* of the request, timer, ... */
-    uint32_t owner;  /* REQUEST: what ct_listen() returned */
+    uint32_t handle; /* of what it is about */
+    uint32_t owner;  /* REQUEST, ACCEPT: the listener */
     uint32_t method; /* REQUEST: ct_method */
     uint32_t flags;  /* REQUEST: CT_REQUEST_* */
     uint32_t path;   /* REQUEST: bytes of uri before '?' */

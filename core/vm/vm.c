@@ -189,7 +189,10 @@ void ct_vm_free(ct_vm *vm) {
     if (!vm) return;
     if (vm->lua) lua_close(vm->lua);
     ct_vm_free_handles(vm);
+    ct_vm_free_acceptors(vm);
     ct_vm_free_channels(vm);
     ct_vm_free_resolves(vm);
+    ct_vm_free_watches(vm);
+    ct_vm_free_datagrams(vm);
     ct_free(vm);
 }

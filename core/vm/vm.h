@@ -26,15 +26,19 @@ struct ct_vm {
     ct_slots timers;        /* handle -> vm_timer (abi.c) */
     ct_slots regexes;       /* handle -> ct_regex */
     ct_slots digests;       /* handle -> ct_digest_run */
-    ct_slots channels;      /* handle -> vm_channel (abi_channel.c) */
     ct_slots resolves;      /* handle -> vm_resolve (abi_resolver.c) */
     struct vm_names *names; /* likewise; NULL: no name was asked for */
+    ct_slots channels;      /* handle -> vm_channel (vm/channel.h) */
+    ct_slots acceptors;     /* handle -> vm_acceptor (abi_accept.c) */
+    ct_slots watches;       /* handle -> vm_watch (abi_watch.c) */
+    ct_slots datagrams;     /* handle -> vm_datagram (abi_datagram.c) */
     struct lua_State *pump; /* the coroutine that takes events */
     int pump_ref;           /* its registry reference */
     int next_pump;          /* that of the function that gives another one */
     bool wake;              /* Lua has work that no event tells of */
     bool exiting;
     int exit_code;
+    int why_errno; /* of `why`, when a system call was the reason */
     char why[CT_VM_WHY];
 };
 
@@ -57,8 +61,11 @@ void ct_vm_free(ct_vm *vm);
 /* Frees timers, regexes and digests (abi.c). */
 void ct_vm_free_handles(ct_vm *vm);
 
-/* Closes the channels (abi_channel.c). */
+/* Close what these files have handles of. */
 void ct_vm_free_channels(ct_vm *vm);
+void ct_vm_free_acceptors(ct_vm *vm);
+void ct_vm_free_watches(ct_vm *vm);
+void ct_vm_free_datagrams(ct_vm *vm);
 
 /* Gives up all names that are being asked for (abi_resolver.c). */
 void ct_vm_free_resolves(ct_vm *vm);

@@ -40,6 +40,9 @@ core.EVENT_TIMEOUT = tonumber(C.CT_EVENT_TIMEOUT)
 core.EVENT_TIMER = tonumber(C.CT_EVENT_TIMER)
 core.EVENT_CHANNEL = tonumber(C.CT_EVENT_CHANNEL)
 core.EVENT_RESOLVED = tonumber(C.CT_EVENT_RESOLVED)
+core.EVENT_ACCEPT = tonumber(C.CT_EVENT_ACCEPT)
+core.EVENT_WATCH = tonumber(C.CT_EVENT_WATCH)
+core.EVENT_DATAGRAM = tonumber(C.CT_EVENT_DATAGRAM)
 core.EVENT_STOP = tonumber(C.CT_EVENT_STOP)
 
 core.REQUEST_BODY = tonumber(C.CT_REQUEST_BODY)
@@ -325,45 +328,9 @@ function core.counts()
         files = out.files,
         digests = out.digests,
         resolves = out.resolves,
+        watches = C.ct_abi_watches(vm),
         descriptors = C.ct_abi_descriptors() - out.files, -- but for those
     }
-end
-
--- Channels -----------------------------------------------------------------------
-
---- Begins to connect; returns a channel's handle, or nil and why not.
-function core.connect(address)
-    local channel = C.ct_abi_connect(vm, address)
-    if channel == 0 then return nil, why() end
-    return channel
-end
-
-function core.channel_send(channel, s)
-    local result = C.ct_abi_channel_send(vm, channel, s, #s)
-    return result
-end
-
---- At most `max` bytes, or nil and a status.
-function core.channel_recv(channel, max)
-    local status = C.ct_abi_channel_recv(vm, channel, max, view)
-    if status ~= C.CT_OK then return nil, status end
-    local text = to_string(view.p, view.n)
-    return text
-end
-
-function core.channel_unsent(channel)
-    local result = C.ct_abi_channel_unsent(vm, channel)
-    return result
-end
-
-function core.channel_shut(channel)
-    local result = C.ct_abi_channel_shut(vm, channel)
-    return result
-end
-
-function core.channel_close(channel, reset)
-    local result = C.ct_abi_channel_close(vm, channel, reset and 1 or 0)
-    return result
 end
 
 -- Log ---------------------------------------------------------------------------
@@ -402,9 +369,11 @@ end
 -- Bytes, and files -----------------------------------------------------------------
 
 for name, fn in pairs(require "tornado.core.bytes") do core[name] = fn end
+for name, fn in pairs(require "tornado.core.channels") do core[name] = fn end
 for name, fn in pairs(require "tornado.core.codings") do core[name] = fn end
 for name, fn in pairs(require "tornado.core.files") do core[name] = fn end
 for name, fn in pairs(require "tornado.core.resolver") do core[name] = fn end
+for name, fn in pairs(require "tornado.core.sockets") do core[name] = fn end
 
 --- "folder", "file", or nil for anything else.
 function core.file_kind(path)

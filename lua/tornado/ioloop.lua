@@ -336,4 +336,6 @@ function IOLoop:remove_timeout(...) return ioloop.remove_timeout(...) end -- lua
 
 function IOLoop:time() return ioloop.time() end -- luacheck: ignore 212
 
+require "tornado.ioloop.descriptors"(ioloop)
+
 return ioloop

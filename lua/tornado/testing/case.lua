@@ -24,6 +24,7 @@ local COUNTED = {
     connections = "connection", requests = "request", timers = "timer", listeners = "listener",
     channels = "channel", descriptors = "descriptor", digests = "digest",
     resolves = "question for a name",
+    watches = "watched descriptor",
     live = "live request",
     waiting = "waiting coroutine",
 }
