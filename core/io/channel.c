@@ -134,6 +134,11 @@ ct_channel *ct_channel_adopt(ct_loop *loop, int fd, ct_channel_fn *fn,
     if (flags == -1 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1 ||
         fstat(fd, &st) == -1)
         return NULL; /* EBADF: there is nothing to close */
+    if (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) {
+        close(fd);
+        errno = EPERM; /* as epoll would say, when it is asked */
+        return NULL;
+    }
     c = new_channel(loop, fd, fn, arg);
     if (c && !S_ISSOCK(st.st_mode)) c->stream.ops = &ct_pipe_ops;
     return c;

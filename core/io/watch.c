@@ -10,6 +10,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <poll.h>
+#include <sys/stat.h>
 
 struct ct_watch {
     struct event event;
@@ -56,10 +57,22 @@ static bool begin(ct_watch *w, uint32_t events) {
     return event_add(&w->event, NULL) == 0;
 }
 
+/* libevent tells epoll only later what it was given. */
+static bool can_be_watched(int fd) {
+    struct stat st;
+
+    if (fstat(fd, &st) == -1) return false;
+    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) return true;
+    errno = EPERM;
+    return false;
+}
+
 ct_watch *ct_watch_new(ct_loop *loop, int fd, uint32_t events, ct_watch_fn *fn,
                        void *arg) {
-    ct_watch *w = ct_new(ct_watch);
+    ct_watch *w;
 
+    if (!can_be_watched(fd)) return NULL;
+    w = ct_new(ct_watch);
     *w = (ct_watch){ .loop = loop, .fn = fn, .arg = arg, .fd = fd };
     if (begin(w, events)) return w;
     ct_free(w);

@@ -12,8 +12,8 @@ typedef struct ct_watch ct_watch;
 /* Called in each turn in which the descriptor is ready, with ct_ready bits. */
 typedef void ct_watch_fn(uint32_t ready, void *arg);
 
-/* Watches `fd` for a set of ct_ready; errors always. NULL when epoll refuses:
- * errno says why. Borrows `loop` and `fd`. Caller frees with ct_watch_free(). */
+/* Watches `fd` for a set of ct_ready; errors always. NULL when that cannot be:
+ * errno says why (EPERM: a file). Borrows `loop` and `fd`. Caller frees with ct_watch_free(). */
 ct_watch *ct_watch_new(ct_loop *loop, int fd, uint32_t events, ct_watch_fn *fn,
                        void *arg);
 
