@@ -178,6 +178,11 @@ end
 
 -- Scripts and specs ---------------------------------------------------------------------
 
+-- A script ends when it is told to, as one of Lua's own would.
+local function end_script(signal)
+    core.exit(128 + signal)
+end
+
 function commands.run(_, rest)
     local path = rest[1]
     if not path then
@@ -192,6 +197,7 @@ function commands.run(_, rest)
     local arguments = {}
     for i = 1, #rest do arguments[i - 1] = rest[i] end
     rawset(_G, "arg", arguments)
+    ioloop.on(core.EVENT_STOP, end_script)
     local ok, err, trace = ioloop.protect(chunk, unpack(arguments, 1))
     if ok then return DONE end
     fail(trace or tostring(err))

@@ -37,7 +37,8 @@ function TCPServer:init(options)
 end
 
 --- For subclasses: called with each connection's IOStream and { host, port } in a coroutine of its
---- own; what it raises is logged, and the connection closed then.
+--- own; what it raises is logged, and the connection closed then. When it returns, the connection
+--- stays open until somebody closes it or the peer leaves.
 function TCPServer:handle_stream(_, _)
     error(tostring(self.class) .. " has no handle_stream()", 2)
 end
@@ -55,7 +56,7 @@ end
 
 local function serve(self, stream, address)
     local ok, err, trace = ioloop.protect(run, self, stream, address)
-    if ok then return end
+    if ok then return stream:_watch() end
     log.app_log:error("Error in connection callback: " .. (trace or tostring(err)))
     stream:close()
 end

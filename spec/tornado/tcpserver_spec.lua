@@ -87,6 +87,21 @@ describe("tornado.tcpserver", function()
         assert.is_true(kept:closed())
     end)
 
+    it("answers a peer that has ended its own side, however slowly it reads", function()
+        local connect = serve(function(stream)
+            local size = #stream:read_until("\n")
+            for i = 1, 5 do stream:write(tostring(i):rep(size * 1000)) end
+            stream:close()
+        end)
+        local stream = connect()
+        stream:write(("x"):rep(999) .. "\n")
+        stream:end_writing()
+        gen.sleep(0.01)
+        local got = stream:read_until_close { timeout = 5 }
+        assert.equal(5000000, #got)
+        assert.equal("5", got:sub(-1))
+    end)
+
     it("holds connections above max_connections back", function()
         local served, most, now = 0, 0, 0
         local connect = serve(function(stream)

@@ -102,11 +102,12 @@ local function close_for(self, channel)
     self:close(errno ~= 0 and errors.SocketError(errno) or nil)
 end
 
--- Sees whether the peer has left, while nobody reads and somebody wants to know.
+-- Sees whether the peer has left, while nobody reads and somebody wants to know. What waits to be
+-- written comes first: the peer may have ended its own side only.
 local function check_end(self)
     local channel = self._channel
-    if not channel or self._reader or self._connector then return end
-    if not (self._close_callback or self._on_closed) then return end
+    if not channel or self._reader or self._first or self._connector then return end
+    if not (self._close_callback or self._watched) then return end
     local status = core.channel_poll(channel)
     if status ~= OK and status ~= AGAIN then close_for(self, channel) end
 end
@@ -125,6 +126,12 @@ function BaseIOStream:set_close_callback(fn)
     else
         check_end(self)
     end
+end
+
+--- For servers: closes when the peer has left and nobody reads, from now on.
+function BaseIOStream:_watch()
+    self._watched = true
+    check_end(self)
 end
 
 --- Returns whether it is closed.
@@ -207,7 +214,7 @@ local function read(self, attempt, count, a, b, timeout)
         end
         local data, status, own = attempt(channel, first, a, b)
         if data then
-            if self._close_callback or self._on_closed then check_end(self) end
+            if self._close_callback or self._watched then check_end(self) end
             return data
         end
         if status == LIMIT then raise_limit(self, own, "delimiter", b) end
