@@ -22,7 +22,7 @@ HEADER = $(wildcard core/*.h core/*/*.h)
 # -- Tools and flags --------------------------------------------------------
 
 PKG     = luajit libevent_core libevent_extra libpcre2-8 libssl libcrypto \
-          zlib libbrotlienc libcares
+          zlib libbrotlienc libcares libcurl
 
 WARN    = -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes \
           -Wmissing-prototypes -Wvla -Wwrite-strings

@@ -23,6 +23,7 @@ return {
     { "zlib1g-dev", kind = "build", licence = "Zlib", why = "gzip of replies and request bodies" },
     { "libbrotli-dev", kind = "build", licence = "MIT", why = "brotli of replies" },
     { "libc-ares-dev", kind = "build", licence = "MIT", why = "names resolved without blocking: DNS, hosts, resolv.conf" },
+    { "libcurl4-openssl-dev", kind = "build", licence = "curl", why = "requests to other servers: HTTP/1.1, HTTP/2, TLS, proxies" },
     { "libmimalloc-dev", kind = "build", licence = "MIT", why = "the allocator, also libevent's" },
 
     { "lua-busted", kind = "test", licence = "MIT", why = "runs the specs inside `ctornado test`" },
@@ -36,13 +37,15 @@ return {
     { "valgrind", kind = "test", licence = "GPL-2", why = "finds uses of uninitialised memory, which ASan does not" },
     { "universal-ctags", kind = "test", licence = "GPL-2", why = "measures functions for the length report" },
     { "shellcheck", kind = "test", licence = "GPL-3", why = "the linter for shell scripts" },
+    { "openssl", kind = "test", licence = "Apache-2.0", why = "makes certificates for tests" },
     { "curl", kind = "test", licence = "curl", why = "a client that is not ours" },
     { "python3", kind = "test bench", licence = "PSF-2", why = "tests and measurements that drive the server from outside" },
     { "python3-tornado", kind = "test bench", licence = "Apache-2.0", why = "whose interface this is: cookies are exchanged with it, and it is measured" },
     { "socat", kind = "test bench", licence = "GPL-2.0 (a program, not linked)", why = "a client and a peer of raw streams that is not ours" },
     { "strace", kind = "test", licence = "LGPL-2.1", why = "counts the system calls of a request" },
+    { "tinyproxy-bin", kind = "test", licence = "GPL-2", why = "a proxy between tornado.httpclient and a server" },
     { "wrk", kind = "test bench", licence = "modified Apache-2.0", why = "load, in tests of reload and in the bench" },
 
-    { "nginx-light", kind = "bench", licence = "BSD-2-Clause", why = "the peer for static files and for Lua handlers" },
+    { "nginx-light", kind = "test bench", licence = "BSD-2-Clause", why = "the peer for static files and for Lua handlers; a server for tornado.httpclient" },
     { "libnginx-mod-http-lua", kind = "bench", licence = "BSD-2-Clause", why = "OpenResty's engine inside nginx" },
 }

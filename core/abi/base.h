@@ -40,18 +40,36 @@ typedef struct ct_pair {
 
 typedef enum ct_event_type {
     CT_EVENT_NONE,
-    CT_EVENT_REQUEST,  /* a head has come: handle, owner, method, ... */
-    CT_EVENT_BODY,     /* the body asked for is complete, or has more to read */
-    CT_EVENT_DRAIN,    /* a reply's buffer has room again, or is sent */
-    CT_EVENT_GONE,     /* the client has closed its side or vanished */
-    CT_EVENT_TIMEOUT,  /* handler_timeout has passed */
-    CT_EVENT_TIMER,    /* a timer has fired; its handle is free */
-    CT_EVENT_RESOLVED, /* a name's addresses, or why there are none */
+    /* A head has come: handle, owner, method, ... */
+    CT_EVENT_REQUEST,
+    /* The body asked for is complete, or has more to read. */
+    CT_EVENT_BODY,
+    /* A reply's buffer has room again, or is sent. */
+    CT_EVENT_DRAIN,
+    /* The client has closed its side or vanished. */
+    CT_EVENT_GONE,
+    /* handler_timeout has passed. */
+    CT_EVENT_TIMEOUT,
+    /* A timer has fired; its handle is free. */
+    CT_EVENT_TIMER,
+    /* A channel has something to read or has sent all. */
     CT_EVENT_CHANNEL,  /* a channel's call may be repeated */
     CT_EVENT_ACCEPT,   /* a new channel; owner: its acceptor */
     CT_EVENT_WATCH,    /* a descriptor is ready */
     CT_EVENT_DATAGRAM, /* a UDP socket's call may be repeated */
-    CT_EVENT_STOP      /* the process was asked to end: a signal's number */
+    /* A name's addresses, or why there are none. */
+    CT_EVENT_RESOLVED,
+    /* A listener that is closed, or was asked to drain, has no connection any
+     * more. */
+    CT_EVENT_ENDED,
+    /* A job of a thread has ended. */
+    CT_EVENT_JOB,
+    /* A child process has ended. */
+    CT_EVENT_PROCESS,
+    /* A fetch is done, or has something to do. */
+    CT_EVENT_FETCH,
+    /* The process was asked to end: a signal's number. */
+    CT_EVENT_STOP
 } ct_event_type;
 
 enum {
@@ -62,8 +80,8 @@ enum {
 
 typedef struct ct_event {
     uint32_t type;   /* ct_event_type */
-    uint32_t handle; /* of what it is about */
-    uint32_t owner;  /* REQUEST, ACCEPT: the listener */
+    uint32_t handle; /* of the request, timer, ... */
+    uint32_t owner;  /* REQUEST: what ct_listen() returned */
     uint32_t method; /* REQUEST: ct_method */
     uint32_t flags;  /* REQUEST: CT_REQUEST_* */
     uint32_t path;   /* REQUEST: bytes of uri before '?' */

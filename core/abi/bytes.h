@@ -71,6 +71,10 @@ int ct_abi_form_last(const char *p, uint32_t size, const char *name,
 int ct_abi_form(const char *p, uint32_t size, char *scratch, ct_pair *out,
                 uint32_t max);
 
+/* An IP address without a port, to `out` in network order, of which IPv4 fills 4
+ * bytes and IPv6 16: how many, or 0 when it is none. */
+uint32_t ct_abi_ip_bytes(const char *p, uint32_t size, char *out);
+
 /* A compiled regular expression of this generation (freed with it): its handle,
  * or 0: see ct_abi_why(). */
 uint32_t ct_abi_regex(ct_vm *vm, const char *pattern, uint32_t size);

@@ -18,6 +18,17 @@ int ct_abi_request_field(ct_vm *vm, uint32_t request, const char *name,
 uint32_t ct_abi_request_fields(ct_vm *vm, uint32_t request, uint32_t from,
                                ct_pair *out, uint32_t max);
 
+/* Makes `ip` the request's remote_ip, for the access log as well. ERROR when it is
+ * no IP address; nothing has changed. */
+int ct_abi_request_remote(ct_vm *vm, uint32_t request, const char *ip,
+                          uint32_t size);
+
+/* The connection leaves HTTP: its channel (abi/channel.h), which begins with what
+ * the client sent behind this request and what is not yet sent to it. The
+ * request needs its release still; nothing can be replied. 0 when the client is
+ * gone, or the reply complete. */
+uint32_t ct_abi_request_detach(ct_vm *vm, uint32_t request);
+
 /* Says that Lua is done with the request; its handle is old from here on. A
  * reply that is not complete is cut off. */
 void ct_abi_request_release(ct_vm *vm, uint32_t request);

@@ -46,13 +46,32 @@ int ct_abi_option(ct_vm *vm, uint32_t option, double value);
 int ct_abi_temp_dir(ct_vm *vm, const char *path);
 
 /* Opens a listener; its requests come with the returned number as `owner`. 0:
- * see ct_abi_why(). */
+ * see ct_abi_why(). NULL: without a socket, for ct_abi_listen_pair(). */
 uint32_t ct_abi_listen(ct_vm *vm, const char *address);
+
+/* Sets a limit for its connections to come, in place of that of all. Not for
+ * MAX_CONNECTIONS and BACKLOG: ERROR. */
+int ct_abi_listen_option(ct_vm *vm, uint32_t listener, uint32_t option,
+                         double value);
+
+/* With 1, clients wait in the kernel's queue until it is called with 0. */
+int ct_abi_listen_hold(ct_vm *vm, uint32_t listener, int hold);
+
+/* A connection to it that needs no network, from a peer with that IP address:
+ * the client's channel (abi/channel.h), or 0: see ct_abi_why(). */
+uint32_t ct_abi_listen_pair(ct_vm *vm, uint32_t listener, const char *ip,
+                            uint32_t size);
+
+/* Closes its idle connections at once, and the others behind the reply under
+ * way. OK when none is left; else AGAIN, and CT_EVENT_ENDED comes. It works on
+ * one that is closed, too. */
+int ct_abi_listen_drain(ct_vm *vm, uint32_t listener);
 
 /* The address bound, "127.0.0.1:8888". */
 int ct_abi_listen_address(ct_vm *vm, uint32_t listener, ct_str *out);
 
-/* Closes the listener; its connections live on. With `drop`, they end too. */
+/* Closes the listener; its connections live on. With `drop`, they end too.
+ * CT_EVENT_ENDED comes with the last of them. */
 int ct_abi_listen_close(ct_vm *vm, uint32_t listener, int drop);
 
 /* Ends the process with that exit code after this turn. */
@@ -66,6 +85,10 @@ typedef struct ct_counts {
     uint32_t files;    /* descriptors that the cache of static files holds */
     uint32_t digests;  /* under way */
     uint32_t resolves; /* questions for names that were not given back */
+    uint32_t jobs;     /* of threads, not given back */
+    uint32_t processes;
+    uint32_t fetches; /* and the descriptors that their clients hold */
+    uint32_t pooled;
 } ct_counts;
 
 void ct_abi_counts(ct_vm *vm, ct_counts *out);

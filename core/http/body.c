@@ -76,14 +76,13 @@ static int open_spool(const char *dir) {
 
 static void collect(ct_request *r, const char *p, size_t n) {
     ct_body *b = &r->body;
-    const ct_server_options *o = &r->server->options;
 
-    if (b->file < 0 && b->bytes.len + n <= o->body_buffer_size) {
+    if (b->file < 0 && b->bytes.len + n <= r->conn->options->body_buffer_size) {
         ct_buf_add(&b->bytes, p, n);
         return;
     }
     if (b->file < 0) {
-        b->file = open_spool(o->temp_dir);
+        b->file = open_spool(r->server->options.temp_dir);
         if (b->file < 0 ||
             !write_all(b->file, ct_buf_bytes(&b->bytes), b->bytes.len)) {
             fail(r, 507, "the body cannot be spooled to body_temp_dir");

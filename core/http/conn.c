@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "http/body.h"
+#include "http/listener.h"
 #include "http/reply.h"
 #include "http/server.h"
 #include <errno.h>
@@ -31,7 +32,7 @@ static bool wants_input(const ct_conn *c) {
     if (is_active(c)) return ct_body_wants_input(c->request);
     if (c->request && c->request->wire.status) return false;
     if (c->files) return false;
-    return c->out.len <= c->server->options.write_buffer_size;
+    return c->out.len <= c->options->write_buffer_size;
 }
 
 static void expire_in(ct_conn *c, uint32_t ms) {
@@ -40,7 +41,7 @@ static void expire_in(ct_conn *c, uint32_t ms) {
 
 /* What the connection waits for now decides its deadline. */
 static void set_deadline(ct_conn *c) {
-    const ct_server_options *o = &c->server->options;
+    const ct_server_options *o = c->options;
     const ct_request *r = c->request;
 
     if (c->gone) return;
@@ -58,7 +59,7 @@ static void set_deadline(ct_conn *c) {
 
 /* A body has body_timeout, and more the more of it has come. */
 static void set_body_deadline(ct_conn *c) {
-    const ct_server_options *o = &c->server->options;
+    const ct_server_options *o = c->options;
     ct_body *b = &c->request->body;
     uint64_t now = c->server->loop->clock.mono_ms, spent, allowed;
 
@@ -111,6 +112,7 @@ void ct_conn_close(ct_conn *c, bool reset) {
     ct_segments_free(&s->files, c->files);
     c->files = NULL;
     s->conn_count--;
+    ct_listener_left(c->listener);
 }
 
 void ct_conn_free(ct_conn *c) {
@@ -163,7 +165,7 @@ static void settle(ct_conn *c) {
 
 static void drained(ct_conn *c) {
     ct_request *r = c->request;
-    size_t mark = c->server->options.write_buffer_size / 2;
+    size_t mark = c->options->write_buffer_size / 2;
 
     if (!r || !r->handle) return;
     if (!(r->wants_flush && !c->out.len) &&
@@ -282,11 +284,11 @@ static size_t take_head(ct_conn *c, const char *p, size_t n) {
     if (!r) {
         r = c->request = ct_request_new(s);
         r->conn = c;
-        r->owner = c->listener;
+        r->owner = c->owner;
         r->peer = c->peer;
-        if (c->requests) expire_in(c, s->options.header_timeout);
+        if (c->requests) expire_in(c, c->options->header_timeout);
     }
-    switch (ct_wire_head(&r->wire, &s->options.wire, p, n)) {
+    switch (ct_wire_head(&r->wire, &c->options->wire, p, n)) {
     case CT_WIRE_MORE: return 0;
     case CT_WIRE_BAD: return n;
     case CT_WIRE_DONE: break;
@@ -474,22 +476,25 @@ void ct_conn_expired(ct_conn *c) {
 
 /* -- Beginning ------------------------------------------------------------- */
 
-void ct_conn_open(ct_server *s, uint32_t listener, int fd,
-                  const ct_address *peer) {
+void ct_conn_open(ct_listener *l, int fd, const ct_peer *peer) {
     ct_conn *c = ct_new(ct_conn);
+    ct_server *s = l->server;
 
     if (!ct_stream_init(&c->stream, s->loop, fd, on_event, c)) {
         ct_free(c);
         return;
     }
     c->server = s;
-    c->listener = listener;
+    c->listener = l;
+    c->options = l->options;
+    c->owner = l->handle;
     ct_list_init(&c->corked);
     ct_list_init(&c->ready);
     ct_list_init(&c->begun);
     ct_deadline_init(&c->deadline);
     ct_list_add(&s->conns, &c->node);
-    c->peer = ct_address_peer(peer);
+    c->peer = *peer;
     s->conn_count++;
+    l->conns++;
     set_deadline(c);
 }

@@ -17,19 +17,21 @@
 
 typedef struct ct_conn {
     struct ct_server *server;
-    ct_list node;   /* in server->conns */
-    ct_list corked; /* in server->corked, or alone */
-    ct_list ready;  /* in server->ready, or alone */
-    ct_list begun;  /* in server->begun, or alone */
+    struct ct_listener *listener;
+    const struct ct_server_options *options; /* the listener's */
+    ct_list node;                            /* in server->conns */
+    ct_list corked;                          /* in server->corked, or alone */
+    ct_list ready;                           /* in server->ready, or alone */
+    ct_list begun;                           /* in server->begun, or alone */
     ct_deadline deadline;
     ct_stream stream;
     ct_buf in;         /* received and not used: head so far, or what follows */
     ct_buf out;        /* composed and not sent */
     ct_segment *files; /* what follows `out`, or NULL */
     ct_request *request; /* the one being read or answered, or NULL */
-    uint32_t listener;
-    uint32_t requests; /* answered on this connection */
-    uint32_t drained;  /* bytes thrown away while lingering */
+    uint32_t owner;      /* the listener's handle */
+    uint32_t requests;   /* answered on this connection */
+    uint32_t drained;    /* bytes thrown away while lingering */
     ct_peer peer;
     bool eof;     /* the client has ended its side */
     bool closing; /* close when `out` is sent */
@@ -40,8 +42,7 @@ typedef struct ct_conn {
 } ct_conn;
 
 /* A peer has come. Takes `fd`. */
-void ct_conn_open(struct ct_server *s, uint32_t listener, int fd,
-                  const ct_address *peer);
+void ct_conn_open(struct ct_listener *l, int fd, const ct_peer *peer);
 
 /* Closes at once; `reset`: so that the client sees an error. A request that is
  * being answered is told with CT_EVENT_GONE. The struct is freed at the end of

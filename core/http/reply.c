@@ -209,7 +209,7 @@ static bool may_keep(const ct_request *r, uint32_t flags) {
 
     if (!r->wire.keep_alive || (flags & CT_REPLY_CLOSE)) return false;
     if (c->eof && c->in.len <= r->body.in_place) return false;
-    return c->requests + 1 < r->server->options.max_keepalive_requests;
+    return c->requests + 1 < c->options->max_keepalive_requests;
 }
 
 static bool keeps(ct_request *r, uint32_t flags) {
@@ -332,7 +332,7 @@ int ct_reply_write(ct_request *r, ct_str piece) {
     r->sent += piece.n;
     if (r->chunked ? !send_chunk(r, piece) : !ct_conn_send(c, piece.p, piece.n))
         return CT_CLOSED;
-    if (c->out.len <= r->server->options.write_buffer_size) return CT_OK;
+    if (c->out.len <= c->options->write_buffer_size) return CT_OK;
     r->wants_drain = true;
     return CT_AGAIN;
 }

@@ -1,14 +1,12 @@
-/* Listeners, the wheel of deadlines, and what happens at the end of a turn. */
+/* The wheel of deadlines, and what happens at the end of a turn. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/server.h"
 
 #include "base/mem.h"
 #include "http/conn.h"
+#include "http/listener.h"
 #include "http/request.h"
 #include <event2/buffer.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 /* -- Deadlines ------------------------------------------------------------- */
 
@@ -86,7 +84,7 @@ static void free_ready(ct_server *s) {
 void ct_server_fini(ct_server *s) {
     for (uint32_t i = 1; i < s->listeners.used; i++)
         if (s->listeners.slots[i].object)
-            ct_server_unlisten(s, s->listeners.slots[i].handle, true);
+            ct_listener_close(s->listeners.slots[i].object, false);
     /* What the kernel still has to send arrives, unless there would be more. */
     while (!ct_list_is_empty(&s->conns)) {
         ct_conn *c = ct_list_of(s->conns.next, ct_conn, node);
@@ -113,71 +111,7 @@ void ct_server_fini(ct_server *s) {
     ct_slots_fini(&s->listeners);
 }
 
-/* -- Listeners ------------------------------------------------------------- */
-
-/* The table is full: say so, rather than let the client wait. */
-static void turn_away(ct_server *s, int fd) {
-    static const char full[] =
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
-        "Retry-After: 1\r\nConnection: close\r\n\r\n";
-
-    (void)!write(fd, full, sizeof full - 1); /* best effort */
-    close(fd);
-    if (s->loop->clock.mono_ms < s->complain_at) return;
-    s->complain_at = s->loop->clock.mono_ms + 1000;
-    ct_log_line(s->loop->log, CT_LEVEL_WARNING, "http",
-                "max_connections (%u) reached: new clients get 503",
-                s->options.max_connections);
-}
-
-static void on_peer(int fd, const ct_address *peer, void *arg) {
-    ct_listener *l = arg;
-    ct_server *s = l->server;
-
-    if (s->conn_count >= s->options.max_connections)
-        turn_away(s, fd);
-    else
-        ct_conn_open(s, l->handle, fd, peer);
-}
-
-uint32_t ct_server_listen(ct_server *s, const char *address, char *why,
-                          size_t size) {
-    ct_address at;
-    const char *expected;
-    ct_listener *l;
-
-    if (!ct_address_parse(&at, address, &expected)) {
-        snprintf(why, size, "%s: %s", address, expected);
-        return 0;
-    }
-    l = ct_new(ct_listener);
-    l->server = s;
-    l->listen = ct_listen_new(s->loop, &at, (int)s->options.backlog, on_peer, l,
-                              why, size);
-    if (l->listen) l->handle = ct_slots_add(&s->listeners, l);
-    if (l->handle) return l->handle;
-    ct_listen_free(l->listen);
-    ct_free(l);
-    return 0;
-}
-
-bool ct_server_unlisten(ct_server *s, uint32_t listener, bool drop) {
-    ct_listener *l = ct_slots_get(&s->listeners, listener);
-    ct_list *n, *next;
-
-    if (!l) return false;
-    ct_slots_remove(&s->listeners, listener);
-    ct_listen_free(l->listen);
-    ct_free(l);
-    if (!drop) return true;
-    for (n = s->conns.next; n != &s->conns; n = next) {
-        ct_conn *c = ct_list_of(n, ct_conn, node);
-
-        next = n->next;
-        if (c->listener == listener) ct_conn_close(c, false);
-    }
-    return true;
-}
+/* -- Counting -------------------------------------------------------------- */
 
 uint32_t ct_server_unsent(const ct_server *s) {
     uint32_t count = 0;

@@ -12,7 +12,6 @@
 #include "base/wheel.h"
 #include "http/file.h"
 #include "http/wire.h"
-#include "io/listen.h"
 #include "io/loop.h"
 #include "io/timer.h"
 #include <stdbool.h>
@@ -43,7 +42,7 @@ typedef struct ct_server {
     ct_loop *loop;      /* borrowed */
     ct_events *events;  /* borrowed: where Lua pulls from */
     ct_slots requests;  /* handle -> ct_request */
-    ct_slots listeners; /* handle -> ct_listener */
+    ct_slots listeners; /* handle -> ct_listener, closed ones too */
     ct_list conns;      /* all */
     ct_list corked;     /* replies that wait for the end of the turn */
     ct_list ready;      /* input to look at when the turn is over */
@@ -54,30 +53,18 @@ typedef struct ct_server {
     ct_timer *tick; /* fires when a slot of the wheel is to be looked at */
     uint64_t armed; /* when: monotonic ms; 0: not running */
     struct evbuffer *head_buffer; /* scratch of ct_head_parse() */
+    uint32_t listening;           /* listeners that are not closed */
     uint32_t conn_count, request_count, spare_count, handled;
     uint64_t complain_at; /* next time a full table may be logged */
     ct_log access;        /* the access log; fd -1: none */
     ct_buf access_lines;  /* of this turn */
 } ct_server;
 
-typedef struct ct_listener {
-    ct_server *server;
-    ct_listen *listen;
-    uint32_t handle;
-} ct_listener;
-
 /* Ready, with the default limits. Borrows `loop` and `events`. */
 void ct_server_init(ct_server *s, ct_loop *loop, ct_events *events);
 
 /* Closes all listeners and connections and frees what they held. */
 void ct_server_fini(ct_server *s);
-
-/* Opens a listener; 0 and a reason in `why` (`size` bytes) when that fails. */
-uint32_t ct_server_listen(ct_server *s, const char *address, char *why,
-                          size_t size);
-
-/* Closes a listener; with `drop` its connections too. False: no such handle. */
-bool ct_server_unlisten(ct_server *s, uint32_t listener, bool drop);
 
 /* After Lua has run: sends what is corked, reads on where input waits. Returns
  * true when that made new events. */

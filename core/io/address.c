@@ -173,3 +173,21 @@ void ct_peer_ip(const ct_peer *p, char *out) {
         memcpy(&((struct sockaddr_in6 *)&a.sa)->sin6_addr, p->ip, 16);
     ct_address_ip(&a, out);
 }
+
+bool ct_peer_parse(ct_peer *p, const char *text, size_t n) {
+    static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+    char ip[INET6_ADDRSTRLEN];
+
+    *p = (ct_peer){ .family = AF_INET };
+    if (n >= sizeof ip || memchr(text, 0, n)) return false;
+    memcpy(ip, text, n);
+    ip[n] = 0;
+    if (inet_pton(AF_INET, ip, p->ip) == 1) return true;
+    if (inet_pton(AF_INET6, ip, p->ip) != 1) return false;
+    p->family = AF_INET6;
+    if (memcmp(p->ip, mapped, sizeof mapped) != 0) return true;
+    memmove(p->ip, p->ip + 12, 4);
+    memset(p->ip + 4, 0, 12);
+    p->family = AF_INET;
+    return true;
+}

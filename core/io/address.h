@@ -38,6 +38,11 @@ typedef struct ct_peer {
 
 ct_peer ct_address_peer(const ct_address *a);
 
+/* Parses an IPv4 or IPv6 address without a port; a v4-mapped one becomes IPv4.
+ * False when it is none. */
+bool ct_peer_parse(ct_peer *p, const char *text, size_t n)
+    __attribute__((warn_unused_result));
+
 /* As ct_address_ip(). */
 void ct_peer_ip(const ct_peer *p, char *out);
 

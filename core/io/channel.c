@@ -69,14 +69,35 @@ static void on_event(ct_stream *s, int what, void *arg) {
 
 /* -- Opening --------------------------------------------------------------- */
 
-static ct_channel *new_channel(ct_loop *loop, int fd, ct_channel_fn *fn,
-                               void *arg) {
+static ct_channel *make(ct_channel_fn *fn, void *arg) {
     ct_channel *c = ct_new(ct_channel);
 
     c->fn = fn;
     c->arg = arg;
     c->max_in = MAX_IN;
     c->chunk = CT_LOOP_SCRATCH;
+    return c;
+}
+
+ct_channel *ct_channel_adopt(ct_stream *stream, ct_buf *in, ct_buf *out,
+                             ct_channel_fn *fn, void *arg) {
+    ct_channel *c = make(fn, arg);
+
+    c->in = *in;
+    c->out = *out;
+    *in = *out = (ct_buf){ 0 };
+    if (ct_stream_move(&c->stream, stream, on_event, c)) {
+        pump(c);
+        return c;
+    }
+    ct_channel_free(c, false);
+    return NULL;
+}
+
+ct_channel *ct_channel_new(ct_loop *loop, int fd, ct_channel_fn *fn,
+                           void *arg) {
+    ct_channel *c = make(fn, arg);
+
     if (ct_stream_init(&c->stream, loop, fd, on_event, c)) return c;
     ct_free(c);
     return NULL;
@@ -118,15 +139,15 @@ ct_channel *ct_channel_connect(ct_loop *loop, const ct_address *to,
         errno = why;
         return NULL;
     }
-    c = new_channel(loop, fd, fn, arg);
+    c = ct_channel_new(loop, fd, fn, arg);
     if (!c) return NULL;
     c->connecting = connecting;
     if (connecting) ct_stream_await_room(&c->stream);
     return c;
 }
 
-ct_channel *ct_channel_adopt(ct_loop *loop, int fd, ct_channel_fn *fn,
-                             void *arg) {
+ct_channel *ct_channel_open(ct_loop *loop, int fd, ct_channel_fn *fn,
+                            void *arg) {
     int flags = fcntl(fd, F_GETFL);
     ct_channel *c;
     struct stat st;
@@ -139,7 +160,7 @@ ct_channel *ct_channel_adopt(ct_loop *loop, int fd, ct_channel_fn *fn,
         errno = EPERM; /* as epoll would say, when it is asked */
         return NULL;
     }
-    c = new_channel(loop, fd, fn, arg);
+    c = ct_channel_new(loop, fd, fn, arg);
     if (c && !S_ISSOCK(st.st_mode)) c->stream.ops = &ct_pipe_ops;
     return c;
 }

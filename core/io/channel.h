@@ -63,8 +63,17 @@ ct_channel *ct_channel_connect(ct_loop *loop, const ct_address *to,
 
 /* Makes a channel of a socket or pipe that is open. Takes `fd`, also when it
  * fails: NULL then, and errno says why (EPERM: a file). */
-ct_channel *ct_channel_adopt(ct_loop *loop, int fd, ct_channel_fn *fn,
-                             void *arg);
+ct_channel *ct_channel_open(ct_loop *loop, int fd, ct_channel_fn *fn,
+                            void *arg);
+
+/* Takes a connected, non-blocking socket. NULL when epoll refuses. */
+ct_channel *ct_channel_new(ct_loop *loop, int fd, ct_channel_fn *fn, void *arg);
+
+/* Takes over a live stream from its owner, with `in`, which was received and
+ * not used, and `out`, which is still to be sent; the owner is left with an ended
+ * stream and empty buffers. NULL when epoll refuses: the connection is closed. */
+ct_channel *ct_channel_adopt(ct_stream *stream, ct_buf *in, ct_buf *out,
+                             ct_channel_fn *fn, void *arg);
 
 /* OK when connected, AGAIN, ERROR: see `error`. */
 int ct_channel_state(const ct_channel *c);
@@ -96,7 +105,7 @@ ssize_t ct_channel_write(ct_channel *c, const char *p, size_t n);
 bool ct_channel_send(ct_channel *c, const char *p, size_t n)
     __attribute__((warn_unused_result));
 
-/* Reads at most `n` bytes past the buffer: as ct_stream_recv(). */
+/* Reads at most `n` bytes: as ct_stream_recv(), the buffer's first. */
 ssize_t ct_channel_recv(ct_channel *c, char *p, size_t n);
 
 /* Bytes that wait to be sent. */

@@ -58,7 +58,7 @@ static ssize_t look(ct_channel *c, const ct_want *w, ct_str have) {
 
 /* -- Input ----------------------------------------------------------------- */
 
-ssize_t ct_channel_recv(ct_channel *c, char *p, size_t n) {
+static ssize_t from_socket(ct_channel *c, char *p, size_t n) {
     ssize_t got;
 
     c->asked = true;
@@ -80,8 +80,8 @@ static int receive(ct_channel *c, size_t room, uint32_t *got) {
         ct_stream_poke(&c->stream, CT_STREAM_READ);
         return CT_AGAIN;
     }
-    n = ct_channel_recv(c, c->stream.loop->scratch,
-                        room < c->chunk ? room : c->chunk);
+    n = from_socket(c, c->stream.loop->scratch,
+                    room < c->chunk ? room : c->chunk);
     if (n == CT_STREAM_AGAIN) return CT_AGAIN;
     if (n < 0) return c->ended = n == CT_STREAM_EOF ? CT_EOF : CT_ERROR;
     *got = (uint32_t)n;
@@ -169,6 +169,15 @@ int ct_channel_poll(ct_channel *c) {
     status = receive(c, c->max_in, &got);
     if (status == CT_OK) ct_buf_add(&c->in, c->stream.loop->scratch, got);
     return status;
+}
+
+ssize_t ct_channel_recv(ct_channel *c, char *p, size_t n) {
+    settle(c);
+    if (!c->in.len) return from_socket(c, p, n);
+    if (n > c->in.len) n = c->in.len;
+    memcpy(p, ct_buf_bytes(&c->in), n);
+    ct_buf_drain(&c->in, n);
+    return (ssize_t)n;
 }
 
 void ct_channel_unread(ct_channel *c, const char *p, size_t n) {

@@ -34,7 +34,7 @@ struct ct_listen {
     ino_t inode; /* of the unix socket's file */
     uint64_t muted_till;
     int fd, spare;
-    bool unwatched; /* by ct_listen_watch() */
+    bool held; /* see ct_listen_hold() */
 };
 
 /* -- Opening --------------------------------------------------------------- */
@@ -197,7 +197,7 @@ static void on_pause_over(void *arg) {
     ct_listen *l = arg;
 
     if (l->spare == -1) l->spare = open_spare();
-    if (!l->unwatched) event_add(&l->event, NULL);
+    if (!l->held) event_add(&l->event, NULL);
 }
 
 /* False when there is no more to accept now. */
@@ -221,17 +221,8 @@ static void on_ready(evutil_socket_t fd, short what, void *arg) {
 
     (void)fd, (void)what;
     ct_loop_now(l->loop);
-    for (int i = 0; i < BURST && !l->unwatched; i++)
+    for (int i = 0; i < BURST && !l->held; i++)
         if (!accept_one(l)) return;
-}
-
-void ct_listen_watch(ct_listen *l, bool on) {
-    l->unwatched = !on;
-    ct_timer_stop(l->pause);
-    if (on)
-        event_add(&l->event, NULL);
-    else
-        event_del(&l->event);
 }
 
 /* NOLINTNEXTLINE(readability-function-size): a callback and a text: 7 values */
@@ -261,6 +252,15 @@ ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
 
 const ct_address *ct_listen_address(const ct_listen *l) {
     return &l->at;
+}
+
+void ct_listen_hold(ct_listen *l, bool hold) {
+    if (hold == l->held) return;
+    l->held = hold;
+    if (hold)
+        event_del(&l->event);
+    else
+        event_add(&l->event, NULL);
 }
 
 /* The file is ours only as long as nobody has replaced it. */

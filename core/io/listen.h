@@ -15,16 +15,16 @@ typedef void ct_peer_fn(int fd, const ct_address *peer, void *arg);
 
 /* Opens and watches a listening socket. A stale unix socket file (nobody
  * answers) is replaced; mode 0600. On failure returns NULL and writes the reason
- * ("127.0.0.1:80: Permission denied: ...") to `why` (`size` bytes, a string), errno as it was.
+ * ("127.0.0.1:80: Permission denied: ...") to `why` (`size` bytes, a string).
  * Borrows `loop`. Caller frees with ct_listen_free(). */
 ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
                          ct_peer_fn *fn, void *arg, char *why, size_t size);
 
-/* Stops accepting, or begins again; the kernel's queue holds who comes meanwhile. */
-void ct_listen_watch(ct_listen *l, bool on);
-
 /* The address bound, with the port that the kernel chose for port 0. Borrows. */
 const ct_address *ct_listen_address(const ct_listen *l);
+
+/* Lets peers wait in the kernel's queue until it is called with false. */
+void ct_listen_hold(ct_listen *l, bool hold);
 
 /* Closes the socket and removes a unix socket's file; NULL is fine. */
 void ct_listen_free(ct_listen *l);

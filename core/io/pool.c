@@ -18,7 +18,6 @@ struct ct_pool {
     unsigned queued, max_queued;
     unsigned running;             /* jobs */
     unsigned threads, max, alive; /* made; may be made; not ended */
-    unsigned idle;                /* threads that wait for a job */
     bool closing;
     ct_list at_work; /* jobs that run */
     pthread_t ids[];
@@ -34,11 +33,7 @@ static void call_done(ct_note *note) {
 static ct_job *next_job(ct_pool *p) {
     ct_job *job;
 
-    while (!p->queued && !p->closing) {
-        p->idle++;
-        pthread_cond_wait(&p->more, &p->lock);
-        p->idle--;
-    }
+    while (!p->queued && !p->closing) pthread_cond_wait(&p->more, &p->lock);
     if (p->closing) return NULL;
     job = ct_list_of(p->queue.next, ct_job, node);
     ct_list_remove(&job->node);
@@ -105,11 +100,12 @@ ct_pool *ct_pool_new(ct_waker *waker, unsigned threads, unsigned queue) {
     return p;
 }
 
-/* Whether a job can be taken in; a thread is made when none is free for it. */
+/* Whether a job can be taken in; a thread is made when all have one. */
 static bool has_room(ct_pool *p) {
-    if (p->queued < p->idle) return true;
-    if (p->threads < p->max && add_thread(p)) return true;
-    return p->threads && p->queued < p->max_queued;
+    unsigned load = p->queued + p->running;
+
+    if (load >= p->threads && p->threads < p->max && add_thread(p)) return true;
+    return p->threads && load < p->threads + p->max_queued;
 }
 
 bool ct_pool_add(ct_pool *p, ct_job *job) {

@@ -24,8 +24,8 @@ typedef struct ct_job {
     bool ran;            /* for done(): false when it never began */
 } ct_job;
 
-/* A pool without threads yet; `threads` from 1 to CT_POOL_THREADS, at most
- * `queue` jobs wait. Borrows `waker`. Caller frees with ct_pool_free(). */
+/* A pool without threads yet; `threads` from 1 to CT_POOL_THREADS, `queue` jobs
+ * may wait beside those that the threads have. Borrows `waker`. Caller frees with ct_pool_free(). */
 ct_pool *ct_pool_new(ct_waker *waker, unsigned threads, unsigned queue);
 
 /* Queues a job; false when the queue is full, or no thread can be made. */

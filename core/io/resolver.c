@@ -81,20 +81,23 @@ static bool is_name(const char *name) {
     }
 }
 
-/* "localhost" and "*.localhost", with or without a dot behind. */
-static bool is_here(const char *name) {
-    static const char here[] = "localhost";
-    size_t n = strlen(name), size = sizeof here - 1;
+/* True for `top` and "*.top", with or without a dot behind. */
+static bool is_below(const char *name, const char *top) {
+    size_t n = strlen(name), size = strlen(top);
 
     if (n && name[n - 1] == '.') n--;
-    if (n < size || memcmp(name + n - size, here, size) != 0) return false;
+    if (n < size || memcmp(name + n - size, top, size) != 0) return false;
     return n == size || name[n - size - 1] == '.';
 }
 
-/* `p` in lower case; "", which is no name, when it is longer than any or has a
- * zero byte. */
+/* What DNS does not have, and shall not hear of (RFC 6761 §6.4, RFC 7686 §2). */
+static bool is_nowhere(const char *name) {
+    return is_below(name, "invalid") || is_below(name, "onion");
+}
+
+/* Copies `p` in lower case to `out`, which is "", and stays so (no name) when it
+ * is longer than any or has a zero byte. */
 static void lower(char *out, const char *p, size_t n) {
-    out[0] = 0;
     if (n > CT_RESOLVER_NAME || memchr(p, 0, n)) return;
     if (n == CT_RESOLVER_NAME && p[n - 1] != '.') return;
     for (size_t i = 0; i < n; i++)
@@ -290,7 +293,8 @@ static ct_answer *loopback(int family) {
 /* The answer that needs no lookup, or NULL. */
 static ct_answer *known_before(const char *key, int family) {
     if (!is_name(key)) return ct_answer_new(ARES_EBADNAME, 0);
-    return is_here(key) ? loopback(family) : NULL;
+    if (is_nowhere(key)) return ct_answer_new(ARES_ENOTFOUND, 0);
+    return is_below(key, "localhost") ? loopback(family) : NULL;
 }
 
 /* The entry for a name, new if need be; NULL when there are too many. */
@@ -319,7 +323,7 @@ static void join(ct_resolve *q, entry *e) {
 
 ct_resolve *ct_resolver_ask(ct_resolver *r, const char *name, size_t size,
                             int family, ct_resolve_fn *fn, void *arg) {
-    char key[CT_RESOLVER_NAME + 1];
+    char key[CT_RESOLVER_NAME + 1] = "";
     ct_answer *answer;
     entry *e = NULL;
     ct_resolve *q;

@@ -1,7 +1,8 @@
 /* Names to addresses, without blocking: what is known is kept as long as its
  * time to live allows, and those who ask for the same at once share one lookup.
  * Nothing is opened or read before the first name is asked for. "localhost" and
- * what is below it is this machine, whatever anybody says (RFC 6761 §6.3).
+ * what is below it is this machine, whatever anybody says (RFC 6761 §6.3), and
+ * "invalid" and "onion" have no addresses.
  * Lifetime: its owner's. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CT_RESOLVER_H

@@ -162,6 +162,27 @@ bool ct_stream_init(ct_stream *s, ct_loop *loop, int fd, ct_stream_fn *fn,
     return false;
 }
 
+bool ct_stream_move(ct_stream *to, ct_stream *from, ct_stream_fn *fn,
+                    void *arg) {
+    short more = event_get_events(&from->event) & EV_WRITE;
+
+    event_del(&from->event);
+    *to = *from;
+    from->fd = -1;
+    to->fn = fn;
+    to->arg = arg;
+    to->readable = true; /* an edge may have gone with the old event */
+    if (watch(to, more) == 0) {
+        if (to->poked)
+            ct_stream_poke(to, to->poked); /* no edge of the kernel's */
+        return true;
+    }
+    to->ops->fini(to);
+    close(to->fd);
+    to->fd = -1;
+    return false;
+}
+
 void ct_stream_fini(ct_stream *s, bool reset) {
     const struct linger now = { .l_onoff = 1, .l_linger = 0 };
 

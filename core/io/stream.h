@@ -98,6 +98,11 @@ void ct_stream_await_room(ct_stream *s);
 
 /* Has the callback come in the loop's next turn, with CT_STREAM_READ or WRITE. */
 void ct_stream_poke(ct_stream *s, int what);
+/* Gives the descriptor to another owner: `from` is over, as after
+ * ct_stream_fini(), and events of `to` go to `fn`, which must look for input once
+ * by itself. False when epoll refuses; the descriptor is closed then. */
+bool ct_stream_move(ct_stream *to, ct_stream *from, ct_stream_fn *fn, void *arg)
+    __attribute__((warn_unused_result));
 
 /* Stops watching and closes the descriptor. With `reset` the peer sees RST. */
 void ct_stream_fini(ct_stream *s, bool reset);

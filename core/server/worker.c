@@ -4,7 +4,9 @@
 #include "server/worker.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 static bool after_turn(void *arg) {
     ct_worker *w = arg;
@@ -61,7 +63,12 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
     ct_server_init(&w->server, &w->loop, &w->events);
     code = run(w, argc, argv);
     ct_server_fini(&w->server);
-    ct_vm_free(w->vm);
+    if (!ct_vm_free(w->vm)) {
+        ct_log_line(&w->log, CT_LEVEL_WARNING, "vm",
+                    "a thread is still at work: it is cut off");
+        fflush(stdout);
+        _exit(code); /* what would be freed now, it may be using */
+    }
     ct_signals_free(w->signals);
     ct_events_fini(&w->events);
     ct_loop_fini(&w->loop);

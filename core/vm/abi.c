@@ -24,7 +24,7 @@ _Static_assert(sizeof(ct_str) == 16, "ct_str as the FFI lays it out");
 _Static_assert(sizeof(ct_pair) == 32, "ct_pair as the FFI lays it out");
 _Static_assert(sizeof(ct_event) == 40, "ct_event as the FFI lays it out");
 _Static_assert(sizeof(ct_request_info) == 48, "ct_request_info likewise");
-_Static_assert(sizeof(ct_counts) == 40, "ct_counts likewise");
+_Static_assert(sizeof(ct_counts) == 56, "ct_counts likewise");
 
 static ct_request *request_of(ct_vm *vm, uint32_t handle) {
     return ct_slots_get(&vm->server->requests, handle);
@@ -74,6 +74,17 @@ int ct_abi_request_info(ct_vm *vm, uint32_t request, ct_request_info *out) {
     out->remote_ip = (ct_str){ vm->why, (uint32_t)strlen(vm->why) };
     out->started = r->started;
     out->minor = r->wire.minor;
+    return CT_OK;
+}
+
+int ct_abi_request_remote(ct_vm *vm, uint32_t request, const char *ip,
+                          uint32_t size) {
+    ct_request *r = request_of(vm, request);
+    ct_peer peer;
+
+    if (!r) return CT_CLOSED;
+    if (!ct_peer_parse(&peer, ip, size)) return CT_ERROR;
+    r->peer = peer;
     return CT_OK;
 }
 

@@ -59,7 +59,7 @@ uint32_t ct_abi_accept(ct_vm *vm, const char *address, uint32_t backlog,
         free_acceptor(a);
         return 0;
     }
-    ct_listen_watch(a->listen, false);
+    ct_listen_hold(a->listen, true);
     set_mode(&at, (mode_t)mode);
     return a->handle;
 }
@@ -68,7 +68,7 @@ int ct_abi_accept_watch(ct_vm *vm, uint32_t acceptor, int on) {
     vm_acceptor *a = ct_slots_get(&vm->acceptors, acceptor);
 
     if (!a) return CT_CLOSED;
-    ct_listen_watch(a->listen, on);
+    ct_listen_hold(a->listen, !on);
     return CT_OK;
 }
 

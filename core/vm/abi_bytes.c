@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/str.h"
+#include "io/address.h"
 #include <stdbool.h>
 #include <string.h>
 #include <time.h>
@@ -163,4 +164,12 @@ int ct_abi_form(const char *p, uint32_t size, char *scratch, ct_pair *out,
         out[n++].value = decoded(pair.value, &scratch);
     }
     return (int)n;
+}
+
+uint32_t ct_abi_ip_bytes(const char *p, uint32_t size, char *out) {
+    ct_peer peer;
+
+    if (!ct_peer_parse(&peer, p, size)) return 0;
+    memcpy(out, peer.ip, sizeof peer.ip);
+    return peer.family == AF_INET ? 4 : 16;
 }

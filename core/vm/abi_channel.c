@@ -3,6 +3,8 @@
 #include "abi.h"
 
 #include "base/mem.h"
+#include "http/handover.h"
+#include "http/listener.h"
 #include "vm/channel.h"
 #include <errno.h>
 #include <netinet/in.h>
@@ -70,7 +72,7 @@ static uint32_t keep(vm_channel *c) {
 uint32_t ct_vm_adopt(ct_vm *vm, int fd, uint32_t acceptor) {
     vm_channel *c = new_channel(vm, acceptor);
 
-    c->channel = ct_channel_adopt(vm->loop, fd, on_change, c);
+    c->channel = ct_channel_open(vm->loop, fd, on_change, c);
     return keep(c);
 }
 
@@ -98,6 +100,35 @@ uint32_t ct_abi_adopt(ct_vm *vm, int descriptor) {
     uint32_t handle = ct_vm_adopt(vm, descriptor, 0);
 
     return handle ? handle : ct_vm_failed(vm, "descriptor");
+}
+
+uint32_t ct_abi_listen_pair(ct_vm *vm, uint32_t listener, const char *ip,
+                            uint32_t size) {
+    ct_listener *l = ct_slots_get(&vm->server->listeners, listener);
+    vm_channel *c;
+    ct_peer peer;
+    int fd;
+
+    snprintf(vm->why, sizeof vm->why, "no such listener, or no IP address");
+    if (!l || l->closed || !ct_peer_parse(&peer, ip, size)) return 0;
+    fd = ct_listener_pair(l, &peer);
+    if (fd < 0) snprintf(vm->why, sizeof vm->why, "%m");
+    if (fd < 0) return 0;
+    c = new_channel(vm, 0);
+    c->channel = ct_channel_new(vm->loop, fd, on_change, c);
+    return keep(c);
+}
+
+uint32_t ct_abi_request_detach(ct_vm *vm, uint32_t request) {
+    ct_request *r = ct_slots_get(&vm->server->requests, request);
+    vm_channel *c;
+
+    if (!r || !r->conn) return 0;
+    c = new_channel(vm, 0);
+    c->channel = ct_handover(r, on_change, c);
+    if (keep(c) == 0) return 0;
+    on_change(c); /* there may be input already */
+    return c->handle;
 }
 
 int ct_abi_channel_state(ct_vm *vm, uint32_t channel) {

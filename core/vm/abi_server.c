@@ -3,6 +3,7 @@
 #include "abi.h"
 
 #include "base/mem.h"
+#include "http/listener.h"
 #include "http/server.h"
 #include "vm/vm.h"
 #include <dirent.h>
@@ -21,9 +22,7 @@ static uint32_t whole(double value) {
     return value > 4e9 ? 4000000000u : (uint32_t)value;
 }
 
-int ct_abi_option(ct_vm *vm, uint32_t option, double value) {
-    ct_server_options *o = &vm->server->options;
-
+static int set_option(ct_server_options *o, uint32_t option, double value) {
     switch (option) {
     case CT_OPTION_MAX_LINE_SIZE: o->wire.max_line_size = whole(value); break;
     case CT_OPTION_MAX_HEADER_SIZE:
@@ -46,12 +45,29 @@ int ct_abi_option(ct_vm *vm, uint32_t option, double value) {
         o->max_keepalive_requests = whole(value);
         break;
     case CT_OPTION_BACKLOG: o->backlog = whole(value); break;
-    case CT_OPTION_STATIC_CODED_SIZE:
-        vm->server->files.coded_limit = whole(value);
-        break;
     default: return CT_ERROR;
     }
     return CT_OK;
+}
+
+int ct_abi_option(ct_vm *vm, uint32_t option, double value) {
+    if (option == CT_OPTION_STATIC_CODED_SIZE) { /* of all listeners */
+        vm->server->files.coded_limit = whole(value);
+        return CT_OK;
+    }
+    return set_option(&vm->server->options, option, value);
+}
+
+static ct_listener *listener_of(ct_vm *vm, uint32_t handle) {
+    return ct_slots_get(&vm->server->listeners, handle);
+}
+
+int ct_abi_listen_option(ct_vm *vm, uint32_t listener, uint32_t option,
+                         double value) {
+    ct_listener *l = listener_of(vm, listener);
+
+    if (!l) return CT_CLOSED;
+    return set_option(ct_listener_options(l), option, value);
 }
 
 int ct_abi_temp_dir(ct_vm *vm, const char *path) {
@@ -65,20 +81,39 @@ int ct_abi_temp_dir(ct_vm *vm, const char *path) {
 }
 
 uint32_t ct_abi_listen(ct_vm *vm, const char *address) {
-    return ct_server_listen(vm->server, address, vm->why, sizeof vm->why);
+    return ct_listener_open(vm->server, address, vm->why, sizeof vm->why);
 }
 
 int ct_abi_listen_address(ct_vm *vm, uint32_t listener, ct_str *out) {
-    ct_listener *l = ct_slots_get(&vm->server->listeners, listener);
+    ct_listener *l = listener_of(vm, listener);
 
-    if (!l) return CT_CLOSED;
+    if (!l || !l->listen) return CT_CLOSED;
     ct_address_format(ct_listen_address(l->listen), vm->why);
     *out = (ct_str){ vm->why, (uint32_t)strlen(vm->why) };
     return CT_OK;
 }
 
 int ct_abi_listen_close(ct_vm *vm, uint32_t listener, int drop) {
-    return ct_server_unlisten(vm->server, listener, drop) ? CT_OK : CT_CLOSED;
+    ct_listener *l = listener_of(vm, listener);
+
+    if (!l || (l->closed && !drop)) return CT_CLOSED;
+    ct_listener_close(l, drop);
+    return CT_OK;
+}
+
+int ct_abi_listen_hold(ct_vm *vm, uint32_t listener, int hold) {
+    ct_listener *l = listener_of(vm, listener);
+
+    if (!l || !l->listen) return CT_CLOSED;
+    ct_listen_hold(l->listen, hold);
+    return CT_OK;
+}
+
+int ct_abi_listen_drain(ct_vm *vm, uint32_t listener) {
+    ct_listener *l = listener_of(vm, listener);
+
+    if (!l) return CT_CLOSED;
+    return ct_listener_drain(l) ? CT_OK : CT_AGAIN;
 }
 
 void ct_abi_exit(ct_vm *vm, int code) {
@@ -92,13 +127,17 @@ void ct_abi_counts(ct_vm *vm, ct_counts *out) {
     *out = (ct_counts){ .connections = s->conn_count,
                         .requests = s->requests.count,
                         .timers = vm->timers.count,
-                        .listeners = s->listeners.count + vm->acceptors.count,
+                        .listeners = s->listening + vm->acceptors.count,
                         .channels = vm->channels.count,
                         .handled = s->handled,
                         .unsent = ct_server_unsent(s),
                         .files = s->files.open,
                         .digests = vm->digests.count,
-                        .resolves = vm->resolves.count };
+                        .resolves = vm->resolves.count,
+                        .jobs = vm->jobs.count,
+                        .processes = vm->processes.count,
+                        .fetches = vm->fetches.count,
+                        .pooled = ct_vm_client_descriptors(vm) };
 }
 
 int ct_abi_file_kind(const char *path) {

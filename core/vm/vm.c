@@ -4,6 +4,7 @@
 #include "vm/vm.h"
 
 #include "base/mem.h"
+#include "vm/job.h"
 #include "vm/scripts.h"
 #include <lauxlib.h>
 #include <lua.h>
@@ -52,7 +53,7 @@ static int barrier(lua_State *L) {
     return 0;
 }
 
-/* package.loaded["tornado.abi"] = { vm = , text = }: what core.lua begins with. */
+/* package.loaded["tornado.abi"] = { vm = , text = , ... }: what core.lua begins with. */
 static void add_abi(ct_vm *vm) {
     lua_State *L = vm->lua;
     const ct_script *abi = find_script("abi.h");
@@ -65,6 +66,8 @@ static void add_abi(ct_vm *vm) {
     lua_setfield(L, -2, "text");
     lua_pushcfunction(L, barrier);
     lua_setfield(L, -2, "barrier");
+    lua_pushboolean(L, vm->thread);
+    lua_setfield(L, -2, "thread");
     lua_setfield(L, -2, "tornado.abi");
     lua_pop(L, 1);
 }
@@ -78,6 +81,15 @@ static int open_all(lua_State *L) {
     return 0;
 }
 
+bool ct_vm_open(ct_vm *vm) {
+    vm->lua = luaL_newstate();
+    if (!vm->lua) return false;
+    if (lua_cpcall(vm->lua, open_all, vm) == 0) return true;
+    lua_close(vm->lua);
+    vm->lua = NULL;
+    return false;
+}
+
 ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, ct_events *events,
                  const char **why) {
     ct_vm *vm = ct_new(ct_vm);
@@ -87,10 +99,15 @@ ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, ct_events *events,
     vm->events = events;
     vm->log = loop->log;
     vm->next_pump = vm->pump_ref = LUA_NOREF;
-    vm->lua = luaL_newstate();
-    if (vm->lua && lua_cpcall(vm->lua, open_all, vm) == 0) return vm;
+    ct_list_init(&vm->closing);
+    vm->waker = ct_waker_new(loop);
+    *why = "no file descriptors are left (ulimit -n)";
+    if (!vm->waker) goto fail;
     *why = "LuaJIT cannot make a state";
-    ct_vm_free(vm);
+    if (ct_vm_open(vm)) return vm;
+
+fail:
+    (void)!ct_vm_free(vm);
     return NULL;
 }
 
@@ -185,14 +202,19 @@ bool ct_vm_turn(ct_vm *vm) {
     return vm->wake;
 }
 
-void ct_vm_free(ct_vm *vm) {
-    if (!vm) return;
+bool ct_vm_free(ct_vm *vm) {
+    if (!vm) return true;
     if (vm->lua) lua_close(vm->lua);
+    vm->lua = NULL;
+    ct_vm_free_processes(vm);
+    if (!ct_vm_free_jobs(vm)) return false;
     ct_vm_free_handles(vm);
     ct_vm_free_acceptors(vm);
     ct_vm_free_channels(vm);
-    ct_vm_free_resolves(vm);
     ct_vm_free_watches(vm);
     ct_vm_free_datagrams(vm);
+    ct_vm_free_resolves(vm);
+    ct_vm_free_clients(vm);
     ct_free(vm);
+    return true;
 }

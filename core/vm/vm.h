@@ -10,6 +10,7 @@
 #include "base/slots.h"
 #include "http/server.h"
 #include "io/loop.h"
+#include "io/waker.h"
 #include <stdbool.h>
 
 struct lua_State;
@@ -26,17 +27,26 @@ struct ct_vm {
     ct_slots timers;        /* handle -> vm_timer (abi.c) */
     ct_slots regexes;       /* handle -> ct_regex */
     ct_slots digests;       /* handle -> ct_digest_run */
-    ct_slots resolves;      /* handle -> vm_resolve (abi_resolver.c) */
-    struct vm_names *names; /* likewise; NULL: no name was asked for */
     ct_slots channels;      /* handle -> vm_channel (vm/channel.h) */
     ct_slots acceptors;     /* handle -> vm_acceptor (abi_accept.c) */
     ct_slots watches;       /* handle -> vm_watch (abi_watch.c) */
     ct_slots datagrams;     /* handle -> vm_datagram (abi_datagram.c) */
+    ct_slots resolves;      /* handle -> vm_resolve (abi_resolver.c) */
+    struct vm_names *names; /* likewise; NULL: no name was asked for */
+    ct_waker *waker;        /* for the threads of the two below */
+    struct ct_pool *disk;   /* for files; NULL until the first */
+    ct_slots executors;     /* handle -> vm_executor (abi_executor.c) */
+    ct_list closing;        /* vm_executors without a handle */
+    ct_slots jobs;          /* handle -> ct_vm_job (abi_job.c) */
+    ct_slots processes;     /* handle -> vm_process (abi_process.c) */
+    ct_slots clients;       /* handle -> ct_client (abi_client.c) */
+    ct_slots fetches;       /* handle -> ct_fetch */
     struct lua_State *pump; /* the coroutine that takes events */
     int pump_ref;           /* its registry reference */
     int next_pump;          /* that of the function that gives another one */
     bool wake;              /* Lua has work that no event tells of */
     bool exiting;
+    bool thread; /* an executor's: there is no loop, no server, no events */
     int exit_code;
     int why_errno; /* of `why`, when a system call was the reason */
     char why[CT_VM_WHY];
@@ -55,8 +65,14 @@ bool ct_vm_start(ct_vm *vm, int argc, char **argv)
 /* Lets Lua take its events. Returns true when it has more to do at once. */
 bool ct_vm_turn(ct_vm *vm);
 
-/* Frees the state with all that it has handles of. */
-void ct_vm_free(ct_vm *vm);
+/* Opens vm->lua: the standard libraries and the framework's loader. False, with
+ * vm->lua NULL, when LuaJIT cannot. */
+bool ct_vm_open(ct_vm *vm) __attribute__((warn_unused_result));
+
+/* Frees the state with all that it has handles of. False when a thread is still
+ * at work after a second: then the process must end by _exit(), and nothing else
+ * be freed. */
+bool ct_vm_free(ct_vm *vm) __attribute__((warn_unused_result));
 
 /* Frees timers, regexes and digests (abi.c). */
 void ct_vm_free_handles(ct_vm *vm);
@@ -69,5 +85,11 @@ void ct_vm_free_datagrams(ct_vm *vm);
 
 /* Gives up all names that are being asked for (abi_resolver.c). */
 void ct_vm_free_resolves(ct_vm *vm);
+
+/* Ends the child processes that were not let go (abi_process.c). */
+void ct_vm_free_processes(ct_vm *vm);
+/* Ends the fetches and closes the clients; what is open (abi_client.c). */
+void ct_vm_free_clients(ct_vm *vm);
+uint32_t ct_vm_client_descriptors(const ct_vm *vm);
 
 #endif

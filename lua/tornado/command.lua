@@ -2,6 +2,8 @@
 -- process is to go on serving.
 local config = require "tornado.config"
 local core = require "tornado.core"
+local executor = require "tornado.concurrent.executor"
+local gen = require "tornado.gen"
 local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
@@ -64,6 +66,14 @@ local function set_limits(options)
     end
     core.set_temp_dir(options.body_temp_dir)
     return true
+end
+
+local function set_executor(options)
+    local threads = options.executor_threads
+    executor.configure {
+        max_workers = threads > 0 and threads or nil, max_queue = options.executor_queue,
+        timeout = options.executor_timeout,
+    }
 end
 
 local function set_resolver(options)
@@ -134,7 +144,10 @@ function commands.serve(options, rest)
         return FAILED
     end
     settings_for(app, options)
-    local server = httpserver.HTTPServer(app)
+    local server = httpserver.HTTPServer(app, {
+        xheaders = options.xheaders, trusted_downstream = options.trusted_downstream,
+        decompress_request = options.decompress_request,
+    })
     for _, address in ipairs(addresses(options)) do
         local bound, err = pcall(server.listen_on, server, address)
         if not bound then
@@ -199,6 +212,9 @@ function commands.run(_, rest)
     rawset(_G, "arg", arguments)
     ioloop.on(core.EVENT_STOP, end_script)
     local ok, err, trace = ioloop.protect(chunk, unpack(arguments, 1))
+    -- What went wrong beside it is logged in the next turns.
+    collectgarbage()
+    for _ = 1, 2 do gen.moment() end
     if ok then return DONE end
     fail(trace or tostring(err))
     return FAILED
@@ -248,6 +264,7 @@ function command.run(arguments)
         return FAILED
     end
     local ok
+    set_executor(options)
     ok, why = set_resolver(options)
     if not ok then
         fail(why)

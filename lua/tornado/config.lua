@@ -1,12 +1,14 @@
 -- ctornado's own options: what there is, and where the values come from - the
 -- defaults, ctornado.conf, the command line, each over the one before.
+local proxy = require "tornado.httputil.proxy"
 local script = require "tornado.options.script"
 local util = require "tornado.util"
 
 local config = {}
 
 -- Every option: name, type, default, what it is. Types: integer, seconds, bytes ("64K", "1M",
--- "2G"), boolean, string, list (strings), sites, level, format.
+-- "2G"), boolean, string, list (strings), sites, level, format,
+-- networks.
 config.OPTIONS = {
     { "config", "string", "ctornado.conf", "configuration file; missing is fine unless named" },
     { "site", "string", "", "serve the site in this folder, instead of `sites`" },
@@ -23,12 +25,15 @@ config.OPTIONS = {
     { "access_log", "string", "", "file for a line a request; stderr; empty for none" },
     { "max_connections", "integer", 20000, "clients at once; more get 503", 1, 1000000 },
     { "max_keepalive_requests", "integer", 10000, "requests before a connection is closed", 1 },
+    { "xheaders", "boolean", false, "believe a proxy's X-Real-Ip, X-Forwarded-For and -Proto" },
+    { "trusted_downstream", "networks", {}, "other machines' proxies: IPs, networks" },
     { "max_line_size", "bytes", 8192, "request line; longer gets 414", 64, 1048576 },
     { "max_header_size", "bytes", 65536, "whole head; larger gets 431", 256, 16777216 },
     { "max_fields", "integer", 200, "header fields; more get 431", 1, 100000 },
     { "max_body_size", "bytes", 1048576, "request body; larger gets 413", 0 },
     { "body_buffer_size", "bytes", 262144, "of a body in memory; the rest goes to disk", 0,
         1073741824 },
+    { "decompress_request", "boolean", false, "decode request bodies that are gzip" },
     { "body_temp_dir", "string", "/tmp", "folder for bodies on disk" },
     { "write_buffer_size", "bytes", 262144, "unsent output that makes a writer wait", 1024,
         1073741824 },
@@ -40,6 +45,11 @@ config.OPTIONS = {
     { "idle_timeout", "seconds", 65, "between requests of a connection", 0.1 },
     { "write_timeout", "seconds", 30, "for a slow reader to take anything", 0.1 },
     { "handler_timeout", "seconds", 60, "for a handler to finish; then 503", 0.1 },
+    { "executor_threads", "integer", 0, "for run_in_executor(); 0: one for each CPU, 2 at least", 0,
+        256 },
+    { "executor_queue", "integer", 10000, "calls that may wait for these threads", 0, 1000000 },
+    { "executor_timeout", "seconds", 0, "for such a call, which is then interpreted; 0 for none", 0,
+        1000000 },
     { "resolver_servers", "list", {}, "DNS servers: IP, IP:PORT, [IPv6]:PORT; else resolv.conf's" },
     { "resolver_conf", "string", "/etc/resolv.conf", "file with DNS servers and search domains" },
     { "resolver_timeout", "seconds", 1.5, "for the first try of a DNS server, then doubled", 0.01,
@@ -103,7 +113,7 @@ function parse.list(text)
     return list
 end
 
-parse.sites = parse.list
+parse.sites, parse.networks = parse.list, parse.list
 
 function check.integer(value)
     return type(value) == "number" and value % 1 == 0
@@ -133,6 +143,10 @@ function check.list(value)
     return true
 end
 
+function check.networks(value)
+    return check.list(value) and proxy.networks(value) ~= nil
+end
+
 local SITE_KEYS = { path = true, host = true, prefix = true }
 
 local function is_site(site)
@@ -156,6 +170,7 @@ local EXPECTED = {
     integer = "an integer", seconds = "seconds", bytes = "bytes (64K, 1M)",
     boolean = "true or false",
     string = "a string", list = "a list of strings",
+    networks = "a list of IP addresses and networks (10.0.0.0/8)",
     format = "text or json",
     level = "debug, info, warning, error or none",
     sites = 'a list of folders or { path = "DIR", host = "NAME", prefix = "/PATH" }',

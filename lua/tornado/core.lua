@@ -6,7 +6,10 @@ local abi = require "tornado.abi"
 
 ffi.cdef((abi.text:gsub("\n#[^\n]*", "\n")))
 
-local C = ffi.C
+-- In an executor's thread there is no loop: C is guarded.
+local C = abi.thread and require "tornado.core.thread"(ffi.C, abi.text, function(...)
+    abi.on_log(...)
+end) or ffi.C
 local vm = ffi.cast("ct_vm *", abi.vm)
 abi.C, abi.state = C, vm -- for the rest of this boundary, core/bytes.lua
 local to_string = ffi.string
@@ -32,18 +35,26 @@ core.barrier = abi.barrier
 
 -- Events ---------------------------------------------------------------------
 
-core.EVENT_REQUEST = tonumber(C.CT_EVENT_REQUEST)
-core.EVENT_BODY = tonumber(C.CT_EVENT_BODY)
-core.EVENT_DRAIN = tonumber(C.CT_EVENT_DRAIN)
-core.EVENT_GONE = tonumber(C.CT_EVENT_GONE)
-core.EVENT_TIMEOUT = tonumber(C.CT_EVENT_TIMEOUT)
-core.EVENT_TIMER = tonumber(C.CT_EVENT_TIMER)
-core.EVENT_CHANNEL = tonumber(C.CT_EVENT_CHANNEL)
-core.EVENT_RESOLVED = tonumber(C.CT_EVENT_RESOLVED)
-core.EVENT_ACCEPT = tonumber(C.CT_EVENT_ACCEPT)
-core.EVENT_WATCH = tonumber(C.CT_EVENT_WATCH)
-core.EVENT_DATAGRAM = tonumber(C.CT_EVENT_DATAGRAM)
-core.EVENT_STOP = tonumber(C.CT_EVENT_STOP)
+for _, name in ipairs {
+    "REQUEST",
+    "BODY",
+    "DRAIN",
+    "GONE",
+    "TIMEOUT",
+    "TIMER",
+    "CHANNEL",
+    "ACCEPT",
+    "WATCH",
+    "DATAGRAM",
+    "RESOLVED",
+    "ENDED",
+    "JOB",
+    "PROCESS",
+    "FETCH",
+    "STOP",
+} do
+    core["EVENT_" .. name] = tonumber(C["CT_EVENT_" .. name])
+end
 
 core.REQUEST_BODY = tonumber(C.CT_REQUEST_BODY)
 core.REQUEST_OLD = tonumber(C.CT_REQUEST_OLD)
@@ -288,7 +299,7 @@ function core.set_temp_dir(path)
     return C.ct_abi_temp_dir(vm, path) == C.CT_OK
 end
 
---- Opens a listener; returns its number, or nil and why not.
+--- Opens a listener (nil: without a socket); returns its number, or nil and why not.
 function core.listen(address)
     local listener = C.ct_abi_listen(vm, address)
     if listener == 0 then return nil, why() end
@@ -312,7 +323,7 @@ function core.exit(code)
     C.ct_abi_exit(vm, code)
 end
 
---- What is open, but for the static files that C knows, as
+--- What is open, but for the static files that C knows and connections that clients keep, as
 -- { connections, requests, timers, listeners, handled, descriptors }.
 function core.counts()
     local out = ffi.new("ct_counts")
@@ -329,7 +340,11 @@ function core.counts()
         digests = out.digests,
         resolves = out.resolves,
         watches = C.ct_abi_watches(vm),
-        descriptors = C.ct_abi_descriptors() - out.files, -- but for those
+        jobs = out.jobs,
+        processes = out.processes,
+        fetches = out.fetches,
+        pooled = out.pooled,
+        descriptors = C.ct_abi_descriptors() - out.files - out.pooled, -- but for those
     }
 end
 
@@ -368,12 +383,20 @@ end
 
 -- Bytes, and files -----------------------------------------------------------------
 
-for name, fn in pairs(require "tornado.core.bytes") do core[name] = fn end
-for name, fn in pairs(require "tornado.core.channels") do core[name] = fn end
-for name, fn in pairs(require "tornado.core.codings") do core[name] = fn end
-for name, fn in pairs(require "tornado.core.files") do core[name] = fn end
-for name, fn in pairs(require "tornado.core.resolver") do core[name] = fn end
-for name, fn in pairs(require "tornado.core.sockets") do core[name] = fn end
+for _, part in ipairs {
+    "bytes",
+    "channels",
+    "client",
+    "codings",
+    "files",
+    "jobs",
+    "listeners",
+    "processes",
+    "resolver",
+    "sockets",
+} do
+    for name, fn in pairs(require("tornado.core." .. part)) do core[name] = fn end
+end
 
 --- "folder", "file", or nil for anything else.
 function core.file_kind(path)

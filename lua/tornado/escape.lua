@@ -20,7 +20,6 @@ escape.null = json.null
 escape.array = json.array
 escape.object = json.object
 escape.is_array = json.is_array
-escape.is_array = json.is_array
 escape.linkify = linkify
 
 local function bad_text(value, level)
@@ -203,6 +202,7 @@ end
 
 escape.native_str = escape.to_unicode
 escape.to_basestring = escape.to_unicode
+escape._unicode = escape.to_unicode
 
 local function check_strings(value, depth)
     if type(value) == "string" then return is_utf8(value) end

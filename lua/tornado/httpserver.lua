@@ -5,10 +5,11 @@ local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
 local util = require "tornado.util"
 local HTTPServerRequest = require "tornado.httputil.request"
+local proxy = require "tornado.httputil.proxy"
 
 local band = bit.band
 local new_table = require "table.new"
-local barrier, pumping = core.barrier, ioloop.pumping
+local barrier, pumping, enter = core.barrier, ioloop.pumping, ioloop.enter
 
 local httpserver = {}
 
@@ -17,11 +18,20 @@ local SLOT_MASK = 0xfffff -- of a handle: its slot (core/base/slots.h)
 local servers = {} -- listener -> HTTPServer
 local live = new_table(512, 0) -- slot -> request whose handle Lua holds; an array for most
 
+local special = false -- whether any server has options that its requests ask for
+
 --- What a body may have when neither the application nor its handler says: bytes.
 httpserver.max_body_size = 1048576
 
 --- How long a handler may go on when its client has left: seconds.
 httpserver.handler_timeout = 60
+
+--- An option of the server that a request came to, or nil.
+function httpserver.option_of(request, name)
+    if not special then return nil end
+    local server = request.server
+    return server and server.options[name] or nil
+end
 
 local function find(handle)
     local request = live[band(handle, SLOT_MASK)]
@@ -45,6 +55,7 @@ local function on_request(handle, event)
     local request = HTTPServerRequest.from_event(handle, event, pumping())
     live[band(handle, SLOT_MASK)] = request
     if not server then return release(request) end
+    enter(request)
     server.callback(request)
     barrier() -- a trace cannot return through the xpcall that this is called by
 end
@@ -80,6 +91,7 @@ local function out_of_time(handle)
     if delegate then return delegate:on_timeout() end
     core.reply(handle, 503, "", "", "", -1, core.REPLY_CLOSE)
     release(request)
+    ioloop.cancel_root(request, request.coroutine, util.TimeoutError("handler_timeout"))
 end
 
 ioloop.on(core.EVENT_GONE, function(handle)
@@ -87,7 +99,10 @@ ioloop.on(core.EVENT_GONE, function(handle)
     if not request then return end
     if request.closed then return request:notify() end
     -- C has no deadline any more for a request without a connection.
-    request.closed = ioloop.call_later(httpserver.handler_timeout, out_of_time, handle)
+    enter(request)
+    ioloop.leave_scope()
+    local seconds = httpserver.option_of(request, "handler_timeout") or httpserver.handler_timeout
+    request.closed = ioloop.call_later(seconds, out_of_time, handle)
     request:notify()
     local delegate = request.delegate
     if delegate then delegate:on_gone() end
@@ -100,41 +115,263 @@ ioloop.on(core.EVENT_TIMEOUT, out_of_time)
 local HTTPServer = util.Object:extend "HTTPServer"
 httpserver.HTTPServer = HTTPServer
 
---- Takes an application, or a function(request).
-function HTTPServer:init(application)
-    self.listeners = {}
-    if type(application) == "function" then
-        self.callback = application
-    elseif type(application) == "table" and application.start_request then
-        self.callback = function(request) return application:start_request(request) end
-    else
-        error("bad application: expected web.Application or function, got " ..
-            type(application), 2)
+-- Limits that a server may have of its own (see ctornado.conf).
+local LIMITS = {
+    "max_line_size", "max_header_size", "max_fields", "max_body_size", "body_buffer_size",
+    "write_buffer_size", "header_timeout", "body_timeout", "body_min_rate", "idle_timeout",
+    "write_timeout", "handler_timeout", "max_keepalive_requests",
+}
+
+-- Options of Tornado's that have no meaning here, and what does.
+local OTHERS = {
+    ssl_options = "this version has no TLS: put a proxy that has it in front, and set xheaders",
+    chunk_size = "pieces of a body are as large as they come; see body_buffer_size",
+    max_buffer_size = "input is not read before it is asked for; see max_body_size",
+}
+
+local OPTIONS = {
+    no_keep_alive = false, xheaders = false, trusted_downstream = util.NONE,
+    protocol = util.NONE, decompress_request = false, idle_connection_timeout = util.NONE,
+}
+for _, name in ipairs(LIMITS) do OPTIONS[name] = util.NONE end
+
+local function check_limits(options)
+    for _, name in ipairs(LIMITS) do
+        local value = options[name]
+        if value ~= nil and (type(value) ~= "number" or value ~= value or value < 0) then
+            error(("bad %s: expected a number that is not negative, got %s"):format(name,
+                tostring(value)), 5)
+        end
     end
+end
+
+local function check_options(options)
+    for name, text in pairs(OTHERS) do
+        if options and options[name] ~= nil then error(name .. ": " .. text, 4) end
+    end
+    options = util.options(options, OPTIONS, "HTTPServer", 2)
+    options.idle_timeout = options.idle_timeout or options.idle_connection_timeout
+    if options.no_keep_alive then options.max_keepalive_requests = 1 end
+    check_limits(options)
+    local networks, bad = proxy.networks(options.trusted_downstream or {})
+    if not networks then
+        error(("bad trusted_downstream: expected IP addresses and networks (10.0.0.0/8), got %s")
+            :format(tostring(bad)), 4)
+    end
+    options.trusted_downstream = networks
+    return options
+end
+
+-- Whether a server's requests ask for its options. Others are served without knowing it.
+local function is_special(options)
+    return options.xheaders or options.protocol or options.decompress_request or
+        options.max_body_size or options.handler_timeout
+end
+
+local function specially(self, callback)
+    special = true
+    local options = self.options
+    return function(request)
+        request.server = self
+        request.protocol = options.protocol
+        if options.xheaders then proxy.apply(request, options.trusted_downstream) end
+        return callback(request)
+    end
+end
+
+local function callback_of(application)
+    if type(application) == "function" then return application end
+    if type(application) == "table" and application.start_request then
+        return function(request) return application:start_request(request) end
+    end
+    error("bad application: expected web.Application or function, got " ..
+        type(application), 4)
+end
+
+--- Takes an application, or a function(request). Options, as Tornado's: no_keep_alive, xheaders
+--- and trusted_downstream (see httputil/proxy.lua: a list of addresses and networks whose word on
+--- X-Real-Ip, X-Forwarded-For, X-Forwarded-Proto and X-Scheme is believed; this machine's always
+--- is), protocol ("https" behind a proxy that says nothing), decompress_request,
+--- idle_connection_timeout; and these of ctornado.conf, for this server alone: max_line_size,
+--- max_header_size, max_fields, max_body_size, body_buffer_size, write_buffer_size (bytes),
+--- header_timeout, body_timeout, body_min_rate, idle_timeout, write_timeout, handler_timeout
+--- (seconds), max_keepalive_requests. Raises for others.
+function HTTPServer:init(application, options)
+    self.application = application
+    self.options = check_options(options)
+    self.callback = callback_of(application)
+    if is_special(self.options) then self.callback = specially(self, self.callback) end
+    self.listeners = {} -- open: those of listen() and add_socket()
+    self._bound = {}    -- those of bind() that wait for start()
+    self._ending = {}   -- closed, with connections: a set
+end
+
+local function is_debug(application)
+    if type(application) ~= "table" then return false end
+    for _, mount in ipairs(application.list or { { app = application } }) do
+        if mount.app.settings and mount.app.settings.debug then return true end
+    end
+    return false
+end
+
+-- Whether an address that was bound can only be reached from this machine.
+local function is_local(address)
+    if address:find("^unix:") then return true end
+    local host = address:match("^%[(.*)%]:%d+$") or address:match("^(.*):%d+$")
+    return host ~= "0.0.0.0" and proxy.is_local(host)
+end
+
+local function open(address)
+    local listener, why = core.listen(address)
+    if not listener then error(why, 0) end
+    return listener
+end
+
+local function with_port(port, address)
+    return (address or "127.0.0.1") .. ":" .. port
+end
+
+--- Opens a TCP port (0: any free one) of `address` (default 127.0.0.1), without accepting yet.
+-- Returns a list of sockets for add_sockets(): here, of one. Raises why not.
+function httpserver.bind_sockets(port, address)
+    local listener = open(with_port(port, address))
+    core.listen_hold(listener, true)
+    return { listener }
+end
+
+--- Accepts on a socket of bind_sockets(), which is the server's from here on. Returns the address
+-- bound.
+function HTTPServer:add_socket(socket)
+    local address = type(socket) == "number" and core.listen_address(socket)
+    if not address or servers[socket] then
+        error("bad socket: expected one of bind_sockets(), got " .. tostring(socket), 2)
+    end
+    for _, name in ipairs(LIMITS) do
+        local value = self.options[name]
+        if value then core.listen_option(socket, name, value) end
+    end
+    servers[socket] = self
+    self.listeners[#self.listeners + 1] = socket
+    if is_debug(self.application) and not is_local(address) then
+        log.gen_log:warning("DEBUG IS ON, and %s can be reached from other machines: a request " ..
+            "that fails shows source code and the values of variables, to clients of this " ..
+            "machine and to all that a proxy on it serves (to everybody with serve_traceback). " ..
+            "Listen on 127.0.0.1, or turn debug off.", address)
+    end
+    core.listen_hold(socket, false)
+    return address
+end
+
+--- As add_socket(), for a list.
+function HTTPServer:add_sockets(sockets)
+    for _, socket in ipairs(sockets) do self:add_socket(socket) end
 end
 
 --- Listens on an address: "PORT", "HOST:PORT", "[V6]:PORT" or "unix:/PATH". Raises why not.
 -- Returns the address bound.
 function HTTPServer:listen_on(address)
-    local listener, why = core.listen(address)
-    if not listener then error(why, 0) end
-    servers[listener] = self
-    self.listeners[#self.listeners + 1] = listener
+    local bound = self:add_socket(open(address))
+    return bound
+end
+
+--- Listens on a TCP port (0: any free one) of `address` (default 127.0.0.1). Returns the address
+-- bound.
+function HTTPServer:listen(port, address)
+    return self:listen_on(with_port(port, address))
+end
+
+--- Opens a port as listen() does, but clients wait until start() is called.
+function HTTPServer:bind(port, address)
+    local listener = open(with_port(port, address))
+    core.listen_hold(listener, true)
+    self._bound[#self._bound + 1] = listener
     return core.listen_address(listener)
 end
 
---- Listens on a TCP port (0: any free one) of `address` (default 127.0.0.1).
-function HTTPServer:listen(port, address)
-    return self:listen_on((address or "127.0.0.1") .. ":" .. port)
+--- Accepts on what was bound.
+-- Tornado: may fork; here it takes nothing but 1.
+function HTTPServer:start(processes)
+    if processes ~= nil and processes ~= 1 then
+        error("bad processes: this version runs 1, got " .. tostring(processes), 2)
+    end
+    local bound = self._bound
+    self._bound = {}
+    self:add_sockets(bound)
+end
+
+--- Takes clients without a socket, for tests: each call makes one, whose address is `ip`. Returns
+-- its channel (core.channel_send() and the others).
+function HTTPServer:connect_inside(ip)
+    if not self._inside then
+        self._inside = assert(core.listen(nil))
+        servers[self._inside] = self
+        self.listeners[#self.listeners + 1] = self._inside
+        for _, name in ipairs(LIMITS) do
+            local value = self.options[name]
+            if value then core.listen_option(self._inside, name, value) end
+        end
+    end
+    local channel, why = core.listen_pair(self._inside, ip)
+    return channel or error(util.Error("%s", why), 0)
 end
 
 --- Accepts no more clients; connections go on. With `drop`, they end.
 function HTTPServer:stop(drop)
+    for _, listener in ipairs(self._bound) do core.listen_close(listener) end
     for _, listener in ipairs(self.listeners) do
-        core.listen_close(listener, drop)
-        if drop then servers[listener] = nil end
+        self._ending[listener] = true
+        core.listen_close(listener)
     end
-    self.listeners = {}
+    self.listeners, self._bound, self._inside = {}, {}, nil
+    if not drop then return end
+    for listener in pairs(self._ending) do
+        core.listen_close(listener, true)
+        servers[listener] = nil
+    end
+    self._ending = {}
+end
+
+-- Closing connections ----------------------------------------------------------------
+
+local drains = {} -- listener -> set of waiters
+
+ioloop.on(core.EVENT_ENDED, function(listener)
+    local server = servers[listener]
+    if server and server._ending[listener] then
+        server._ending[listener] = nil
+        servers[listener] = nil
+    end
+    local waiters = drains[listener]
+    drains[listener] = nil
+    for waiter in pairs(waiters or {}) do ioloop.wake(waiter) end
+end)
+
+local function forget(listener, waiter)
+    if drains[listener] then drains[listener][waiter] = nil end
+end
+
+local function wait_for_end(listener, deadline)
+    while core.listen_drain(listener) == core.AGAIN do
+        local waiter = ioloop.waiter()
+        drains[listener] = drains[listener] or {}
+        drains[listener][waiter] = true
+        local left = deadline and math.max(0, deadline - core.precise())
+        ioloop.wait_for(waiter, left, forget, listener, waiter)
+    end
+end
+
+--- Closes all connections: at once where no request is under way, else behind its reply. Waits
+-- until none is left, at most `seconds` (default: no limit but those of the requests), and raises
+-- TimeoutError then. Call stop() first, or new ones keep it waiting. What has left HTTP (detach())
+-- is not touched.
+-- Tornado: cuts requests that are under way.
+function HTTPServer:close_all_connections(seconds)
+    local deadline = seconds and core.precise() + seconds
+    local all = {}
+    for _, listener in ipairs(self.listeners) do all[#all + 1] = listener end
+    for listener in pairs(self._ending) do all[#all + 1] = listener end
+    for _, listener in ipairs(all) do core.listen_drain(listener) end
+    for _, listener in ipairs(all) do wait_for_end(listener, deadline) end
 end
 
 --- How many requests Lua holds.

@@ -20,6 +20,9 @@ httputil.parse_request_start_line = lines.parse_request_start_line
 httputil.parse_response_start_line = lines.parse_response_start_line
 httputil.format_timestamp = lines.format_timestamp
 httputil.split_host_and_port = lines.split_host_and_port
+httputil._parse_request_range = lines._parse_request_range
+httputil._get_content_range = lines._get_content_range
+httputil.encode_username_password = lines.encode_username_password
 
 httputil._parse_header = params.parse
 httputil._encode_header = params.encode

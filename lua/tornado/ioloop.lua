@@ -7,15 +7,24 @@
 -- on; once its handler has ended, the coroutine goes back to the pool.
 local core = require "tornado.core"
 local log = require "tornado.log"
-local traces = require "tornado.trace"
+local Scope = require "tornado.ioloop.scope"
+local barred = require "tornado.ioloop.barred"
+local errors = require "tornado.ioloop.errors"
+local nested = require "tornado.ioloop.nested"
 local util = require "tornado.util"
 
 local coroutine_create, coroutine_running = coroutine.create, coroutine.running
-local resume, yield = coroutine.resume, coroutine.yield
+local resume, yield, isyieldable = coroutine.resume, coroutine.yield, coroutine.isyieldable
+local suspend_all = nested.suspend
 local xpcall, unpack, type, tostring = xpcall, unpack, type, tostring
 local next_event = core.next_event
 
-local ioloop = {}
+local on_error, take_trace, log_failure = errors.on_error, errors.take_trace, errors.log_failure
+
+local ioloop = {
+    protect = errors.protect, unwrap = errors.unwrap, log_errors = errors.log_errors,
+    set_capture = errors.set_capture,
+}
 
 -- LuaJIT's own limits are for programs of a few hundred lines; and a heap that may triple before
 -- it is swept halves what the collector costs a request.
@@ -29,59 +38,130 @@ local handlers = {} -- event type -> function(handle, event)
 local failures = {} -- event type -> function(handle, err, traceback)
 local pool, pooled = {}, 0
 local pumping -- the coroutine that takes events
+local running = false -- the loop's coroutine that runs; one of a program's own may run inside
 local waits = {} -- coroutine -> its waiter, while it waits
 local waiting = 0
 local queue, queue_first, queue_last = {}, 1, 0
 
--- Errors -----------------------------------------------------------------------
+-- Contexts ---------------------------------------------------------------------
 
-local trace -- of the error that xpcall has just caught
-local capture -- function(err, trace, handler), see set_capture()
+-- What belongs to the running coroutine, or false: a table that is never changed, only replaced.
+-- It comes back with the coroutine when a wait is over, and a task begins with that of whoever
+-- started it. Its fields: _scope, what its waits are cancelled by (see gen/scope.lua); _values
+-- (see stack_context.lua); _root, the request that it is about; _free, see without_scope(). A
+-- request is a context itself, whose _root is true, so that a handler needs none of its own.
+local context = false
 
---- An xpcall handler: keeps the traceback, returns the error as it is. Errors whose class says
--- `expected` (HTTPError, Finish) get none: nobody looks at it.
-local function on_error(err)
-    trace = nil
-    if type(err) ~= "table" or not err.expected then
-        trace = traces.take(err) or debug.traceback(tostring(err), 2)
-        if capture then capture(err, trace, on_error) end
-    end
-    return err
+--- In _values: { wrap = }, what is called with each function that is made a callback.
+ioloop.AROUND = setmetatable({}, { __tostring = function() return "ioloop.AROUND" end })
+local AROUND = ioloop.AROUND
+
+--- The context of the running coroutine, or false.
+function ioloop.context()
+    return context
 end
 
--- The traceback of the error just caught; nil when there is none, as after a stack overflow,
--- where even the handler does not run.
-local function take_trace()
-    local taken = trace
-    trace = nil
-    return taken
+--- Gives the running coroutine another context; returns the one before.
+function ioloop.enter(new)
+    local before = context
+    context = new
+    return before
 end
 
---- Has fn(err, traceback, handler) called for each unexpected error that is caught, while its stack
--- is still there below the function `handler`; nil: none. It must not raise.
-function ioloop.set_capture(fn)
-    capture = fn
+--- The request that a context is about, or nil.
+function ioloop.root_of(ctx)
+    if not ctx then return nil end
+    local root = ctx._root
+    return root == true and ctx or root or nil
 end
 
---- Calls fn(...) and returns true and its results, or false, the error and its traceback.
-function ioloop.protect(fn, ...)
-    local ok, a, b = xpcall(fn, on_error, ...)
-    if ok then return ok, a, b end
-    return ok, a, take_trace()
+local root_of = ioloop.root_of
+
+--- A context like the running one but for its values and its scope.
+function ioloop.derive(values, scope)
+    return { _values = values, _scope = scope, _root = root_of(context) or false, _free = false }
 end
 
-local function log_failure(_, err, traceback)
-    log.app_log:error("Exception in callback: " .. (traceback or tostring(err)))
+-- A request's scope is made when first needed; and its id then, while C still knows its fields.
+local function scope_of(ctx)
+    local scope = ctx and ctx._scope
+    if scope or not ctx or ctx._root ~= true then return scope end
+    scope = Scope(false)
+    ctx._scope = scope
+    return ctx.id and scope
 end
+
+--- The scope of the running coroutine, or false.
+function ioloop.scope()
+    return scope_of(context)
+end
+
+-- What callbacks begin with: their values and request, but they are not cancelled with anything.
+local function without_scope(ctx)
+    if not ctx or not ctx._scope and ctx._root ~= true then return ctx end
+    local root = root_of(ctx)
+    if not root and not ctx._values then return false end
+    local free = ctx._free
+    if free then return free end
+    free = { _values = ctx._values, _scope = false, _root = root and root.id and root or false,
+        _free = false }
+    ctx._free = free
+    return free
+end
+
+local own = {} -- set of the loop's own functions, which run nothing of others
+
+--- What a function that is called later shall be called as, and in which context.
+function ioloop.bind(fn)
+    local ctx = without_scope(context)
+    local around = ctx and ctx._values and ctx._values[AROUND]
+    if around and not own[fn] then fn = around.wrap(fn) end
+    return fn, ctx
+end
+
+--- The running coroutine goes on without its scope: nothing cancels it from here on.
+function ioloop.leave_scope()
+    context = without_scope(context)
+end
+
+local function leave(before, ok, ...)
+    context = before
+    if ok then return true, ... end
+    return false, (...), take_trace()
+end
+
+--- Calls fn(...) with that context; returns true and its results, or false, the error and its
+-- traceback.
+function ioloop.try_in(ctx, fn, ...)
+    local before = context
+    context = ctx
+    return leave(before, xpcall(fn, on_error, ...))
+end
+
+--- Calls fn(...) with that context and returns its results.
+function ioloop.run_in(ctx, fn, ...)
+    return ioloop.unwrap(ioloop.try_in(ctx, fn, ...))
+end
+
+log.set_id_source(function()
+    local root = root_of(context)
+    return root and root.id
+end)
 
 -- Coroutines -------------------------------------------------------------------
 
 local pump
 
+local function run_task(fn, a, b, c, d)
+    local scope = context and context._scope
+    fn(a, b, c, d)
+    if scope then scope:drop_task() end
+end
+
 -- A coroutine's whole life: to pump, or to run a task, and then to lie in the pool.
 local function work(fn, a, b, c, d)
     while true do
-        if fn then fn(a, b, c, d) else pump() end
+        if fn then run_task(fn, a, b, c, d) else pump() end
         if pooled >= POOL_MAX then return end
         pooled = pooled + 1
         pool[pooled] = coroutine_running()
@@ -98,41 +178,64 @@ local function take_coroutine()
 end
 
 local function go(co, ...)
+    local before, outer = context, running
+    running = co
     local ok, err = resume(co, ...)
+    context, running = before, outer
     if not ok then log.app_log:error(debug.traceback(co, tostring(err))) end
 end
 
---- Runs fn(a, b, c, d), which must not raise, in a coroutine of its own until it first waits.
+--- Runs fn(a, b, c, d), which must not raise, in a coroutine of its own until it first waits. It
+-- shares the context of the running one.
 function ioloop.start(fn, a, b, c, d)
+    local scope = scope_of(context)
+    if scope then scope.tasks = scope.tasks + 1 end
     go(take_coroutine(), fn, a, b, c, d)
 end
 
 -- Waiting ----------------------------------------------------------------------
 
-local function add(fn, a, b, c)
+local function add(fn, a, b, c, ctx)
     queue_last = queue_last + 1
-    queue[queue_last] = { fn, a, b, c }
+    queue[queue_last] = { fn, a, b, c, ctx or false }
     core.wake()
 end
 
 --- A waiter of the running coroutine, to be given to whoever will wake it.
 function ioloop.waiter()
-    return { co = coroutine_running(), woken = false }
+    return { co = running, woken = false }
+end
+
+-- The wait itself. The scope's set is how a cancellation finds the waiter; a context whose scope
+-- comes later is a request's, see ioloop.cancel_root().
+local function suspend(waiter, scope)
+    local co, ctx = waiter.co, context
+    if co ~= running or not co then
+        error("cannot wait here: not in the coroutine that made the waiter", 3)
+    end
+    if not isyieldable() then barred(4) end
+    waits[co] = waiter
+    waiter.context = ctx
+    waiting = waiting + 1
+    if scope then scope.waiting[waiter] = true end
+    suspend_all()
+    context = ctx
+    if scope then scope.waiting[waiter] = nil end
+    waits[co] = nil
+    waiting = waiting - 1
 end
 
 --- Suspends until `waiter` is woken; returns what wake() was given, or raises what cancel() was.
 -- In the second case release(a, b), if given, is called first: it gives back what the wait was for.
+-- In a scope that was cancelled it raises at once, unless the waiter was woken before.
 function ioloop.wait(waiter, release, a, b)
     if not waiter.woken then
-        local co = waiter.co
-        if co ~= coroutine_running() or not co then
-            error("cannot wait here: not in the coroutine that made the waiter", 2)
+        local scope = context and context._scope
+        if scope and scope.err then
+            waiter.woken, waiter.err = true, scope.err
+        else
+            suspend(waiter, scope)
         end
-        waits[co] = waiter
-        waiting = waiting + 1
-        yield()
-        waits[co] = nil
-        waiting = waiting - 1
     end
     if waiter.err ~= nil then
         if release then release(a, b) end
@@ -153,6 +256,29 @@ function ioloop.cancel(waiter, err)
     if waiter.woken then return end
     waiter.err = err
     ioloop.wake(waiter)
+end
+
+--- Cancels a scope and those below it: every wait in them raises `err`, from now on, again and
+-- again. Nothing happens when it was cancelled before.
+function ioloop.cancel_scope(scope, err)
+    if scope.err then return end
+    scope.err = err
+    for waiter in pairs(scope.waiting) do ioloop.cancel(waiter, err) end
+    for below in pairs(scope.scopes or {}) do
+        if not below.shielded then ioloop.cancel_scope(below, err) end
+    end
+end
+
+own[ioloop.wake], own[ioloop.cancel], own[ioloop.cancel_scope] = true, true, true
+
+--- Cancels all that a request's handler, whose coroutine is `co`, and the tasks it started do.
+-- Returns whether the handler itself waits there.
+function ioloop.cancel_root(root, co, err)
+    local waiter = waits[co]
+    local found = waiter ~= nil and root_of(waiter.context) == root
+    ioloop.cancel_scope(scope_of(root), err)
+    if found and waiter.context == root then ioloop.cancel(waiter, err) end
+    return found
 end
 
 --- The waiter that a coroutine waits for now, or nil.
@@ -176,6 +302,7 @@ local function run_callback(item)
         go(item[2])
         return
     end
+    context = item[5]
     local ok, err = xpcall(fn, on_error, item[2], item[3], item[4])
     if not ok then log_failure(nil, err, take_trace()) end
 end
@@ -183,7 +310,9 @@ end
 -- Takes events until none is left, then the callbacks that were there when it began. False when
 -- its coroutine has waited in between: another one pumps now.
 local function drain(me)
+    running = me
     while next_event(event) do
+        context = false
         run_event(event.type, event.handle)
         if pumping ~= me then return false end
     end
@@ -195,7 +324,11 @@ local function drain(me)
         run_callback(item)
         if pumping ~= me then return false end
     end
-    if queue_first <= queue_last then core.wake() end
+    if queue_first <= queue_last then
+        core.wake()
+    else
+        queue_first, queue_last = 1, 0
+    end
     return true
 end
 
@@ -227,14 +360,14 @@ local function ignore() end
 
 for _, kind in ipairs {
     core.EVENT_REQUEST, core.EVENT_BODY, core.EVENT_DRAIN, core.EVENT_GONE, core.EVENT_TIMEOUT,
-    core.EVENT_STOP,
+    core.EVENT_ENDED, core.EVENT_STOP,
 } do
     ioloop.on(kind, ignore)
 end
 
 -- Callbacks and timers ------------------------------------------------------------
 
-local timers = {} -- handle -> { fn, count, arguments... }
+local timers = {} -- handle -> { fn, count, context, arguments... }
 
 local function check_function(fn, level)
     if not util.is_callable(fn) then
@@ -242,10 +375,32 @@ local function check_function(fn, level)
     end
 end
 
---- Calls fn(...) (at most three arguments) in the next turn of the loop.
-function ioloop.add_callback(fn, ...)
+-- An item of the queue has room for three arguments.
+local function pack(fn, ...)
+    local arguments, n = { ... }, select("#", ...)
+    return function() fn(unpack(arguments, 1, n)) end
+end
+
+--- Calls fn(...) in the next turn of the loop, with the values of stack_context as they are now.
+-- It may wait; what it raises is logged.
+function ioloop.add_callback(fn, a, b, c, ...)
     check_function(fn, 2)
-    add(fn, ...)
+    if select("#", ...) > 0 then fn = pack(fn, a, b, c, ...) end
+    local ctx
+    fn, ctx = ioloop.bind(fn)
+    add(fn, a, b, c, ctx)
+end
+
+--- Calls fn(a, b, c) in the next turn, in a context that bind() gave.
+function ioloop.add_in(ctx, fn, a, b, c)
+    add(fn, a, b, c, ctx)
+end
+
+--- As add_callback(), without the values.
+function ioloop.spawn_callback(fn, a, b, c, ...)
+    check_function(fn, 2)
+    if select("#", ...) > 0 then fn = pack(fn, a, b, c, ...) end
+    add(fn, a, b, c, false)
 end
 
 --- Calls fn(...) in `delay` seconds; returns a handle for remove_timeout().
@@ -255,7 +410,9 @@ function ioloop.call_later(delay, fn, ...)
     end
     check_function(fn, 2)
     local handle = core.timer(delay < 0 and 0 or delay)
-    timers[handle] = { fn, select("#", ...), ... }
+    local ctx
+    fn, ctx = ioloop.bind(fn)
+    timers[handle] = { fn, select("#", ...), ctx, ... }
     return handle
 end
 
@@ -274,11 +431,11 @@ end
 function ioloop.wait_for(waiter, seconds, release, a, b)
     if not seconds then return ioloop.wait(waiter, release, a, b) end
     local timer = ioloop.call_later(seconds, ioloop.cancel, waiter, util.TimeoutError("Timeout"))
-    local function leave()
+    local function give_back()
         ioloop.remove_timeout(timer)
         if release then release(a, b) end
     end
-    local x, y = ioloop.wait(waiter, leave)
+    local x, y = ioloop.wait(waiter, give_back)
     ioloop.remove_timeout(timer)
     return x, y
 end
@@ -288,7 +445,8 @@ function ioloop.fire(handle)
     local timer = timers[handle]
     if not timer then return end
     timers[handle] = nil
-    timer[1](unpack(timer, 3, 2 + timer[2]))
+    context = timer[3]
+    timer[1](unpack(timer, 4, 3 + timer[2]))
 end
 
 ioloop.on(core.EVENT_TIMER, ioloop.fire)
@@ -310,31 +468,9 @@ function ioloop.waiting()
     return list
 end
 
--- Tornado's object ------------------------------------------------------------------
+nested.install(function() return running end)
 
-local IOLoop = util.Object:extend "IOLoop"
-ioloop.IOLoop = IOLoop
-
-local current = IOLoop()
-
---- The loop of this process.
-function IOLoop.current()
-    return current
-end
-
-IOLoop.instance = IOLoop.current
-
-function IOLoop:add_callback(...) return ioloop.add_callback(...) end -- luacheck: ignore 212
-
-IOLoop.spawn_callback = IOLoop.add_callback
-
-function IOLoop:call_later(...) return ioloop.call_later(...) end -- luacheck: ignore 212
-
-function IOLoop:call_at(...) return ioloop.call_at(...) end -- luacheck: ignore 212
-
-function IOLoop:remove_timeout(...) return ioloop.remove_timeout(...) end -- luacheck: ignore 212
-
-function IOLoop:time() return ioloop.time() end -- luacheck: ignore 212
+for name, value in pairs(require "tornado.ioloop.loop"(ioloop)) do ioloop[name] = value end
 
 require "tornado.ioloop.descriptors"(ioloop)
 

@@ -21,6 +21,8 @@ end
 -- from the log.
 local filter
 
+local find_id -- function(): the id of the request that is worked on, or nil
+
 local function write(self, level, text, ...)
     if level < core.log_level() and not filter then return end
     if select("#", ...) > 0 then text = text:format(...) end
@@ -37,10 +39,11 @@ function Logger:warning(text, ...) write(self, 2, text, ...) end
 function Logger:error(text, ...) write(self, 3, text, ...) end
 
 --- Writes a text as it is at level 0 (debug) to 3 (error); `id` is that of the request it is
--- about.
+-- about (default: the one that the running coroutine works for).
 function Logger:log(level, text, id)
     if level < core.log_level() and not filter then return end
     text = tostring(text)
+    if not id and find_id then id = find_id() end
     if filter and filter(level, self.name, text, id) then return end
     core.log(level, self.name, text, id)
 end
@@ -69,6 +72,11 @@ function log.set_format(name)
     end
     log.is_json = name == "json"
     core.log_json(log.is_json)
+end
+
+--- For the loop, which knows what is running: fn() returns the id of its request, or nil.
+function log.set_id_source(fn)
+    find_id = fn
 end
 
 --- Puts `fn(level, name, text, id)` before the log (nil: none); true from it drops the message.

@@ -4,6 +4,10 @@
 local command = require "tornado.command"
 local core = require "tornado.core"
 local ioloop = require "tornado.ioloop"
+local loading = require "tornado.loading"
+require "tornado.concurrent.executor" -- gives ioloop its run_in_executor()
+
+loading.install()
 
 -- Ends the process when the turn of the loop is over, so that logs are written and what is open
 -- is closed. Does not return.

@@ -1,8 +1,9 @@
 -- Routing: rules tried in the order of registration, as in tornado.routing. Patterns
 -- without regular expressions go to a hash, the others are PCRE2 and are tried only when
 -- they come before the literal that was found; so most routes cost one look-up.
--- Knows paths and hosts, but neither requests nor handlers: tornado.web drives it.
+-- Knows paths and hosts, but no handlers: tornado.web drives it, or a server does directly.
 
+local core = require "tornado.core"
 local matchers = require "tornado.routing.matchers"
 local util = require "tornado.util"
 
@@ -25,6 +26,13 @@ local MAX_HOSTS = 1000
 routing.Rule = util.Object:extend "Rule"
 local Rule = routing.Rule
 
+-- Whether a target takes requests whole: a function(request), or what has start_request().
+local function is_delegate(target)
+    if type(target) == "function" then return true end
+    return type(target) == "table" and getmetatable(target) ~= nil and
+        type(target.start_request) == "function"
+end
+
 local function init_rule(self, matcher, target, kwargs, name)
     if type(target) == "string" then target = util.import_object(target) end
     if target == nil then matchers.app_error("bad target: expected a handler, got nil") end
@@ -33,6 +41,7 @@ local function init_rule(self, matcher, target, kwargs, name)
     end
     self.matcher = matcher
     self.target = target
+    self.delegate = is_delegate(target)
     self.target_kwargs = kwargs or {}
     self.kwargs = kwargs
     self.name = name
@@ -42,6 +51,13 @@ end
 --- name of one), its kwargs and a name for `reverse`.
 function Rule:init(matcher, target, target_kwargs, name)
     init_rule(self, matcher, target, target_kwargs, name)
+end
+
+--- Gives a request to a target that is no handler class.
+function Rule:start_request(request)
+    local target = self.target
+    if type(target) == "function" then return target(request) end
+    return target:start_request(request)
 end
 
 --- Returns the path for these arguments; raises when the matcher cannot say.
@@ -112,6 +128,7 @@ end
 function Router:add(pattern, target, kwargs, name)
     local rule = to_rule(pattern, target, kwargs, name)
     rule.target = as_target(rule.target)
+    if is_router(rule.target) then rule.delegate = false end
     local nested = is_router(rule.target)
     local order = #self.rules + 1
     self.rules[order] = rule
@@ -252,5 +269,22 @@ end
 
 --- Tornado's name for `reverse`.
 Router.reverse_url = Router.reverse
+
+--- Takes a request from an HTTPServer, whose application a Router may be, and gives it to the
+--- target of the rule that fits: an application or a function(request). A bare 404 without one.
+-- Tornado: the target is asked for delegates for the messages' parts.
+function Router:start_request(request)
+    local rule = self:find(request.path, request.host)
+    if rule and rule.delegate then return rule:start_request(request) end
+    if rule then
+        error("bad target: a handler class needs a web.Application around its rule", 0)
+    end
+    core.reply(request.handle, 404, "", "", "", 0, 0)
+    require("tornado.httpserver").release(request)
+end
+
+-- Tornado: separate classes; here every Router has rules and can be reversed.
+routing.RuleRouter, routing.ReversibleRuleRouter = Router, Router
+routing.ReversibleRouter = Router
 
 return routing

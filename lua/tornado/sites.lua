@@ -2,6 +2,7 @@
 -- chosen by host and by the beginning of the path.
 local core = require "tornado.core"
 local ioloop = require "tornado.ioloop"
+local loading = require "tornado.loading"
 local util = require "tornado.util"
 
 local sites = {}
@@ -24,17 +25,13 @@ end
 local function new_environment(folder)
     local env, loaded = {}, {}
     for name, value in pairs(_G) do env[name] = value end
-    function env.require(name)
-        if loaded[name] ~= nil then return loaded[name] end
+    env.require = loading.new(loaded, function(name)
         local file = module_file(folder, name)
-        if not file then return require(name) end
+        if not file then return nil end
         local chunk, why = loadfile(file)
         if not chunk then error(why, 0) end
-        loaded[name] = true
-        local module = setfenv(chunk, env)(name)
-        if module ~= nil then loaded[name] = module end
-        return loaded[name]
-    end
+        return setfenv(chunk, env)
+    end, require)
     return setmetatable(env, { __index = _G, __newindex = refuse_global })
 end
 

@@ -7,6 +7,7 @@ local Connection = require "tornado.testing.connection"
 local ExpectLog = require "tornado.testing.expect_log"
 local reply = require "tornado.testing.reply"
 local Server = require "tornado.testing.server"
+local util = require "tornado.util"
 
 local testing = {
     BrokenReply = reply.BrokenReply,
@@ -15,9 +16,29 @@ local testing = {
 }
 
 --- Serves an application, or a function(request), on a free port of 127.0.0.1 or on
---- { unix = path }. Returns the running Server; it stops by itself at the end of the case.
+--- { unix = path }. With { socket = false } nothing listens: connections are made inside of the
+--- process, and come from the address `remote_ip` (127.0.0.1). `server` are options of the
+--- HTTPServer. Returns the running Server; it stops by itself at the end of the case.
 function testing.serve(application, options)
     return Server(application, options)
+end
+
+local ONE_REQUEST = { remote_ip = util.NONE, server = util.NONE }
+for name, default in pairs(Server.FETCH) do ONE_REQUEST[name] = default end
+
+--- Runs one request through an application, or a function(request), without listening anywhere:
+--- the whole way that requests go, from the bytes of the head on. Options as for Server:fetch(),
+--- and `remote_ip` and `server` as for serve(). Returns the response as fetch() does; closes all.
+function testing.request(application, path, options)
+    options = util.options(options, ONE_REQUEST, "request")
+    local server = Server(application, {
+        socket = false, remote_ip = options.remote_ip, server = options.server,
+    })
+    options.remote_ip, options.server = nil, nil
+    local ok, response = pcall(server.fetch, server, path, options)
+    server:stop()
+    if not ok then error(response, 0) end
+    return response
 end
 
 --- Connects to "HOST:PORT" or "unix:/PATH"; returns a Connection, which the case must close.

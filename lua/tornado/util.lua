@@ -5,6 +5,7 @@
 -- metatable points to the parent, so a method added to the parent later is seen.
 
 local debug_getinfo = debug.getinfo
+local bxor = bit.bxor
 local byte, find, format, lower, sub = string.byte, string.find, string.format,
     string.lower, string.sub
 local floor, max, min = math.floor, math.max, math.min
@@ -102,6 +103,9 @@ end
 
 --- Raised when a deadline passed; shared by gen, httpclient, queues and locks.
 util.TimeoutError = Error:extend "TimeoutError"
+
+--- Raised where something waits that was cancelled; shared by gen, concurrent, locks.
+util.CancelledError = Error:extend "CancelledError"
 
 --- Returns a shallow copy of `fields` (nil: an empty table).
 -- Tornado: a dict with attributes; every Lua table is one, a missing name is nil.
@@ -267,6 +271,63 @@ function util.options(given, known, what, level)
         result[name] = value
     end
     return result
+end
+
+package.loaded["tornado.util"] = util -- which it requires
+util.Configurable = require "tornado.util.configurable"
+
+-- ArgReplacer --------------------------------------------------------------------------
+
+--- Finds and replaces one argument of calls to a function, by its parameter's name: for wrappers.
+util.ArgReplacer = Object:extend "ArgReplacer"
+
+--- Takes a Lua function and the name of one of its parameters, or of an option that it takes in
+-- the table behind them.
+function util.ArgReplacer:init(fn, name)
+    self.name = name
+    for i = 1, debug_getinfo(fn, "u").nparams do
+        if debug.getlocal(fn, i) == name then self.position = i end
+    end
+end
+
+--- Returns the argument's value in a list of arguments or a table of options, or `default`.
+function util.ArgReplacer:get_old_value(arguments, options, default)
+    local position = self.position
+    local value
+    if position and position <= #arguments then
+        value = arguments[position]
+    else
+        value = options and options[self.name]
+    end
+    if value == nil then return default end
+    return value
+end
+
+--- Puts `new` in the argument's place. Returns the old value, the arguments and the options, new
+-- ones where they changed.
+function util.ArgReplacer:replace(new, arguments, options)
+    local old = self:get_old_value(arguments, options)
+    local position = self.position
+    if position and position <= #arguments then
+        arguments = { unpack(arguments) }
+        arguments[position] = new
+    else
+        options = util.ObjectDict(options)
+        options[self.name] = new
+    end
+    return old, arguments, options
+end
+
+-- Bytes ----------------------------------------------------------------------------------
+
+--- Returns `data` xor the four bytes of `mask`, over and over (RFC 6455 §5.3).
+function util._websocket_mask(mask, data)
+    if type(mask) ~= "string" or #mask ~= 4 then error("mask must be 4 bytes", 2) end
+    local i = -1
+    return (data:gsub(".", function(c)
+        i = i + 1
+        return string.char(bxor(byte(c), byte(mask, i % 4 + 1)))
+    end))
 end
 
 return util

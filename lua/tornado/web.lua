@@ -10,6 +10,7 @@ local output = require "tornado.web.output"
 require "tornado.web.render"
 local security = require "tornado.web.security"
 local handlers = require "tornado.web.handlers"
+local routing = require "tornado.routing"
 local signing = require "tornado.web.signing"
 
 local web = {
@@ -29,6 +30,8 @@ local web = {
     StaticFileHandler = require "tornado.web.static",
     TemplateModule = modules.TemplateModule,
     UIModule = modules.UIModule,
+    URLSpec = routing.URLSpec,
+    url = routing.URLSpec,
     addslash = handlers.addslash,
     authenticated = security.authenticated,
     removeslash = handlers.removeslash,

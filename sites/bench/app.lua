@@ -1,10 +1,11 @@
 -- What `make bench` and the conformance runs measure ctornado with: each route does
 -- the same work as its namesake in spec/bench/peers, which run nginx's lua module and
 -- Python's Tornado. Two kinds of routes:
---   /plaintext /json /page /browser /form /user/N/post/SLUG /static   for speed
+--   /plaintext /json /page /browser /form /proxy /user/N/post/SLUG /static   for speed
 --   / /echo /headers /slow                                            for conformance
 local escape = require "tornado.escape"
 local gen = require "tornado.gen"
+local httpclient = require "tornado.httpclient"
 local web = require "tornado.web"
 
 -- No ETags, as in the peers: hashing bodies is not what is compared.
@@ -68,6 +69,17 @@ local Form = Plain:extend "Form"
 
 function Form:post()
     self:write(self:form())
+end
+
+-- As many connections as the nginx peer keeps.
+local client = httpclient.AsyncHTTPClient { max_clients = 128 }
+
+local Proxy = Plain:extend "Proxy"
+
+function Proxy:get()
+    local response = client:fetch("http://" .. self.request.host .. "/plaintext")
+    self:set_header("Content-Type", "text/plain; charset=UTF-8")
+    self:write(response.body)
 end
 
 local Post = Plain:extend "Post"
@@ -140,6 +152,7 @@ return web.Application {
     { "/page", Page },
     { "/browser", Browser },
     { "/form", Form },
+    { "/proxy", Proxy },
     { [[/user/(\d+)/post/([a-z0-9-]+)]], Post },
     { "/static/(.*)", web.StaticFileHandler, { path = static } },
     { "/", Root },

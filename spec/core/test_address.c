@@ -142,6 +142,35 @@ static void test_port(void) {
     CHECK(ct_address_parse(&a, "unix:/x", &why) && ct_address_port(&a) == 0);
 }
 
+static const char *peer(const char *text) {
+    static char out[CT_ADDRESS_TEXT];
+    ct_peer p;
+
+    if (!ct_peer_parse(&p, text, strlen(text))) return "-";
+    ct_peer_ip(&p, out);
+    return out;
+}
+
+static void test_peer(void) {
+    static const char *const bad[] = { "",         "1.2.3",   "1.2.3.4:80",
+                                       "[::1]",    "::g",     "1.2.3.4 ",
+                                       "01.2.3.4", "1.2.3.4x" };
+    char text[100];
+    ct_peer p;
+
+    CHECK_STR(peer("10.1.2.3"), "10.1.2.3");
+    CHECK_STR(peer("2001:DB8:0::1"), "2001:db8::1");
+    CHECK_STR(peer("::ffff:10.1.2.3"), "10.1.2.3");
+    CHECK(ct_peer_parse(&p, "::ffff:10.1.2.3", 15) && p.family == AF_INET);
+    CHECK(p.ip[0] == 10 && p.ip[3] == 3 && p.ip[4] == 0 && p.ip[15] == 0);
+    CHECK(ct_peer_parse(&p, "1.2.3.45", 7) && p.ip[3] == 4);
+    CHECK(!ct_peer_parse(&p, "1.2.3.4\0", 8));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK_STR(peer(bad[i]), "-");
+    memset(text, '1', sizeof text);
+    CHECK(!ct_peer_parse(&p, text, sizeof text));
+}
+
 int main(void) {
     test_good();
     test_bad();
@@ -149,5 +178,6 @@ int main(void) {
     test_unix_length();
     test_ip();
     test_port();
+    test_peer();
     return check_report();
 }

@@ -43,7 +43,7 @@ static ct_channel *channel(int *peer) {
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
     *peer = fds[1];
-    return ct_channel_adopt(&loop, fds[0], on_change, NULL);
+    return ct_channel_open(&loop, fds[0], on_change, NULL);
 }
 
 static void say(int peer, const char *text) {
@@ -282,8 +282,8 @@ static void test_pipe(void) {
     ct_channel *in, *out;
 
     CHECK(pipe(fds) == 0);
-    in = ct_channel_adopt(&loop, fds[0], on_change, NULL);
-    out = ct_channel_adopt(&loop, fds[1], on_change, NULL);
+    in = ct_channel_open(&loop, fds[0], on_change, NULL);
+    out = ct_channel_open(&loop, fds[1], on_change, NULL);
     CHECK(bytes(in, CT_WANT_BYTES, 3) == CT_AGAIN);
     CHECK(ct_channel_write(out, "abc", 3) == 3);
     turn();
@@ -301,9 +301,9 @@ static void test_adopt(void) {
         file = open("/proc/self/exe", O_RDONLY);
 
     close(fd);
-    CHECK(ct_channel_adopt(&loop, fd, on_change, NULL) == NULL);
+    CHECK(ct_channel_open(&loop, fd, on_change, NULL) == NULL);
     CHECK(errno == EBADF);
-    CHECK(ct_channel_adopt(&loop, file, on_change, NULL) == NULL);
+    CHECK(ct_channel_open(&loop, file, on_change, NULL) == NULL);
     CHECK(errno == EPERM);
     CHECK(fcntl(file, F_GETFD) == -1); /* it was taken */
 }

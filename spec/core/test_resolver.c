@@ -73,8 +73,8 @@ static ct_resolver_options options(void) {
     snprintf(o.lookup.servers, sizeof o.lookup.servers, "127.0.0.1:%d",
              server.port);
     snprintf(o.lookup.conf, sizeof o.lookup.conf, "%s", conf);
-    o.lookup.timeout = 0.05;
-    o.lookup.deadline = 3;
+    o.lookup.timeout = 2;
+    o.lookup.deadline = 8;
     o.lookup.tries = 2;
     return o;
 }
@@ -126,8 +126,11 @@ static void test_localhost(void) {
     CHECK_STR(resolve("localhost", AF_UNSPEC), "::1 127.0.0.1");
     CHECK_STR(resolve("LocalHost.", AF_INET), "127.0.0.1");
     CHECK_STR(resolve("a.b.localhost", AF_INET6), "::1");
+    CHECK_STR(resolve("a.b.invalid", AF_INET6), "NXDOMAIN");
+    CHECK_STR(resolve("x.Onion.", AF_UNSPEC), "NXDOMAIN");
     CHECK(server.asked == asked && ct_resolver_known(resolver) == 0);
     CHECK_STR(resolve("notlocalhost", AF_INET), "192.0.2.1");
+    CHECK_STR(resolve("invalid.test", AF_INET), "192.0.2.1");
 }
 
 static void test_bad_names(void) {
@@ -202,7 +205,19 @@ static void test_failures(void) {
     CHECK_STR(resolve("nx.test", AF_UNSPEC), "NXDOMAIN");
     CHECK_STR(resolve("servfail.test", AF_INET), "SERVFAIL");
     CHECK_STR(resolve("refused.test", AF_INET), "SERVFAIL");
+}
+
+/* All tries of all servers in vain, long before the deadline. */
+static void test_timeout(void) {
+    ct_resolver_options o = options();
+    int asked = server.asked;
+
+    o.lookup.timeout = 0.05;
+    ct_resolver_set(resolver, &o);
     CHECK_STR(resolve("mute.test", AF_INET), "TIMEOUT");
+    CHECK(server.asked == asked + 2);
+    o = options();
+    ct_resolver_set(resolver, &o);
 }
 
 static void test_noedns(void) {
@@ -394,12 +409,13 @@ static void test_first_is_dead(void) {
     ct_resolver_options o = options();
 
     second.mute = true;
+    o.lookup.timeout = 0.05;
     snprintf(o.lookup.servers, sizeof o.lookup.servers,
              "127.0.0.1:%d,127.0.0.1:%d", second.port, server.port);
     ct_resolver_set(resolver, &o);
     second.asked = 0;
     CHECK_STR(resolve("both.test", AF_INET6), "2001:db8::1");
-    CHECK(second.asked == 1);
+    CHECK(second.asked >= 1);
     int port = second.port; /* nobody there at all */
     dns_fini(&second);
     CHECK_STR(resolve("both.test", AF_INET), "192.0.2.1");
@@ -522,6 +538,7 @@ static void test_all(void) {
     test_families();
     test_order();
     test_failures();
+    test_timeout();
     test_noedns();
     test_tcp();
     test_search();

@@ -30,6 +30,7 @@ VARIANTS = {
     "main": (), "xsrf": (), "debug": (), "compress": (), "hosts": (), "root": (),
     "short": ("--body-timeout=0.3", "--header-timeout=0.3", "--idle-timeout=0.3",
               "--body-min-rate=0"),
+    "proxied": ("--xheaders", "--trusted-downstream=5.5.5.5"),
     "once": ("--max-keepalive-requests=1",),
 }
 

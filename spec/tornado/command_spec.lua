@@ -106,6 +106,8 @@ ctornado: SITE/pages/c.html:2: unknown operator: 'nonsense'
         expect({ "run", write "io.write('a') os.exit(3) io.write('b')" }, 3, "^a$", "^$")
         expect({ "run", write "os.exit()" }, 0, "^$", "^$")
         expect({ "run", write "error('broken')" }, 1, "^$", ":1: broken\nstack traceback")
+        expect({ "run", write "require('tornado.gen').spawn(error, 'lost')" }, 0, "^$",
+            "Exception in spawned task: lost\n")
         expect({ "run", write "error({})" }, 1, "^$", "^ctornado: ")
         expect({ "run", write "this is no Lua" }, 1, "^$", ":1: ")
         expect({ "run", "/no/such/file" }, 1, "^$", "/no/such/file")

@@ -56,11 +56,14 @@ describe("tornado.config", function()
                 handler_timeout = 1.5
                 listen = { "127.0.0.1:1", "unix:/x" }
                 log_level = "warning"
+                trusted_downstream = { "10.0.0.7", "fd00::/8" }
                 sites = { "a", { path = "b", host = "h", prefix = "/p" } }
             ]])
             assert.same({ port = 88, address = "::1", debug = true, max_body_size = 2097152,
                 handler_timeout = 1.5, listen = { "127.0.0.1:1", "unix:/x" },
-                log_level = "warning", sites = { "a", { path = "b", host = "h", prefix = "/p" } } },
+                log_level = "warning",
+                trusted_downstream = { "10.0.0.7", "fd00::/8" },
+                sites = { "a", { path = "b", host = "h", prefix = "/p" } } },
                 values)
         end)
 
@@ -160,6 +163,7 @@ describe("tornado.config", function()
                 ["--port=x"] = 'option port: expected an integer, got "x"',
                 ["--port=-1"] = "option port: %-1 is out of range",
                 ["--debug=maybe"] = 'option debug: expected true or false, got "maybe"',
+                ["--trusted-downstream=10.0.0.0/33"] = "trusted_downstream: expected a list of IP",
                 ["--handler-timeout=soon"] = "option handler_timeout: expected seconds",
                 ["--handler-timeout=0"] = "option handler_timeout: 0 is out of range",
                 ["--"] = "unknown option", ["-x"] = "unknown option", ["-"] = "unknown option",

@@ -112,7 +112,7 @@ describe("tornado.gen", function()
             local logged = testing.expect_log(
                 "Exception in spawned task: .*gen_spec.lua:%d+: alone")
             gen.spawn(function() error("alone") end)
-            assert.equal(1, #logged.lines)
+            testing.wait_until(function() return #logged.lines == 1 end)
             gen.spawn(function()
                 gen.moment()
                 error("alone, later")

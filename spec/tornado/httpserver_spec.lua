@@ -3,6 +3,7 @@
 local core = require "tornado.core"
 local gen = require "tornado.gen"
 local httpserver = require "tornado.httpserver"
+local ioloop = require "tornado.ioloop"
 local testing = require "tornado.testing"
 local web = require "tornado.web"
 
@@ -24,6 +25,20 @@ describe("tornado.httpserver", function()
         assert.equal(201, response.code)
         assert.equal("text/x-mine", response.headers:get("Content-Type"))
         assert.equal("GET", response.body)
+    end)
+
+    it("ends the function where it waits when its time is over", function()
+        testing.expect_log("Uncaught exception: TimeoutError: handler_timeout")
+        core.set_option("handler_timeout", 0.2)
+        finally(function() core.set_option("handler_timeout", 60) end)
+        local ended = false
+        local server = testing.serve(function()
+            local ok, err = pcall(gen.sleep, 60)
+            ended = not ok
+            error(err, 0)
+        end)
+        assert.equal(503, server:fetch("/").code)
+        testing.wait_until(function() return ended end)
     end)
 
     it("answers 500 and closes when the function raises", function()
@@ -336,5 +351,165 @@ describe("tornado.httpserver", function()
             local before = run(1000)
             assert.truthy(run(6000) < before + 256)
         end)
+    end)
+
+    it("has options, and refuses others", function()
+        for name, pattern in pairs {
+            nonsense = 'HTTPServer: unknown option "nonsense"',
+            max_connections = 'unknown option "max_connections"',
+            ssl_options = "ssl_options: this version has no TLS",
+            chunk_size = "chunk_size: ", max_buffer_size = "max_buffer_size: ",
+            idle_timeout = "bad idle_timeout: expected a number that is not negative, got true",
+            trusted_downstream = "bad trusted_downstream: expected IP addresses and networks",
+        } do
+            local value = name == "trusted_downstream" and { "a" } or true
+            local ok, err = pcall(function()
+                local server = httpserver.HTTPServer(app, { [name] = value })
+                return server
+            end)
+            assert.is_false(ok, name)
+            assert.matches("httpserver_spec.lua:%d+: .*" .. pattern, err)
+        end
+        assert.is_false((pcall(httpserver.HTTPServer, app, { max_body_size = -1 })))
+        assert.is_false((pcall(httpserver.HTTPServer, app, { max_body_size = 0 / 0 })))
+    end)
+
+    it("has limits of its own, that no other server has", function()
+        local other = testing.serve(app)
+        local function code(options, raw)
+            assert.equal(200, other:fetch("/", { raw = raw }).code)
+            return testing.serve(app, { server = options }):fetch("/", { raw = raw }).code
+        end
+        local long = "GET /" .. ("x"):rep(200) .. " HTTP/1.1\r\nHost: a\r\n\r\n"
+        assert.equal(414, code({ max_line_size = 100 }, long))
+        assert.equal(431, code({ max_header_size = 100 },
+            "GET / HTTP/1.1\r\nHost: a\r\nX: " .. ("x"):rep(200) .. "\r\n\r\n"))
+        assert.equal(431, code({ max_fields = 1 }, "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n\r\n"))
+        testing.expect_log("413 POST / .*body larger than 4 bytes")
+        assert.equal(413, code({ max_body_size = 4 },
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345"))
+    end)
+
+    it("has timeouts of its own", function()
+        local function ends(options, bytes)
+            local connection = testing.serve(app, { server = options }):connect()
+            connection:send(bytes)
+            return (connection:read_until_close(2))
+        end
+        assert.equal("", ends({ header_timeout = 0.05 }, ""))
+        assert.matches("^HTTP/1.1 408", ends({ header_timeout = 0.05 }, "GET"))
+        assert.matches("^HTTP/1.1 200", ends({ idle_timeout = 0.05 }, GET))
+        assert.matches("^HTTP/1.1 200", ends({ idle_connection_timeout = 0.05 }, GET))
+        assert.matches("^HTTP/1.1 408", ends({ body_timeout = 0.05, body_min_rate = 0 },
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n1"))
+        assert.matches("^HTTP/1.1 200.*Connection: close", ends({ no_keep_alive = true }, GET))
+    end)
+
+    it("decodes bodies, and says https, when told so", function()
+        local gzipped = core.unhex("1f8b08000000000000034b4c4a0600c241243503000000")
+        local function post(options)
+            local response = testing.request(app, "/", { body = gzipped, server = options,
+                headers = { ["Content-Encoding"] = "gzip" } })
+            return response.body
+        end
+        assert.equal(gzipped, post {})
+        assert.equal("abc", post { decompress_request = true })
+        local url
+        testing.request(function(request)
+            url = request:full_url()
+            core.reply(request.handle, 200, "", "", "", -1, 0)
+            httpserver.release(request)
+        end, "/x", { headers = { Host = "a" }, server = { protocol = "https" } })
+        assert.equal("https://a/x", url)
+    end)
+
+    it("binds first, and accepts when it is started", function()
+        local server = httpserver.HTTPServer(app)
+        finally(function() server:stop(true) end)
+        local connection = testing.connect(server:bind(0))
+        finally(function() connection:close() end)
+        local open = core.counts().connections
+        connection:send(GET)
+        gen.sleep(0.01)
+        assert.equal(open, core.counts().connections)
+        server:start(1)
+        assert.equal(200, connection:read_response().code)
+        assert.has_error(function() server:start(2) end)
+        local sockets = httpserver.bind_sockets(0)
+        local address = core.listen_address(sockets[1])
+        server:add_sockets(sockets)
+        assert.has_error(function() server:add_socket(sockets[1]) end)
+        assert.has_error(function() server:add_socket("1") end)
+        local other = testing.connect(address)
+        other:send(GET)
+        assert.equal(200, other:read_response().code)
+        other:close()
+        server:bind(0)
+        server:stop()
+        assert.equal(0, core.counts().listeners)
+    end)
+
+    it("closes all connections, and waits for their replies", function()
+        local go, began = ioloop.waiter(), 0
+        local Slow = web.RequestHandler:extend "Slow"
+        function Slow:get()
+            began = began + 1
+            self:write("a")
+            if began == 2 then self:flush() end
+            testing.wait_until(function() return go.woken end)
+            self:write("b")
+        end
+        local server = testing.serve(web.Application { { "/slow", Slow }, { "/", Hello } })
+        local idle, fresh, half = server:connect(), server:connect(), server:connect()
+        idle:send(GET):read_response()
+        half:send("GET / HT")
+        local busy, streaming = server:connect(), server:connect()
+        for _, connection in ipairs { busy, streaming } do
+            local count = began
+            connection:send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+            testing.wait_until(function() return began > count end)
+        end
+        server.http:stop()
+        local done
+        local closing = gen.spawn(function()
+            server.http:close_all_connections()
+            done = true
+        end)
+        for _, connection in ipairs { idle, fresh, half } do
+            assert.same({ "", "eof" }, { connection:read_until_close() })
+        end
+        assert.is_nil(done)
+        local ok, err = pcall(server.http.close_all_connections, server.http, 0.01)
+        assert.is_false(ok)
+        assert.equal("TimeoutError: Timeout", tostring(err))
+        ioloop.wake(go)
+        local response = busy:read_response()
+        assert.equal("ab", response.body)
+        assert.equal("close", response.headers:get("Connection"))
+        assert.equal("ab", streaming:read_response().body)
+        for _, connection in ipairs { busy, streaming } do
+            assert.same({ "", "eof" }, { connection:read_until_close() })
+        end
+        gen.await(closing)
+        assert.is_true(done)
+        server.http:close_all_connections()
+    end)
+
+    it("warns of debug on a listener that others can reach", function()
+        local debug_app = web.Application({ { "/", Hello } }, { debug = true })
+        for _, address in ipairs { "0.0.0.0:0", "*:0" } do
+            local server = httpserver.HTTPServer(debug_app)
+            local logged = testing.expect_log("warning", "DEBUG IS ON, and .*:%d+ can be reached")
+            server:listen_on(address)
+            server:stop(true)
+            assert.equal(1, #logged.lines)
+            server = httpserver.HTTPServer(app)
+            server:listen_on(address) -- says nothing
+            server:stop(true)
+        end
+        local path = os.tmpname()
+        os.remove(path)
+        testing.serve(debug_app)
+        testing.serve(debug_app, { unix = path })
     end)
 end)

@@ -434,4 +434,23 @@ describe("responses", function()
             assert.equal(reason, httputil.responses[code])
         end
     end)
+
+    it("reads single ranges as slices", function()
+        local cases = {
+            { "bytes=1-2", 1, 3 }, { "bytes=6-", 6, nil }, { "bytes=-6", -6, nil },
+            { "bytes=-0", nil, 0 }, { "bytes=", nil, nil }, { "bytes = 3 - 4", 3, 5 },
+            { "bytes=7", 7, nil }, { "foo=42", false }, { "bytes=1-2,6-10", false },
+            { "bytes=+1-2", false }, { "bytes=1 2", false }, { "", false },
+        }
+        for _, case in ipairs(cases) do
+            assert.same({ case[2], case[3] }, { httputil._parse_request_range(case[1]) })
+        end
+        assert.equal("bytes 0-0/4", httputil._get_content_range(nil, 1, 4))
+        assert.equal("bytes 1-2/4", httputil._get_content_range(1, 3, 4))
+        assert.equal("bytes 1-3/4", httputil._get_content_range(1, nil, 4))
+    end)
+
+    it("joins a name and a password", function()
+        assert.equal("a:b", httputil.encode_username_password("a", "b"))
+    end)
 end)

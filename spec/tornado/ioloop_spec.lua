@@ -13,8 +13,14 @@ end
 
 describe("tornado.ioloop", function()
     describe("add_callback", function()
-        it("calls in the next turn, in order, with up to three arguments", function()
+        it("calls in the next turn, in order, with its arguments", function()
             local seen = {}
+            for _, add in ipairs { ioloop.add_callback, ioloop.spawn_callback } do
+                local got
+                add(function(...) got = { select("#", ...), ... } end, 1, nil, 3, nil, 5, nil)
+                gen.moment()
+                assert.same({ 6, 1, 3, 5 }, { got[1], got[2], got[4], got[6] })
+            end
             ioloop.add_callback(function(...) seen[1] = { select("#", ...), ... } end, 1, "b", true)
             ioloop.add_callback(function() seen[2] = "second" end)
             assert.same({}, seen)
@@ -260,6 +266,180 @@ describe("tornado.ioloop", function()
             assert.is_false(ok)
             assert.equal("outer", err)
             assert.matches("^outer\n", trace)
+        end)
+    end)
+
+    describe("add_timeout", function()
+        it("takes a time of day or a timedelta", function()
+            local seen = {}
+            ioloop.add_timeout(ioloop.time() + 0.001, function(x) seen[1] = x end, "a")
+            ioloop.add_timeout(ioloop.timedelta { milliseconds = 1 }, function() seen[2] = "b" end)
+            testing.wait_until(function() return seen[1] and seen[2] end)
+            assert.same({ "a", "b" }, seen)
+            assert.equal(93784.5, ioloop.timedelta { days = 1, hours = 2, minutes = 3, seconds = 4,
+                milliseconds = 500 }:total_seconds())
+            assert.matches("ioloop_spec.lua:%d+: Unsupported deadline \"x\"",
+                message_of(function() local x = ioloop.add_timeout("x", print) return x end))
+            assert.matches("bad timedelta: years = 1",
+                message_of(function() ioloop.timedelta { years = 1 } end))
+        end)
+    end)
+
+    describe("add_future", function()
+        it("calls back in a later turn", function()
+            local future, seen = gen.maybe_future(5), nil
+            ioloop.add_future(future, function(f) seen = f:result() end)
+            assert.is_nil(seen)
+            gen.moment()
+            assert.equal(5, seen)
+            assert.matches("bad future", message_of(function() ioloop.add_future(5, print) end))
+        end)
+    end)
+
+    describe("run_sync", function()
+        it("returns the result, of a future too, and raises errors", function()
+            assert.equal(5, ioloop.run_sync(function() gen.moment() return 5 end))
+            assert.equal(6, ioloop.run_sync(function() return gen.maybe_future(6) end))
+            assert.equal("bad", message_of(function()
+                ioloop.run_sync(function() error("bad", 0) end)
+            end))
+        end)
+
+        it("ends what takes too long", function()
+            local function forever() gen.sleep(60) end
+            local message = message_of(function() ioloop.run_sync(forever, 5e-4) end)
+            assert.equal("TimeoutError: Operation timed out after 0.0005 seconds", message)
+        end)
+    end)
+
+    describe("PeriodicCallback", function()
+        it("calls after each period, and not after stop", function()
+            local clock = testing.clock()
+            local calls = 0
+            local periodic = ioloop.PeriodicCallback(function() calls = calls + 1 end, 100)
+            assert.is_false(periodic:is_running())
+            periodic:start()
+            periodic:start()
+            assert.is_true(periodic:is_running())
+            assert.equal(0, calls)
+            clock:advance(0.35)
+            assert.equal(3, calls)
+            periodic:stop()
+            assert.is_false(periodic:is_running())
+            clock:advance(1)
+            assert.equal(3, calls)
+            assert.equal(0, clock:pending())
+        end)
+
+        it("skips the periods that it has missed, and never overlaps", function()
+            local clock = testing.clock()
+            local at, running = {}, 0
+            local periodic = ioloop.PeriodicCallback(function()
+                running = running + 1
+                assert(running == 1)
+                at[#at + 1] = math.floor(clock:elapsed() * 1000 + 0.5)
+                gen.sleep(0.25)
+                running = running - 1
+            end, ioloop.timedelta { milliseconds = 100 })
+            periodic:start()
+            clock:advance(1)
+            periodic:stop()
+            clock:advance(1)
+            assert.same({ 100, 400, 700, 1000 }, at)
+        end)
+
+        -- The numbers of Tornado's own test of this.
+        it("has Tornado's arithmetic, also when the clock goes back", function()
+            local periodic = ioloop.PeriodicCallback(function() end, 10000)
+            local function run(durations)
+                local now, calls = 1000, {}
+                periodic._next_timeout = now
+                periodic:_update_next(now)
+                for _, duration in ipairs(durations) do
+                    now = periodic._next_timeout
+                    calls[#calls + 1] = now
+                    now = now + duration
+                    periodic:_update_next(now)
+                end
+                return calls
+            end
+            assert.same({ 1010, 1020, 1030, 1050, 1070, 1090, 1110 },
+                run { 9, 9, 11, 11, 19, 11, 9 })
+            assert.same({ 1010, 1020, 1030, 1040 }, run { -2, -1, -3, -2 })
+            assert.same({ 1010, 1020 }, run { -100, 0 })
+        end)
+
+        it("has jitter", function()
+            local periodic = ioloop.PeriodicCallback(function() end, 10000, 0.5)
+            for _ = 1, 1000 do
+                periodic._next_timeout = 1000
+                periodic:_update_next(1000)
+                local period = periodic._next_timeout - 1000
+                assert(period >= 7.5 and period <= 12.5, period)
+            end
+        end)
+
+        it("logs what is raised, and goes on", function()
+            local clock = testing.clock()
+            local logged = testing.expect_log("Exception in callback: .*periodic bad")
+            local periodic = ioloop.PeriodicCallback(function() error("periodic bad") end, 100)
+            periodic:start()
+            clock:advance(0.25)
+            periodic:stop()
+            assert.equal(2, #logged.lines)
+        end)
+
+        it("may be stopped and started again by its callback, without doubling", function()
+            local clock = testing.clock()
+            local calls, periodic = 0, nil
+            periodic = ioloop.PeriodicCallback(function()
+                calls = calls + 1
+                periodic:stop()
+                periodic:start()
+            end, 100)
+            periodic:start()
+            clock:advance(0.55)
+            assert.equal(5, calls)
+            periodic:stop()
+            clock:advance(1)
+        end)
+
+        it("refuses a time that is not positive", function()
+            for _, time in ipairs { 0, -1, "x", 0 / 0 } do
+                assert.matches("must have a positive callback_time",
+                    message_of(function() ioloop.PeriodicCallback(print, time) end))
+            end
+            assert.matches("bad callback", message_of(function() ioloop.PeriodicCallback(1, 1) end))
+        end)
+    end)
+
+    it("has start and stop, for scripts", function()
+        local loop = ioloop.IOLoop.current()
+        loop:add_callback(loop.stop, loop)
+        loop:start()
+        loop:stop()
+        loop:start() -- returns at once: stop came before
+    end)
+
+    describe("what cannot be suspended", function()
+        local function refused(pattern, fn)
+            local before = ioloop.counts().waiting
+            local message = message_of(fn)
+            assert.matches("cannot wait here: spec/tornado/ioloop_spec.lua:%d+ is called by " ..
+                pattern .. ", which is C and cannot be suspended. Collect first", message)
+            assert.equal(before, ioloop.counts().waiting)
+        end
+
+        it("is named, with the callback's place and the way out", function()
+            refused("table.sort", function()
+                table.sort({ 3, 2, 1 }, function(a, b) gen.moment() return a < b end)
+            end)
+            refused("string.gsub", function()
+                string.gsub("abc", ".", function() gen.moment() end)
+            end)
+            refused("load", function()
+                assert(load(function() gen.moment() end))
+            end)
         end)
     end)
 

@@ -366,3 +366,97 @@ describe("tornado.testing", function()
         assert.equal("", out)
     end)
 end)
+
+describe("testing.request", function()
+    local Echo = web.RequestHandler:extend "Echo"
+
+    function Echo:get()
+        self:set_cookie("a", "1;2")
+        self:set_cookie("b", "x", { httponly = true })
+        self:write { ip = self.request.remote_ip, host = self.request.host, uri = self.request.uri }
+    end
+
+    function Echo:post()
+        gen.sleep(0.001)
+        self:set_status(201)
+        self:write(self.request.body)
+        self:flush()
+        self:write(self:get_body_argument("x", "none"))
+    end
+
+    function Echo:on_finish()
+        self.settings.finished = (self.settings.finished or 0) + 1
+    end
+
+    local app = web.Application { { "/.*", Echo } }
+
+    it("runs a request through the whole of HTTP, without a listener", function()
+        local before = core.counts()
+        local response = testing.request(app, "/a?b=c")
+        assert.equal(200, response.code)
+        assert.equal("OK", response.reason)
+        assert.same({ ip = "127.0.0.1", host = "localhost", uri = "/a?b=c" }, response:json())
+        assert.same({ a = "1;2", b = "x" }, response.cookies)
+        assert.equal(2, #response.headers:get_list("Set-Cookie"))
+        assert.equal("application/json; charset=UTF-8", response.headers:get("Content-Type"))
+        response = testing.request(app, "/", { body = "x=5", headers = {
+            ["Content-Type"] = "application/x-www-form-urlencoded" } })
+        assert.equal(201, response.code)
+        assert.equal("x=55", response.body)
+        assert.equal(2, response.chunks)
+        assert.equal(2, app.settings.finished)
+        testing.wait_until(function() return core.counts().connections == 0 end)
+        assert.equal(before.listeners, core.counts().listeners)
+        assert.equal(before.descriptors, core.counts().descriptors)
+    end)
+
+    it("has the errors and limits of HTTP", function()
+        assert.equal(405, testing.request(app, "/", { method = "PUT", body = "" }).code)
+        assert.equal(400, testing.request(app, "/ b").code)
+        assert.equal(400, testing.request(app, "/", { raw = "GET / HTTP/1.1\r\n\r\n" }).code)
+        assert.equal(431, testing.request(app, "/", { server = { max_fields = 1 },
+            headers = { A = "1", B = "2" } }).code)
+        testing.expect_log("413 POST")
+        assert.equal(413, testing.request(app, "/", { body = ("x"):rep(1048577) }).code)
+        local body = ("x"):rep(1000000)
+        assert.equal(body .. "none", testing.request(app, "/", { body = body }).body)
+    end)
+
+    it("takes functions, other addresses, and HEAD", function()
+        local function answer(request)
+            core.reply(request.handle, 200, "", "", request.remote_ip, -1, 0)
+            require("tornado.httpserver").release(request)
+        end
+        assert.equal("fd00::1", testing.request(answer, "/", { remote_ip = "fd00::1" }).body)
+        assert.equal("", testing.request(answer, "/", { method = "HEAD" }).body)
+        assert.has_error(function() testing.request(answer, "/", { remote_ip = "nobody" }) end)
+        assert.has_error(function() testing.request(answer, "/", { nonsense = 1 }) end)
+    end)
+
+    it("raises when no reply comes, and leaves nothing open", function()
+        local logged = testing.expect_log("never")
+        local ok, err = pcall(testing.request, function(request)
+            gen.sleep(0.05)
+            core.reply_abort(request.handle)
+            require("tornado.httpserver").release(request)
+            require("tornado.log").app_log:warning("never")
+        end, "/", { timeout = 0.01 })
+        assert.is_false(ok)
+        assert.matches("^TimeoutError: nothing came in time", tostring(err))
+        testing.wait_until(function() return #logged.lines == 1 end)
+    end)
+
+    it("keeps connections with testing.serve, too", function()
+        local server = testing.serve(app, { socket = false })
+        assert.is_nil(server.port)
+        local connection = server:connect()
+        for i = 1, 3 do
+            connection:send("GET /" .. i .. " HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert.equal("/" .. i, connection:read_response():json().uri)
+        end
+        connection:close()
+        server.http:stop()
+        server.http:close_all_connections(1)
+        assert.equal("/again", server:fetch("/again"):json().uri)
+    end)
+end)

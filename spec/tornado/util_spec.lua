@@ -176,3 +176,82 @@ describe("util", function()
         assert.equal("table", util.shown {})
     end)
 end)
+
+describe("util.Configurable", function()
+    local Base = util.Configurable:extend "Base"
+    function Base:configurable_base() return Base end
+    local One, Two = Base:extend "One", Base:extend "Two"
+    function Base:configurable_default() return One end
+    function One:initialize(options) self.a = options and options.a end
+    function Two:initialize(position, options)
+        self.position, self.a = position, options and options.a
+    end
+    local saved = Base:_save_configuration()
+
+    after_each(function() Base:_restore_configuration(saved) end)
+
+    it("makes objects of its default", function()
+        assert.equal(One, Base().class)
+        assert.equal(3, Base({ a = 3 }).a)
+    end)
+
+    it("makes objects of the class that was chosen, with its options", function()
+        Base:configure(Two, { a = 1 })
+        local object = Base("here")
+        assert.same({ Two, "here", 1 }, { object.class, object.position, object.a })
+        assert.equal(2, Base("here", { a = 2 }).a)
+        assert.equal(Two, Base:configured_class())
+        assert.is_nil(Two("there").a) -- options are of the interface
+        assert.equal(One, One().class)
+        Base:configure(nil)
+        assert.equal(One, Base().class)
+    end)
+
+    it("refuses classes of other interfaces", function()
+        local Other = util.Object:extend "Other"
+        assert.has_error(function() Base:configure(Other) end, "Invalid subclass of Base")
+        assert.has_error(function() Base:configure("string.rep") end, "Invalid subclass of Base")
+    end)
+
+    it("may have an interface as its implementation", function()
+        local Inner = Base:extend "Inner"
+        function Inner:configurable_base() return Inner end
+        local Innermost = Inner:extend "Innermost"
+        function Inner:configurable_default() return Innermost end
+        Base:configure(Inner)
+        assert.equal(Innermost, Base().class)
+    end)
+end)
+
+describe("util.ArgReplacer", function()
+    local function fn(x, y, callback) return x, y, callback end -- luacheck: ignore 211
+    local replacer = util.ArgReplacer(fn, "callback")
+
+    it("replaces what is at its place", function()
+        local arguments = { 1, 2, "old" }
+        local old, new = replacer:replace("new", arguments, {})
+        assert.same({ "old", { 1, 2, "new" }, { 1, 2, "old" } }, { old, new, arguments })
+        assert.equal("old", replacer:get_old_value(arguments, {}))
+    end)
+
+    it("replaces what is given by name, or not at all", function()
+        local old, arguments, options = replacer:replace("new", { 1 }, { callback = "old", y = 2 })
+        assert.same({ "old", { 1 }, { callback = "new", y = 2 } }, { old, arguments, options })
+        old, arguments, options = replacer:replace("new", { 1, 2 }, {})
+        assert.same({ { 1, 2 }, { callback = "new" } }, { arguments, options })
+        assert.is_nil(old)
+        assert.equal(5, replacer:get_old_value({}, {}, 5))
+    end)
+end)
+
+describe("util._websocket_mask", function()
+    it("masks as RFC 6455 says", function()
+        assert.equal("\3", util._websocket_mask("abcd", "b"))
+        assert.equal("TVPVP", util._websocket_mask("abcd", "54321"))
+        assert.equal("c`t`olpd", util._websocket_mask("ZXCV", "98765432"))
+        assert.equal("", util._websocket_mask("abcd", ""))
+        for _, mask in ipairs { "", "abc", "abcde" } do
+            assert.has_error(function() util._websocket_mask(mask, "b") end)
+        end
+    end)
+end)

@@ -56,11 +56,6 @@ function json.array(value)
     return tag(value == nil and {} or value, ARRAY)
 end
 
---- Returns whether a table was marked as an array.
-function json.is_array(value)
-    return getmetatable(value) == ARRAY
-end
-
 --- Marks a table as an object, so that integer keys become strings; returns it.
 function json.object(value)
     return tag(value == nil and {} or value, OBJECT)

@@ -54,4 +54,33 @@ function lines.split_host_and_port(netloc)
     return netloc, nil
 end
 
+--- Takes a Range field and returns the first byte asked for and the one behind the last, as slices
+--- have them: "bytes=1-2" is 1, 3; "bytes=6-" is 6, nil; "bytes=-6" is -6, nil; "bytes=-0" is
+--- nil, 0.
+--- False for what is no single range of bytes.
+function lines._parse_request_range(field)
+    local first, last = match(field, "^%s*bytes%s*=%s*(%d*)%s*%-?%s*(%d*)%s*$")
+    if not first or #first > 15 or #last > 15 then return false end
+    local from, to = tonumber(first), tonumber(last)
+    if not find(field, "-", 1, true) then
+        if to then return false end
+        return from, nil
+    end
+    if not to then return from, nil end
+    if from then return from, to + 1 end
+    if to == 0 then return nil, 0 end
+    return -to, nil
+end
+
+--- Takes a range as _parse_request_range() gives it and the size of all; returns a Content-Range.
+function lines._get_content_range(first, last, total)
+    return ("bytes %d-%d/%d"):format(first or 0, (last or total) - 1, total)
+end
+
+--- Takes a name and a password in UTF-8 and returns "name:password", for basic authentication.
+-- Tornado: normalizes both (NFC); here they are taken as they are.
+function lines.encode_username_password(username, password)
+    return username .. ":" .. password
+end
+
 return lines

@@ -20,7 +20,13 @@ local MULTIPART = "multipart/form-data"
 
 local MAX_ARGUMENTS = 1000 -- more are an error, never cut off silently
 
-local HTTPServerRequest = { __name = "HTTPServerRequest" }
+-- protocol is another one where the server or a proxy (httputil/proxy.lua) says so; server is the
+-- HTTPServer when it has options for its requests. The last four are those of a context (see
+-- ioloop.lua): a request is its handler's.
+local HTTPServerRequest = {
+    __name = "HTTPServerRequest", protocol = "http", server = false,
+    _scope = false, _values = false, _root = true, _free = false,
+}
 
 -- Headers: single fields come straight from C, everything else from a real
 -- HTTPHeaders, made when it is first needed.
@@ -124,9 +130,6 @@ function lazy.id(self)
     return digits
 end
 
-function lazy.protocol()
-    return "http"
-end
 
 function lazy.body(self)
     return core.body_get(self.handle) or ""
@@ -161,6 +164,13 @@ function lazy._form(self)
     local form = { arguments = {}, files = {} }
     multipart.parse(content_type, self.body, form.arguments, form.files)
     return form
+end
+
+--- Raises HTTPInputError when the body is a malformed multipart form, rather than when its
+-- arguments are asked for. The body is here.
+function HTTPServerRequest:check_form()
+    local content_type = core.request_field(self.handle, "Content-Type")
+    if content_type and find(content_type, MULTIPART, 1, true) == 1 then return self._form end
 end
 
 -- Whether the body is urlencoded; raises HTTPInputError for an encoded one.

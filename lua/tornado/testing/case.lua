@@ -24,8 +24,9 @@ local COUNTED = {
     connections = "connection", requests = "request", timers = "timer", listeners = "listener",
     channels = "channel", descriptors = "descriptor", digests = "digest",
     resolves = "question for a name",
+    jobs = "job", processes = "process",
     watches = "watched descriptor",
-    live = "live request",
+    live = "live request", fetches = "fetch",
     waiting = "waiting coroutine",
 }
 

@@ -2,6 +2,7 @@
 -- Works on any source with take_until(mark), take(n) and take_rest().
 local core = require "tornado.core"
 local escape = require "tornado.escape"
+local cookies = require "tornado.httputil.cookies"
 local HTTPHeaders = require "tornado.httputil.headers"
 local util = require "tornado.util"
 
@@ -102,6 +103,15 @@ local function read_body(source, response, method)
     return source:take_rest()
 end
 
+-- Name -> value of the cookies that a reply sets.
+local function cookies_of(response)
+    local found = {}
+    for _, line in ipairs(response.headers:get_list("Set-Cookie")) do
+        for name, value in pairs(cookies.parse(line:match("^[^;]*"))) do found[name] = value end
+    end
+    return found
+end
+
 --- Reads one reply to a request with that method; interim ones (1xx, but 101) come in its
 --- list `interim`.
 function reply.read(source, method)
@@ -113,6 +123,7 @@ function reply.read(source, method)
     end
     response.interim = interim
     response.body = read_body(source, response, method)
+    response.cookies = cookies_of(response)
     return response
 end
 

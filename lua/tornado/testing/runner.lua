@@ -6,7 +6,8 @@ local case = require "tornado.testing.case"
 -- exist twice otherwise, and FFI declarations cannot be made twice.
 local STAY = {
     "tornado.testing", "tornado.web", "tornado.gen", "tornado.routing", "tornado.httputil",
-    "tornado.escape", "tornado.command", "tornado.tcpserver", "tornado.tcpclient",
+    "tornado.escape", "tornado.command", "tornado.files", "tornado.process",
+    "tornado.tcpserver", "tornado.tcpclient",
 }
 
 -- Makes a case be watched. busted's own `finally` comes after the body however it ended.

@@ -9,10 +9,16 @@ local Server = util.Object:extend "Server"
 
 --- See testing.serve().
 function Server:init(application, options)
-    options = util.options(options, { unix = util.NONE }, "serve", 1)
-    self.http = httpserver.HTTPServer(application)
+    options = util.options(options, {
+        unix = util.NONE, socket = true, remote_ip = "127.0.0.1", server = util.NONE,
+    }, "serve", 1)
+    self.http = httpserver.HTTPServer(application, options.server)
     self.unix = options.unix
-    self.address = self.http:listen_on(options.unix and "unix:" .. options.unix or "127.0.0.1:0")
+    self.remote_ip = not options.socket and options.remote_ip
+    self.address = "localhost"
+    if options.socket then
+        self.address = self.http:listen_on(self.unix and "unix:" .. self.unix or "127.0.0.1:0")
+    end
     self.port = tonumber(self.address:match(":(%d+)$"))
     self.connections = {}
     case.finally(function() self:stop() end)
@@ -20,7 +26,8 @@ end
 
 --- A Connection to it, closed with it.
 function Server:connect(timeout)
-    local connection = Connection(self.address, timeout)
+    local channel = self.remote_ip and self.http:connect_inside(self.remote_ip)
+    local connection = Connection(self.address, timeout, channel)
     self.connections[#self.connections + 1] = connection
     return connection
 end
@@ -49,8 +56,9 @@ local function compose(self, path, options)
 end
 
 --- Sends one request over a connection of its own; returns the response: code, reason, version,
---- headers (HTTPHeaders), body, json(). Options: method ("GET", with a body "POST"), headers (a
---- map or a list of pairs), body, timeout (5), http10, raw (send these bytes instead).
+--- headers (HTTPHeaders), cookies (a map of those set), body, json(). Options: method ("GET", with
+--- a body "POST"), headers (a map or a list of pairs), body, timeout (5), http10, raw (send these
+--- bytes instead).
 function Server:fetch(path, options)
     options = util.options(options, FETCH, "fetch")
     options.method = options.method or options.body and "POST" or "GET"
@@ -60,6 +68,8 @@ function Server:fetch(path, options)
     connection:close()
     return response
 end
+
+Server.FETCH = FETCH
 
 --- Closes the listener and all connections, from both sides.
 function Server:stop()

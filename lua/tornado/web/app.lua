@@ -47,13 +47,26 @@ function Application:init(handlers, settings)
     self.router:add_rules(compile(self, handlers or {}))
 end
 
---- Does what the setting debug stands for; to be called when it was set later.
+--- Does what the setting debug stands for; to be called when it was set later. Tracebacks are for
+-- clients of this machine then; serve_traceback that the application sets is for all.
 function Application:apply_debug()
     local settings = self.settings
     if not settings.debug then return end
-    if settings.serve_traceback == nil then settings.serve_traceback = true end
+    if settings.serve_traceback == nil then
+        settings.serve_traceback, self._local_traceback = true, true
+    end
     if settings.static_hash_cache == nil then settings.static_hash_cache = false end
     if settings.serve_traceback then debug_page.enable() end
+end
+
+--- Adds a transform (a class with OutputTransform's methods) behind those that there are.
+function Application:add_transform(class)
+    self.transforms = transforms.add(self.transforms, class)
+end
+
+--- An application may be called as the function(request) of a server or a rule.
+function Application:__call(request)
+    return self:start_request(request)
 end
 
 --- Adds rules for a host pattern, before those for all hosts.
@@ -121,6 +134,7 @@ function Application:start_request(request)
     if not rule then rule, args = find_default(self, request) end
     local class, kwargs
     if rule then
+        if rule.delegate then return rule:start_request(request) end
         class, kwargs = rule.target, rule.target_kwargs
     else
         class = self.settings.default_handler_class

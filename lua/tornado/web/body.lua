@@ -1,5 +1,6 @@
 -- How a handler's body comes: collected, or in pieces to data_received(); decoded when the
--- setting decompress_request says so, and taken apart when the handler asked for that.
+-- setting or the server's option decompress_request says so, and taken apart when the handler
+-- asked for that.
 local core = require "tornado.core"
 local errors = require "tornado.web.errors"
 local gen = require "tornado.gen"
@@ -13,7 +14,8 @@ local HTTPError = errors.HTTPError
 RequestHandler._multipart = false
 
 local function max_body_size(self)
-    return self.max_body_size or self.settings.max_body_size or httpserver.max_body_size
+    return self.max_body_size or self.settings.max_body_size or
+        httpserver.option_of(self.request, "max_body_size") or httpserver.max_body_size
 end
 
 local function too_large(self)
@@ -24,7 +26,9 @@ end
 
 -- Gives the request a decoder if its body is gzip; the header's name then says that it was.
 local function begin_decoding(self, request)
-    if not self.settings.decompress_request then return false end
+    local wanted = self.settings.decompress_request
+    if wanted == nil then wanted = httpserver.option_of(request, "decompress_request") end
+    if not wanted then return false end
     local coding = core.request_field(request.handle, "Content-Encoding")
     if not coding or coding:lower() ~= "gzip" then return false end
     local headers = request.headers:all()
@@ -68,12 +72,14 @@ local function decode_whole(self, request)
     request.body = table.concat(pieces)
 end
 
---- Waits for the whole body; false when the client has left.
+--- Waits for the whole body; false when the client has left. Raises for one that is too large,
+-- and for a malformed multipart form.
 function RequestHandler:_collect(request)
     local status = request:collect_body(max_body_size(self))
     if status == core.LIMIT then too_large(self) end
     if status ~= core.OK then return false end
     if begin_decoding(self, request) then decode_whole(self, request) end
+    request:check_form()
     return true
 end
 

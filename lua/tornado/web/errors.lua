@@ -28,6 +28,11 @@ function HTTPError:init(status, message, ...)
     self.log_message = message
 end
 
+--- The message for the log with its arguments filled in, or nil.
+function HTTPError:get_message()
+    return self.log_message
+end
+
 function HTTPError:__tostring()
     local text = ("HTTP %d: %s"):format(self.status_code,
         self.reason or httputil.responses[self.status_code] or "Unknown")

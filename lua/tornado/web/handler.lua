@@ -23,6 +23,7 @@ RequestHandler.SUPPORTED_METHODS = {
 }
 
 -- What is not set yet. Each has its default here: a look-up that finds nothing costs the most.
+RequestHandler.cancel_on_disconnect = false -- see on_gone()
 RequestHandler._auto_finish = true
 RequestHandler._filters = false -- see web/filters.lua
 RequestHandler._finished = false
@@ -174,6 +175,20 @@ function RequestHandler:reverse_url(name, ...)
     return self.application:reverse_url(name, ...) -- a tail call: errors are at the caller's line
 end
 
+--- Takes the connection out of HTTP: the request is finished without a reply (or with the part
+-- that was flushed), and nothing of HTTP's holds for the connection any more. Returns its channel
+-- (core.channel_send() and the others), which begins with what the client has sent behind the
+-- request and which whoever called this must close. Raises util.Error when the client has left or
+-- the reply is complete.
+function RequestHandler:detach()
+    local channel = core.request_detach(self.request.handle)
+    if not channel then
+        error(util.Error("cannot detach: the client has left, or the reply is complete"), 0)
+    end
+    self._finished = true
+    return channel
+end
+
 -- Errors -----------------------------------------------------------------------
 
 local function answer(self, err, traceback)
@@ -194,8 +209,25 @@ local function answer(self, err, traceback)
     end
 end
 
---- From httpserver: the request's coroutine raised `err`.
+-- A handler that was cancelled because its client has left: nobody is there to be answered.
+local function end_silently(self)
+    if not self._finished then
+        self._finished = true
+        self.application:log_request(self)
+        ioloop.log_errors(self.on_finish, self)
+    end
+    returned(self)
+end
+
+--- From httpserver: the request's coroutine raised `err`. What answers it may wait, also when the
+-- request was cancelled.
 function RequestHandler:on_exception(err, traceback)
+    local scope = self.request._scope
+    ioloop.enter(self.request)
+    if scope and scope.err then
+        ioloop.leave_scope()
+        if self._gone and rawequal(err, scope.err) then return end_silently(self) end
+    end
     local httputil = require "tornado.httputil"
     if util.isinstance(err, httputil.HTTPInputError) then
         err = HTTPError(400, tostring(err.message))
@@ -234,21 +266,30 @@ end
 
 -- From the connection ------------------------------------------------------------
 
---- The client has left.
+--- The client has left: calls on_connection_close(). When the class has `cancel_on_disconnect` set
+-- to true, a CancelledError is raised then where the handler and the tasks it started wait.
 function RequestHandler:on_gone()
     if self._finished or self._gone then return end
     self._gone = true
-    self:on_connection_close()
+    local ok, err, trace = ioloop.protect(self.on_connection_close, self)
+    if self.cancel_on_disconnect and not self._finished then
+        local request = self.request
+        local left = util.CancelledError("the client has left")
+        if not ioloop.cancel_root(request, request.coroutine, left) and self._returned then
+            end_silently(self)
+        end
+    end
+    return ioloop.unwrap(ok, err, trace)
 end
 
---- handler_timeout has passed: 503, raised where the handler waits.
+--- handler_timeout has passed: 503, raised where the handler and the tasks it started wait.
 function RequestHandler:on_timeout()
     if self._finished then return end
+    local request = self.request
     local err = HTTPError(503, "handler_timeout: the handler has not finished in time")
-    local waiter = ioloop.waiter_of(self.request.coroutine)
-    if waiter and not self._returned and not self._timed_out then
+    local waits = ioloop.cancel_root(request, request.coroutine, err)
+    if waits and not self._returned and not self._timed_out then
         self._timed_out = true
-        ioloop.cancel(waiter, err)
         return
     end
     self:on_exception(err)

@@ -106,3 +106,9 @@ function RequestHandler:get_cookie(name, default)
     if byte(value, 1) == 34 then value = request.cookies[name] end -- quoted
     return value
 end
+
+--- The request's cookies: a map from their names to their values.
+-- Tornado: a property.
+function RequestHandler:cookies()
+    return self.request.cookies
+end

@@ -15,6 +15,7 @@ local json_body = require "tornado.web.json_body"
 local lines = require "tornado.httputil.lines"
 local log = require "tornado.log"
 local responses = require "tornado.httputil.responses"
+local proxy = require "tornado.httputil.proxy"
 local RequestHandler = require "tornado.web.handler"
 local transforms = require "tornado.web.transforms"
 local util = require "tornado.util"
@@ -401,6 +402,14 @@ function RequestHandler:redirect(url, options)
     self:finish()
 end
 
+--- Sends the client to `url` if that is a path of this site, else to `fallback` ("/"): for what a
+-- client may choose, such as the argument "next". Options as for redirect().
+function RequestHandler:safe_redirect(url, fallback, options)
+    local is_path = type(url) == "string" and url:find("^/") and not url:find("^/[/\\]") and
+        not url:find("[%c ]")
+    self:redirect(is_path and url or fallback or "/", options)
+end
+
 --- Answers with an error page made by write_error(); options: err, traceback, reason. When the
 -- headers are out, the connection is cut instead, so that the client sees the fault.
 -- Tornado: ends a chunked reply as if it were complete.
@@ -429,10 +438,15 @@ function RequestHandler:send_error(status, options)
     if not self._finished then self:finish() end
 end
 
+local function shows_traceback(self)
+    if not self.settings.serve_traceback then return false end
+    return not self.application._local_traceback or proxy.is_local(self.request.remote_ip or "")
+end
+
 --- Writes the page of an error; options: err, traceback. May be replaced.
 function RequestHandler:write_error(status, options)
     local settings = self.settings
-    if settings.serve_traceback and options.traceback then
+    if options.traceback and shows_traceback(self) then
         if settings.debug then
             return debug_page.write(self, status, options.err, options.traceback)
         end

@@ -232,6 +232,13 @@ function RequestHandler:render(name, namespace)
     self:finish(html)
 end
 
+-- ' nonce="..."', where the setting security_headers has a policy that needs it.
+local function nonce(self)
+    local policy = self.application._headers_policy
+    if not policy or not policy.csp or self._headers_written then return "" end
+    return ' nonce="' .. self:csp_nonce() .. '"'
+end
+
 -- Paths that are no absolute ones are of static files; each comes once.
 local function links(self, paths, format)
     local out, seen = {}, {}
@@ -239,26 +246,28 @@ local function links(self, paths, format)
         if not path:find "^/" and not path:find "^https?:" then path = self:static_url(path) end
         if not seen[path] then
             seen[path] = true
-            out[#out + 1] = format:format(escape.xhtml_escape(path))
+            out[#out + 1] = format:format(escape.xhtml_escape(path), nonce(self))
         end
     end
     return table.concat(out)
 end
 
---- The markup of linked scripts and styles, and of embedded ones; may be replaced.
+--- The markup of linked scripts and styles, and of embedded ones, with csp_nonce() where the
+-- setting security_headers has a Content-Security-Policy; may be replaced.
 function RequestHandler:render_linked_js(paths)
-    return links(self, paths, '<script src="%s" type="text/javascript"></script>')
+    return links(self, paths, '<script src="%s" type="text/javascript"%s></script>')
 end
 
 function RequestHandler:render_linked_css(paths)
-    return links(self, paths, '<link href="%s" type="text/css" rel="stylesheet"/>')
+    return links(self, paths, '<link href="%s" type="text/css" rel="stylesheet"%s/>')
 end
 
-function RequestHandler:render_embed_js(texts) -- luacheck: ignore 212/self
-    return '<script type="text/javascript">\n//<![CDATA[\n' .. table.concat(texts, "\n") ..
-        "\n//]]>\n</script>"
+function RequestHandler:render_embed_js(texts)
+    return '<script type="text/javascript"' .. nonce(self) .. ">\n//<![CDATA[\n" ..
+        table.concat(texts, "\n") .. "\n//]]>\n</script>"
 end
 
-function RequestHandler:render_embed_css(texts) -- luacheck: ignore 212/self
-    return '<style type="text/css">\n' .. table.concat(texts, "\n") .. "\n</style>"
+function RequestHandler:render_embed_css(texts)
+    return '<style type="text/css"' .. nonce(self) .. ">\n" .. table.concat(texts, "\n") ..
+        "\n</style>"
 end

@@ -13,9 +13,7 @@ local RequestHandler = require "tornado.web.handler"
 local signing = require "tornado.web.signing"
 local util = require "tornado.util"
 
-local bxor = bit.bxor
-local byte, char, find, format, gsub, match = string.byte, string.char, string.find,
-    string.format, string.gsub, string.match
+local find, format, match = string.find, string.format, string.match
 local HTTPError = errors.HTTPError
 
 local security = {}
@@ -187,13 +185,7 @@ end
 
 local MASK_SIZE, TOKEN_SIZE = 4, 16
 
-local function mask(key, text)
-    local i = -1
-    return (gsub(text, ".", function(c)
-        i = i + 1
-        return char(bxor(byte(c), byte(key, i % MASK_SIZE + 1)))
-    end))
-end
+local mask = util._websocket_mask
 
 local function decode_v2(text)
     local key, masked, time = match(text, "^2|(%x+)|(%x+)|(%d+)$")

@@ -79,6 +79,14 @@ local function check(list)
     return list
 end
 
+--- Returns a list (or false) of transforms with one more behind.
+function transforms.add(list, class)
+    local longer = {}
+    for i, known in ipairs(list or {}) do longer[i] = known end
+    longer[#longer + 1] = class
+    return check(longer)
+end
+
 --- The transforms of an application with these settings, or false for none.
 function transforms.of(settings)
     if settings.transforms ~= nil then

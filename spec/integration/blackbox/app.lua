@@ -339,6 +339,12 @@ function On:get()
     self:write(self.host)
 end
 
+local Who = Handler:extend "Who"
+
+function Who:get()
+    self:write { ip = self.request.remote_ip, protocol = self.request.protocol }
+end
+
 local SETTINGS = {
     main = { cookie_secret = "It's a secret to everybody", login_url = "/login" },
     xsrf = { xsrf_cookies = true },
@@ -388,7 +394,7 @@ local app = web.Application({
     { "/form", Form },
     { "/sized/(\\d+)", Sized },
     { "/stream", Stream },
-    { "/wait", Wait },
+    { "/who", Who }, { "/wait", Wait },
     { "/leave", Leave },
     { "/counts", Counts },
 }, settings)

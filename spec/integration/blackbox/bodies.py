@@ -200,7 +200,45 @@ def _(site):
     same(reply.status, 400, "status")
 
 
-absent([56], "xheaders is not in ctornado yet")
+def seen_behind(site, fields, on="proxied"):
+    got = ask(site, "/who", fields=fields, on=on).json()
+    return got["ip"], got["protocol"]
+
+
+@case(56, "xheaders: the address")
+def _(site):
+    for fields, ip in (
+            (b"X-Real-Ip: 4.4.4.4\r\nX-Forwarded-For: 1.1.1.1\r\n", "4.4.4.4"),
+            (b"X-Forwarded-For: 1.1.1.1, 4.4.4.4, 5.5.5.5\r\n", "4.4.4.4"),
+            (b"X-Forwarded-For: 127.0.0.1, 4.4.4.4\r\n", "4.4.4.4"),
+            (b"X-Forwarded-For: 5.5.5.5\r\n", "5.5.5.5"),
+            (b"X-Real-Ip: 2620:0:1cfe:face:b00c::3\r\n", "2620:0:1cfe:face:b00c::3"),
+            (b"X-Real-Ip: 4.4.4.4<script>\r\n", "127.0.0.1"),
+            (b"X-Real-Ip: www.google.com\r\n", "127.0.0.1"),
+            (b"", "127.0.0.1")):
+        same(seen_behind(site, fields), (ip, "http"), fields)
+
+
+@case(56, "xheaders: the scheme")
+def _(site):
+    for fields, scheme in (
+            (b"X-Scheme: https\r\n", "https"),
+            (b"X-Forwarded-Proto: https\r\n", "https"),
+            (b"X-Forwarded-Proto: https , http\r\n", "http"),
+            (b"X-Forwarded-Proto: http , https\r\n", "https"),
+            (b"X-Forwarded-Proto: ftp\r\n", "http")):
+        same(seen_behind(site, fields), ("127.0.0.1", scheme), fields)
+
+
+@case(56, "xheaders are of one request, and off unless they are asked for")
+def _(site):
+    fields = b"X-Real-Ip: 4.4.4.4\r\nX-Scheme: https\r\n"
+    with connect(site, "proxied") as c:
+        c.send(request("/who", fields=fields))
+        same(c.reply().json(), {"ip": "4.4.4.4", "protocol": "https"}, "the first")
+        c.send(request("/who"))
+        same(c.reply().json(), {"ip": "127.0.0.1", "protocol": "http"}, "the second")
+    same(seen_behind(site, fields, on="main"), ("127.0.0.1", "http"), "without the option")
 
 
 # -- Multipart --------------------------------------------------------------------------

@@ -307,6 +307,11 @@ class On(Handler):
         self.write(self.host)
 
 
+class Who(Handler):
+    def get(self):
+        self.write({"ip": self.request.remote_ip, "protocol": self.request.protocol})
+
+
 RULES = [
     ("/", Hello), ("/hello", Hello), ("/head", Head), ("/echo", Echo),
     (r"/args/(\w+)", Args), ("/path/(.*)", Path), (r"/optional/(\d+)?", Optional),
@@ -321,7 +326,7 @@ RULES = [
     ("/setcookies", SetCookies), ("/cookie", CookieWith), ("/sign", Sign),
     ("/unsign", Unsign), ("/golden", Golden), ("/form", Form),
     (r"/sized/(\d+)", Sized), ("/stream", Stream),
-    ("/wait", Wait), ("/leave", Leave), ("/counts", Counts),
+    ("/who", Who), ("/wait", Wait), ("/leave", Leave), ("/counts", Counts),
 ]
 SETTINGS = {
     "main": {"cookie_secret": "It's a secret to everybody", "login_url": "/login"},
@@ -331,11 +336,12 @@ SETTINGS = {
     "hosts": {"default_handler_class": NotThere, "default_host": "default.example"},
     "root": {"static_url_prefix": "/",
              "static_handler_args": {"default_filename": "index.html"}},
-    "short": {}, "once": {}, "pieces": {},
+    "short": {}, "once": {}, "pieces": {}, "proxied": {},
 }
 SERVERS = {
     "short": {"body_timeout": 0.3, "idle_connection_timeout": 0.3},
     "once": {"no_keep_alive": True},
+    "proxied": {"xheaders": True, "trusted_downstream": ["5.5.5.5"]},
     "compress": {"decompress_request": True},
     "pieces": {"chunk_size": 10},
 }

@@ -211,4 +211,57 @@ describe("tornado.web.app", function()
             assert.matches(rules[2], tostring(err))
         end
     end)
+
+    it("gives requests to other applications and to functions", function()
+        local routing = require "tornado.routing"
+        local httpserver = require "tornado.httpserver"
+        local inner = web.Application { { "/inner/(.*)", says "inner" } }
+        local function answer(request)
+            core.reply(request.handle, 200, "", "text/plain", "function", 8, 0)
+            httpserver.release(request)
+        end
+        local rules = {
+            { "/inner/.*", inner }, routing.Rule(routing.PathMatches "/f", answer),
+            { "/own", says "own" },
+        }
+        local app = web.Application(rules)
+        assert.equal("inner x", fetch(app, "/inner/x").body)
+        assert.equal("function", fetch(app, "/f").body)
+        assert.equal("own", fetch(app, "/own").body)
+        assert.equal(404, fetch(app, "/none").code)
+        -- A router alone, as the application of a server.
+        local router = routing.RuleRouter(rules)
+        assert.equal("inner x", fetch(router, "/inner/x").body)
+        assert.equal("function", fetch(router, "/f").body)
+        local none = fetch(router, "/none")
+        assert.equal("404", none.code .. none.body)
+        testing.expect_log("error", "needs a web.Application around its rule")
+        assert.equal(500, fetch(router, "/own").code)
+    end)
+
+    it("may be called, as a function(request)", function()
+        local app = web.Application { { "/a", says "a" } }
+        assert.equal("a", testing.serve(function(request) app(request) end):fetch("/a").body)
+    end)
+
+    it("has rules as web.url() makes them", function()
+        local app = web.Application { web.url("/n/(\\d+)", says "n", nil, "n") }
+        assert.equal("n 5", fetch(app, app:reverse_url("n", 5)).body)
+        local spec = web.URLSpec("/x", says "x", { a = 1 }, "x")
+        assert.same({ "x", { a = 1 }, "x" }, { spec.name, spec.kwargs,
+            tostring(spec.handler_class) })
+    end)
+
+    it("takes further transforms", function()
+        local Upper = web.OutputTransform:extend "Upper"
+        function Upper:transform_first_chunk(status, headers, chunk)
+            return status, headers, chunk:upper()
+        end
+        local list = { web.OutputTransform }
+        local app = web.Application({ { "/", says "text" } }, { transforms = list })
+        app:add_transform(Upper)
+        assert.equal("TEXT", fetch(app, "/").body)
+        assert.equal(1, #list)
+        assert.has_error(function() app:add_transform {} end)
+    end)
 end)

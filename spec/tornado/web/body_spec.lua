@@ -120,3 +120,40 @@ describe("a gzip body", function()
         assert.truthy(size <= 100000)
     end)
 end)
+
+describe("a multipart body", function()
+    local PART = 'Content-Disposition: form-data; name="a"\r\n\r\n1'
+    local ran
+
+    local function post_form(body, content_type, class)
+        local Handler = (class or web.RequestHandler):extend "Handler"
+        function Handler.prepare() ran = "prepare" end
+        function Handler:post()
+            ran = "post"
+            self:write { a = self:get_body_argument("a", "none") }
+        end
+        ran = nil
+        return testing.request(web.Application { { "/", Handler } }, "/", { body = body,
+            headers = { ["Content-Type"] = content_type or "multipart/form-data; boundary=B" } })
+    end
+
+    it("that is malformed gets 400 before any code of the handler runs", function()
+        testing.expect_log("400 POST / ")
+        for _, body in ipairs { "--B\r\n" .. PART, "nonsense", "--B\r\nX\r\n--B--\r\n",
+            ("--B\r\n" .. PART .. "\r\n"):rep(1001) .. "--B--\r\n" } do
+            assert.equal(400, post_form(body).code)
+            assert.is_nil(ran)
+        end
+        assert.equal(400, post_form("--B--", "multipart/form-data").code)
+        assert.is_nil(ran)
+    end)
+
+    it("that is good, or of another type, reaches it", function()
+        assert.same({ a = "1" }, post_form("--B\r\n" .. PART .. "\r\n--B--\r\n"):json())
+        assert.equal("post", ran)
+        for _, other in ipairs { "multipart/mixed; boundary=B", "text/plain", "" } do
+            assert.equal(200, post_form("nonsense", other).code)
+            assert.equal("post", ran)
+        end
+    end)
+end)

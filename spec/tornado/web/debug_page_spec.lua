@@ -132,6 +132,25 @@ describe("tornado.web.debug_page", function()
         lacks(body, "Accept")
     end)
 
+    it("is for clients of this machine, unless the application says otherwise", function()
+        testing.expect_log("arithmetic")
+        local function from(ip, settings, server)
+            local app = web.Application({ { "GET /", fail } }, settings)
+            return testing.request(app, "/", { remote_ip = ip, server = server,
+                headers = { Accept = BROWSER, ["X-Real-Ip"] = "4.4.4.4" } }).body
+        end
+        for _, ip in ipairs { "127.0.0.1", "127.9.9.9", "::1" } do
+            has(from(ip, { debug = true }), "THE LINE")
+            lacks(from(ip, { debug = true }, { xheaders = true }), "THE LINE")
+        end
+        for _, ip in ipairs { "10.0.0.1", "::2" } do
+            local body = from(ip, { debug = true })
+            assert.equal("<html><title>500: Internal Server Error</title>" ..
+                "<body>500: Internal Server Error</body></html>", body)
+            has(from(ip, { debug = true, serve_traceback = true }), "THE LINE")
+        end
+    end)
+
     it("leaves the request's id to other error pages", function()
         testing.expect_log("arithmetic")
         local body = fetch(fail, BROWSER, { before = function(handler)

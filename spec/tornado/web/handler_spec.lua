@@ -6,6 +6,7 @@ local gen = require "tornado.gen"
 local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local testing = require "tornado.testing"
+local util = require "tornado.util"
 local web = require "tornado.web"
 
 local function class_of(verbs)
@@ -380,6 +381,129 @@ describe("tornado.web.handler", function()
             connection:close()
             testing.wait_until(function() return called end)
             go:set_result(nil)
+        end)
+    end)
+
+    describe("cancel_on_disconnect", function()
+        -- Sends a request, waits until its handler does, and leaves.
+        local function leave(members)
+            local entered = false
+            local get = members.get
+            members.get = function(self)
+                entered = true
+                get(self)
+            end
+            local connection = serve(members):connect()
+            connection:send(GET)
+            testing.wait_until(function() return entered end)
+            connection:close(true)
+        end
+
+        it("ends the handler where it waits, with all that it has started", function()
+            local order = {}
+            local function note(what)
+                return function() order[#order + 1] = what end
+            end
+            leave {
+                cancel_on_disconnect = true,
+                on_connection_close = note "close",
+                on_finish = note "finish",
+                get = function()
+                    gen.spawn(function()
+                        pcall(gen.sleep, 60)
+                        order[#order + 1] = "spawned"
+                    end)
+                    gen.scope(function(scope)
+                        scope:spawn(function()
+                            local _, err = pcall(gen.await, concurrent.Future())
+                            order[#order + 1] = tostring(err)
+                        end)
+                        gen.sleep(60)
+                    end)
+                    error("never")
+                end,
+            }
+            testing.wait_until(function() return #order == 4 end)
+            assert.equal("close", order[1])
+            assert.equal("finish", order[4])
+            table.sort(order)
+            assert.same({ "CancelledError: the client has left", "close", "finish", "spawned" },
+                order)
+            testing.wait_until(function() return core.counts().requests == 0 end)
+        end)
+
+        it("asks again when the handler goes on, and lets shields be", function()
+            local seen, finished = {}, false
+            leave {
+                cancel_on_disconnect = true,
+                on_finish = function() finished = true end,
+                get = function()
+                    for i = 1, 3 do
+                        seen[i] = select(2, pcall(gen.sleep, 60))
+                        assert(util.isinstance(seen[i], gen.CancelledError))
+                    end
+                    gen.shield(gen.sleep, 0.002)
+                    seen[4] = "shielded"
+                end,
+            }
+            testing.wait_until(function() return finished end)
+            assert.equal("shielded", seen[4])
+        end)
+
+        it("ends what waits for the reply's end elsewhere, and tasks with it", function()
+            local finished, ended = false, false
+            leave {
+                cancel_on_disconnect = true,
+                _auto_finish = false,
+                on_finish = function() finished = true end,
+                get = function() gen.spawn(function() ended = not pcall(gen.sleep, 60) end) end,
+            }
+            testing.wait_until(function() return finished and ended end)
+        end)
+
+        it("is off by default: the handler goes on", function()
+            local go, done, closed = concurrent.Future(), false, false
+            leave {
+                on_connection_close = function() closed = true end,
+                get = function()
+                    gen.await(go)
+                    done = true
+                end,
+            }
+            testing.wait_until(function() return closed end)
+            go:set_result(nil)
+            testing.wait_until(function() return done end)
+        end)
+
+        it("comes even if on_connection_close raises", function()
+            testing.expect_log("broken hook")
+            local ended = false
+            leave {
+                cancel_on_disconnect = true,
+                on_connection_close = function() error("broken hook") end,
+                get = function() ended = not pcall(gen.sleep, 60) end,
+            }
+            testing.wait_until(function() return ended end)
+        end)
+    end)
+
+    describe("handler_timeout", function()
+        it("ends the tasks of the handler, too; its error page may wait", function()
+            testing.expect_log("handler_timeout")
+            set_options { handler_timeout = 0.2 }
+            local ended = false
+            local server = serve {
+                get = function()
+                    gen.spawn(function() ended = not pcall(gen.sleep, 60) end)
+                    gen.sleep(60)
+                end,
+                write_error = function(self, status)
+                    gen.sleep(0.001)
+                    self:finish("waited " .. status)
+                end,
+            }
+            assert.equal("waited 503", server:fetch("/").body)
+            assert.is_true(ended)
         end)
     end)
 

@@ -92,4 +92,27 @@ describe("tornado.web.headers_policy", function()
             assert.matches("headers_policy_spec.lua:%d+: .*security_headers", err)
         end
     end)
+
+    it("has its nonce in what UI modules bring", function()
+        local function page(setting)
+            local response = fetch(setting, function(handler)
+                return handler:render_linked_js { "/a.js" } ..
+                    handler:render_linked_css { "/a.css" } ..
+                    handler:render_embed_js { "x" } .. handler:render_embed_css { "y" }
+            end)
+            return response.body, response.headers:get("Content-Security-Policy")
+        end
+        local body, csp = page(true)
+        local nonce = csp:match "script%-src 'self' 'nonce%-(%x+)'"
+        assert.matches("style%-src 'self' 'nonce%-" .. nonce, csp)
+        assert.equal((([[<script src="/a.js" type="text/javascript" nonce="N"></script>]] ..
+            [[<link href="/a.css" type="text/css" rel="stylesheet" nonce="N"/>]] ..
+            '<script type="text/javascript" nonce="N">\n//<![CDATA[\nx\n//]]>\n</script>' ..
+            '<style type="text/css" nonce="N">\ny\n</style>'):gsub("N", nonce)), body)
+        for _, setting in ipairs { false, { csp = false } } do
+            body, csp = page(setting)
+            assert.not_matches("nonce", body)
+            assert.is_nil(csp)
+        end
+    end)
 end)

@@ -262,7 +262,7 @@ describe("tornado.web.input", function()
         local function cookies(header)
             return ask(function(self)
                 local out = {}
-                for name, value in pairs(self.request.cookies) do
+                for name, value in pairs(self:cookies()) do
                     out[name] = type(value) == "table" and value.value or value
                 end
                 return out

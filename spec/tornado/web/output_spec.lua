@@ -477,6 +477,25 @@ describe("tornado.web.output", function()
             end
         end)
 
+        it("leads to paths of this site alone with safe_redirect()", function()
+            local function location(...)
+                local arguments = { ... }
+                return fetch(function(self)
+                    self:safe_redirect(unpack(arguments, 1, 3))
+                end).headers:get("Location")
+            end
+            assert.equal("/there?a=1", location "/there?a=1")
+            for _, url in ipairs { "//evil", "/\\evil", "http://evil", "", "evil", "/a b",
+                "/a\r\nX: 1", "javascript:x", "\\\\evil" } do
+                assert.equal("/", location(url))
+                assert.equal("/home", location(url, "/home"))
+            end
+            assert.equal("/", location(nil))
+            assert.equal(303, fetch(function(self)
+                self:safe_redirect("/x", "/", { status = 303 })
+            end).code)
+        end)
+
         it("refuses a status that is none of a redirect, and unknown options", function()
             local messages = {}
             fetch(function(self)

@@ -1,0 +1,19 @@
+/* What was collected of the body stays with the request; the rest of the input
+ * is the new owner's, the rest of an unread body too. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/handover.h"
+
+#include "http/conn.h"
+
+ct_channel *ct_handover(ct_request *r, ct_channel_fn *fn, void *arg) {
+    ct_conn *c = r->conn;
+    ct_channel *channel;
+
+    if (!c || c->files) return NULL;
+    r->complete = true;
+    c->told = true; /* it has not gone: no CT_EVENT_GONE */
+    ct_conn_detach(c, true);
+    channel = ct_channel_adopt(&c->stream, &c->in, &c->out, fn, arg);
+    ct_conn_close(c, false);
+    return channel;
+}

@@ -1,0 +1,153 @@
+/* Connections hold their listener by a count, so that their limits stay theirs
+ * and the end of the last one can be told. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/listener.h"
+
+#include "base/mem.h"
+#include "http/conn.h"
+#include "http/request.h"
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* -- Beginning ------------------------------------------------------------- */
+
+/* The table is full: say so, rather than let the client wait. */
+static void turn_away(ct_server *s, int fd) {
+    static const char full[] =
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
+        "Retry-After: 1\r\nConnection: close\r\n\r\n";
+
+    (void)!write(fd, full, sizeof full - 1); /* best effort */
+    close(fd);
+    if (s->loop->clock.mono_ms < s->complain_at) return;
+    s->complain_at = s->loop->clock.mono_ms + 1000;
+    ct_log_line(s->loop->log, CT_LEVEL_WARNING, "http",
+                "max_connections (%u) reached: new clients get 503",
+                s->options.max_connections);
+}
+
+static void open_conn(ct_listener *l, int fd, const ct_peer *peer) {
+    ct_server *s = l->server;
+
+    if (s->conn_count >= s->options.max_connections)
+        turn_away(s, fd);
+    else
+        ct_conn_open(l, fd, peer);
+}
+
+static void on_peer(int fd, const ct_address *address, void *arg) {
+    ct_peer peer = ct_address_peer(address);
+
+    open_conn(arg, fd, &peer);
+}
+
+static bool open_socket(ct_listener *l, const char *address, char *why,
+                        size_t size) {
+    ct_server *s = l->server;
+    const char *expected;
+    ct_address at;
+
+    if (!ct_address_parse(&at, address, &expected)) {
+        snprintf(why, size, "%s: %s", address, expected);
+        return false;
+    }
+    l->listen = ct_listen_new(s->loop, &at, (int)s->options.backlog, on_peer, l,
+                              why, size);
+    return l->listen != NULL;
+}
+
+uint32_t ct_listener_open(ct_server *s, const char *address, char *why,
+                          size_t size) {
+    ct_listener *l = ct_new(ct_listener);
+
+    l->server = s;
+    l->options = &s->options;
+    if (!address || open_socket(l, address, why, size)) {
+        l->handle = ct_slots_add(&s->listeners, l);
+        if (!l->handle) snprintf(why, size, "too many listeners");
+    }
+    if (l->handle) {
+        s->listening++;
+        return l->handle;
+    }
+    ct_listen_free(l->listen);
+    ct_free(l);
+    return 0;
+}
+
+ct_server_options *ct_listener_options(ct_listener *l) {
+    if (!l->own) {
+        l->own = ct_new(ct_server_options);
+        *l->own = l->server->options;
+        l->options = l->own;
+    }
+    return l->own;
+}
+
+int ct_listener_pair(ct_listener *l, const ct_peer *peer) {
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+                   ends) != 0)
+        return -1;
+    open_conn(l, ends[0], peer);
+    return ends[1];
+}
+
+/* -- Ending ---------------------------------------------------------------- */
+
+void ct_listener_left(ct_listener *l) {
+    if (--l->conns) return;
+    if (l->waited || l->closed)
+        ct_events_add(l->server->events, CT_EVENT_ENDED, l->handle);
+    l->waited = false;
+    if (!l->closed) return;
+    ct_slots_remove(&l->server->listeners, l->handle);
+    ct_free(l->own);
+    ct_free(l);
+}
+
+/* Ends it with the reply under way, or at once when there is none. */
+static void retire(ct_conn *c) {
+    if (c->request && c->request->handle)
+        c->request->wire.keep_alive = false;
+    else if (ct_conn_has_output(c))
+        c->closing = true;
+    else if (!c->shut)
+        ct_conn_close(c, false);
+}
+
+/* Calls fn for all connections, of which it may close the one it is given. */
+static void for_each(ct_listener *l, void (*fn)(ct_conn *c)) {
+    ct_list *end = &l->server->conns, *n, *next;
+
+    l->conns++; /* not freed under our hands */
+    for (n = end->next; n != end; n = next) {
+        ct_conn *c = ct_list_of(n, ct_conn, node);
+
+        next = n->next;
+        if (c->listener == l) fn(c);
+    }
+    l->conns--;
+}
+
+bool ct_listener_drain(ct_listener *l) {
+    for_each(l, retire);
+    l->waited = l->conns > 0;
+    return !l->waited;
+}
+
+static void drop_conn(ct_conn *c) {
+    ct_conn_close(c, false);
+}
+
+void ct_listener_close(ct_listener *l, bool drop) {
+    if (!l->closed) l->server->listening--;
+    l->closed = true;
+    ct_listen_free(l->listen);
+    l->listen = NULL;
+    if (drop) for_each(l, drop_conn);
+    l->conns++;
+    ct_listener_left(l);
+}

@@ -1,0 +1,100 @@
+-- `require` and `dofile` in Lua: LuaJIT's are C, which cannot be suspended, so that a module could
+-- not wait while it is loaded.
+local ioloop = require "tornado.ioloop"
+
+local coroutine_running, package_loaders = coroutine.running, package.loaders
+
+local loading = {}
+
+local blocked = {} -- coroutine -> { owner, waiters }: the module that it waits for
+
+-- Returns whether to wait for a module would be to wait for oneself.
+local function is_circular(entry, me)
+    while entry do
+        if entry.owner == me then return true end
+        entry = blocked[entry.owner]
+    end
+    return false
+end
+
+-- Waits until another coroutine has loaded a module, or failed to.
+local function wait_for(entry, name, me)
+    if is_circular(entry, me) then
+        error(("loop or previous error loading module '%s'"):format(name), 3)
+    end
+    local waiter = ioloop.waiter()
+    entry.waiters[#entry.waiters + 1] = waiter
+    blocked[me] = entry
+    local ok, err = pcall(ioloop.wait, waiter)
+    blocked[me] = nil
+    if not ok then error(err, 0) end
+end
+
+-- Runs a module's chunk; whoever waits for it looks again behind it.
+local function load(loaded, busy, chunk, name)
+    local entry = { owner = coroutine_running(), waiters = {} }
+    busy[name] = entry
+    local ok, value, trace = ioloop.protect(chunk, name)
+    busy[name] = nil
+    for _, waiter in ipairs(entry.waiters) do ioloop.wake(waiter) end
+    if not ok then
+        loaded[name] = nil
+        return ioloop.unwrap(false, value, trace)
+    end
+    if value ~= nil then
+        loaded[name] = value
+    elseif loaded[name] == nil then
+        loaded[name] = true
+    end
+    return loaded[name]
+end
+
+--- Makes a `require` that keeps modules in the table `loaded`. find(name) returns a module's
+-- chunk; or nil, for what otherwise(name) shall load. A module that is loaded by a coroutine which
+-- waits is waited for by others that require it; one that requires itself is an error.
+function loading.new(loaded, find, otherwise)
+    local busy = {} -- name -> { owner, waiters }, while it is loaded
+    return function(name)
+        if type(name) ~= "string" then
+            error("bad module name: expected string, got " .. type(name), 2)
+        end
+        while busy[name] do
+            wait_for(busy[name], name, coroutine_running())
+        end
+        local value = loaded[name]
+        if value then return value end
+        local chunk, why = find(name)
+        if chunk then return (load(loaded, busy, chunk, name)) end
+        if why then error(why, 2) end
+        return otherwise(name)
+    end
+end
+
+-- As Lua's own: asks each of package.loaders. Nil and the reason when none knows the module.
+local function find_anywhere(name)
+    local reasons = { ("module '%s' not found:"):format(name) }
+    for _, loader in ipairs(package_loaders) do
+        local ok, found = pcall(loader, name) -- a broken file's error names that, not this line
+        if not ok then error(found, 0) end
+        if type(found) == "function" then return found end
+        if type(found) == "string" then reasons[#reasons + 1] = found end
+    end
+    return nil, table.concat(reasons)
+end
+
+loading.require = loading.new(package.loaded, find_anywhere)
+
+--- As Lua's own: runs a file (nil: standard input) and returns what it does.
+function loading.dofile(path)
+    local chunk, why = loadfile(path)
+    if not chunk then error(why, 0) end
+    return chunk()
+end
+
+--- Puts both in the place of Lua's own, for all that is loaded from here on.
+function loading.install()
+    rawset(_G, "require", loading.require)
+    rawset(_G, "dofile", loading.dofile)
+end
+
+return loading

@@ -1,0 +1,100 @@
+-- Functions that executor_spec.lua calls on threads.
+local jobs = {}
+
+local calls = 0
+
+function jobs.echo(...) return ... end
+
+function jobs.count()
+    calls = calls + 1
+    return calls
+end
+
+function jobs.fail(what)
+    local function deeper() error(what) end
+    deeper()
+end
+
+function jobs.fail_with_object()
+    error(require("tornado.util").Error:extend("Own")("an object"))
+end
+
+--- Works until the file is there: a job under a spec's control, which never waits. Makes the
+-- file `begun`, if one is named.
+function jobs.spin_until(path, begun)
+    local turns = 0
+    if begun then assert(io.open(begun, "w")):close() end
+    while true do
+        turns = turns + 1
+        local file = io.open(path)
+        if file then
+            file:close()
+            return turns > 0
+        end
+    end
+end
+
+function jobs.endless(begun)
+    if begun then assert(io.open(begun, "w")):close() end
+    while true do end -- luacheck: ignore 542
+end
+
+--- Catches whatever would stop it.
+function jobs.stubborn()
+    while true do pcall(function() while true do end end) end -- luacheck: ignore 542
+end
+
+function jobs.returns_function() return print end
+
+function jobs.cycle()
+    local t = {}
+    t.t = t
+    return t
+end
+
+function jobs.sleeps() require("tornado.gen").sleep(0.001) end
+
+function jobs.awaits()
+    local concurrent = require "tornado.concurrent"
+    require("tornado.gen").await(concurrent.Future())
+end
+
+function jobs.waits_in_a_coroutine()
+    local co = coroutine.create(jobs.sleeps)
+    local _, err = coroutine.resume(co)
+    return tostring(err)
+end
+
+function jobs.listens()
+    local listener = require("tornado.core").listen("127.0.0.1:0")
+    return listener
+end
+
+function jobs.logs()
+    local log = require "tornado.log"
+    log.app_log:warning("from a %s", "thread")
+    return 1
+end
+
+--- Whatever needs no loop.
+function jobs.pure()
+    local core, escape = require "tornado.core", require "tornado.escape"
+    local regex = core.regex("(\\d+)-(\\d+)")
+    local digest = core.new_digest("sha256")
+    digest:update("ab")
+    digest:update("c")
+    return {
+        escape.xhtml_escape("<&>"), escape.json_encode { 1, 2 }, core.base64_encode("abc"),
+        core.hex(core.hmac("sha256", "key", "text")), digest:hexdigest(), #core.random(16),
+        regex ~= nil, core.now() > 1e9,
+    }
+end
+
+function jobs.hmacs(n)
+    local core = require "tornado.core"
+    local last
+    for i = 1, n do last = core.hex(core.hmac("sha1", "key" .. i, "text")) end
+    return last
+end
+
+return jobs

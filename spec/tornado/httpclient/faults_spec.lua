@@ -1,0 +1,263 @@
+-- tornado.httpclient and servers that do what they must not: each has its documented error, within
+-- its deadline, and nothing is left (PARITY §10.1, SECURITY §7).
+local core = require "tornado.core"
+local gen = require "tornado.gen"
+local httpclient = require "tornado.httpclient"
+local testing = require "tornado.testing"
+local util = require "tornado.util"
+
+local peers = dofile "spec/tornado/httpclient/peers.lua"
+
+describe("tornado.httpclient with a bad server", function()
+    local base, stop, client
+
+    setup(function()
+        local address
+        address, stop = peers.start()
+        base = "http://" .. address
+    end)
+
+    teardown(function() stop() end)
+
+    local function open(options)
+        client = peers.client(finally, options)
+    end
+
+    local function fetch(path, options)
+        return client:fetch(base .. path, options)
+    end
+
+    local function fails(path, options)
+        local ok, err = pcall(fetch, path, options)
+        assert.is_false(ok, path)
+        assert.truthy(util.isinstance(err, httpclient.HTTPClientError), tostring(err))
+        return err
+    end
+
+    it("raises HTTPStreamClosedError when the connection ends early", function()
+        open()
+        for _, path in ipairs { "/empty", "/half", "/reset", "/cut" } do
+            local err = fails(path)
+            assert.equal(httpclient.HTTPStreamClosedError, err.class)
+            assert.equal(599, err.code)
+            assert.truthy(#tostring(err) > 5)
+        end
+    end)
+
+    it("refuses messages that are framed badly", function()
+        open()
+        for path, why in pairs {
+            ["/both"] = "both Content%-Length and Transfer%-Encoding",
+            ["/lengths"] = "bad Content%-Length", ["/coding"] = "Transfer%-Encoding",
+            ["/204"] = "204 with a body", ["/garbage"] = "", ["/nul"] = "",
+            ["/space"] = "bad header line", ["/status"] = "", ["/old"] = "",
+            ["/flood"] = "too many interim", ["/nogzip"] = "",
+        } do
+            local err = fails(path)
+            assert.equal(httpclient.HTTPStreamClosedError, err.class, path .. tostring(err))
+            assert.matches(why, tostring(err))
+        end
+    end)
+
+    it("takes what is unusual and right", function()
+        open()
+        assert.equal("hello", fetch("/equal").body)
+        assert.equal("final", fetch("/interim").body)
+        assert.equal("hello", fetch("/trailer").body)
+        assert.is_nil(fetch("/trailer").headers:get("X-Trailer"))
+        assert.equal("a b", fetch("/folded").headers:get("X-A"))
+        assert.equal("Something Else", fetch("/reason").reason)
+        assert.equal("all of it", fetch("/until-close").body)
+        assert.same({ "a=1", "b=2" }, fetch("/cookies").headers:get_list("Set-Cookie"))
+        assert.equal(302, fails("/noplace").code)
+    end)
+
+    it("limits heads and bodies", function()
+        open()
+        assert.matches("header is too long", tostring(fails("/header")))
+        assert.matches("header is too long", tostring(fails("/many")))
+        assert.equal(200, fetch("/header", { max_header_size = 100000 }).code)
+        assert.matches("body is too long", tostring(fails("/bomb", { max_body_size = 1000000 })))
+        assert.equal(20000000, #fetch("/bomb").body)
+        assert.matches("Content%-Length too long", tostring(fails("/half", { max_body_size = 99 })))
+        local size = 0
+        local err = fails("/bomb", { max_body_size = 1000000, streaming_callback = function(piece)
+            size = size + #piece
+        end })
+        assert.matches("body is too long", tostring(err))
+        assert.truthy(size <= 1000000)
+    end)
+
+    it("has deadlines for servers that are slow or silent", function()
+        open()
+        local err = fails("/slow", { request_timeout = 0.2 })
+        assert.equal("Timeout during request", tostring(err))
+        err = fails("/never", { request_timeout = 0.2 })
+        assert.equal(httpclient.HTTPTimeoutError, err.class)
+        err = fails("/slow", { request_timeout = 0.2, streaming_callback = function() end })
+        assert.equal("Timeout during request", tostring(err))
+    end)
+
+    it("says why it cannot connect", function()
+        open()
+        local ok, err = pcall(client.fetch, client, "http://127.0.0.1:1/")
+        assert.is_false(ok)
+        assert.equal(599, err.code)
+        assert.equal(7, err.curl_code)
+        assert.matches("Failed to connect to 127.0.0.1 port 1", tostring(err))
+        ok, err = pcall(client.fetch, client, "http://no-such-name.invalid/",
+            { request_timeout = 3 })
+        assert.is_false(ok)
+        assert.equal(599, err.code)
+    end)
+
+    it("stops going round in circles", function()
+        open()
+        assert.equal(302, fails("/loop").code)
+        assert.matches("Unsupported url scheme", tostring(fails("/badplace")))
+        assert.equal(302, fails("/badplace", { follow_redirects = false }).code)
+    end)
+
+    it("takes an answer that comes before the body is sent", function()
+        open()
+        local raised
+        local response = fetch("/early", { method = "POST", raise_error = false,
+            body_producer = function(write)
+                local ok, err = pcall(function()
+                    for _ = 1, 10000 do
+                        write(("x"):rep(10000))
+                    end
+                end)
+                raised = not ok and err
+            end })
+        assert.equal(413, response.code)
+        testing.wait_until(function() return raised end)
+        assert.equal(httpclient.HTTPStreamClosedError, raised.class)
+    end)
+
+    it("goes on when a kept connection was closed", function()
+        open()
+        for _ = 1, 5 do
+            assert.equal("once", fetch("/once").body)
+            gen.sleep(0.005)
+        end
+    end)
+
+    it("does not keep the connection of a fetch that was given up", function()
+        open()
+        local first = fetch("/keep").body
+        assert.equal(first, fetch("/keep").body)
+        fails("/slow", { request_timeout = 0.1 })
+        assert.not_equal(first, fetch("/keep").body)
+    end)
+
+    it("keeps unlike requests on connections of their own", function()
+        open()
+        local own = fetch("/keep").body
+        assert.not_equal(own, fetch("/keep", { network_interface = "127.0.0.1" }).body)
+        assert.equal(own, fetch("/keep").body)
+    end)
+
+    it("digests", function()
+        open()
+        local options = { auth_username = "u", auth_password = "p", auth_mode = "digest" }
+        assert.equal("digested", fetch("/digest", options).body)
+        local pieces = {}
+        options.streaming_callback = function(piece) pieces[#pieces + 1] = piece end
+        assert.equal(200, fetch("/digest", options).code)
+        assert.equal("digested", table.concat(pieces))
+        options.auth_password = "q"
+        assert.equal(403, fails("/digest", options).code)
+        assert.equal(401, fails("/digest").code)
+    end)
+
+    it("sends nothing of one request with the next", function()
+        open { max_clients = 1 }
+        fetch("/digest", { auth_username = "u", auth_password = "p", auth_mode = "digest" })
+        fetch("/echo-head", { method = "POST", body = "", headers = { ["X-A"] = "1" },
+            auth_username = "u", auth_password = "p" })
+        local head = fetch("/echo-head").body
+        assert.matches("^GET /echo%-head HTTP/1.1\r\nHost: [%d.:]+\r\n"
+            .. "Accept%-Encoding: gzip[^\r]*\r\nUser%-Agent: ctornado/[%d.]+\r\n\r\n$", head)
+    end)
+
+    it("leaves nothing when a thousand are refused", function()
+        open { max_clients = 1000 }
+        local before = core.counts().descriptors
+        local left = 1000
+        for _ = 1, 1000 do
+            gen.spawn(function()
+                pcall(client.fetch, client, "http://127.0.0.1:1/")
+                left = left - 1
+            end)
+        end
+        testing.wait_until(function() return left == 0 end)
+        assert.equal(before, core.counts().descriptors)
+        assert.equal(0, core.counts().fetches)
+    end)
+end)
+
+describe("tornado.httpclient over TLS", function()
+    local certificates, client
+
+    setup(function() certificates = peers.certificates() end)
+    teardown(peers.remove_certificates)
+
+    local function open(name, more)
+        local at = certificates .. "/" .. name
+        local address, stop = peers.start(at .. ".pem " .. at .. ".key " .. (more or ""))
+        client = peers.client(finally)
+        finally(stop)
+        return "https://" .. address
+    end
+
+    local function fails(url, options)
+        local ok, err = pcall(client.fetch, client, url, options)
+        assert.is_false(ok)
+        assert.equal(599, err.code)
+        return tostring(err)
+    end
+
+    it("trusts whom it is told to, and nobody else", function()
+        local base = open "good"
+        local ca = certificates .. "/ca.pem"
+        assert.matches("certificate", fails(base .. "/keep"))
+        assert.equal(200, client:fetch(base .. "/keep", { ca_certs = ca }).code)
+        assert.equal(200, client:fetch(base .. "/keep", { ssl_options = { ca_certs = ca,
+            minimum_version = "1.3" } }).code)
+        assert.equal(200, client:fetch(base .. "/keep", { validate_cert = false }).code)
+        assert.matches("certificate", fails(base .. "/keep"))
+        fails(base .. "/keep", { ca_certs = "/no/such/file" })
+        local ok, err = pcall(client.fetch, client, base, { ssl_options = { verified = false } })
+        assert.is_false(ok)
+        assert.matches('unknown option "verified"', tostring(err))
+    end)
+
+    it("does not share connections that trust others", function()
+        local base = open "good"
+        local ca = certificates .. "/ca.pem"
+        local first = client:fetch(base .. "/keep", { validate_cert = false }).body
+        local second = client:fetch(base .. "/keep", { ca_certs = ca }).body
+        assert.not_equal(first, second)
+        assert.equal(first, client:fetch(base .. "/keep", { validate_cert = false }).body)
+        assert.equal(second, client:fetch(base .. "/keep", { ca_certs = ca }).body)
+    end)
+
+    it("shows a certificate, on connections of its own", function()
+        local base = open("good", certificates .. "/ca.pem")
+        local ca = certificates .. "/ca.pem"
+        local mine = { ca_certs = ca, client_cert = certificates .. "/client.pem",
+            client_key = certificates .. "/client.key" }
+        assert.equal(200, client:fetch(base .. "/keep", mine).code)
+        fails(base .. "/keep", { ca_certs = ca })
+        assert.equal(200, client:fetch(base .. "/keep", mine).code)
+    end)
+
+    it("refuses names that are wrong and certificates that are over", function()
+        local base = open "wrong"
+        local ca = certificates .. "/ca.pem"
+        assert.matches("name", fails(base .. "/keep", { ca_certs = ca }))
+        base = open "late"
+        assert.matches("expired", fails(base .. "/keep", { ca_certs = ca }))
+    end)
+end)

@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""A server that misbehaves as the path says: for the specs of tornado.httpclient.
+
+Prints its port, and serves until its input ends. With two arguments, a certificate and
+its key, it speaks TLS.
+"""
+# SPDX-License-Identifier: Apache-2.0
+import gzip
+import hashlib
+import re
+import socket
+import ssl
+import struct
+import sys
+import threading
+import time
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+def length(body, fields=b"", status=b"200 OK"):
+    return b"HTTP/1.1 %s\r\n%sContent-Length: %d\r\n\r\n%s" % (status, fields, len(body), body)
+
+
+def chunks(*pieces):
+    return OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(pieces)
+
+
+# What is sent as it stands; then the connection closes.
+RAW = {
+    "/empty": b"",
+    "/half": OK + b"Content-Length: 100\r\n\r\n0123456789",
+    "/both": chunks(b"5\r\nhello\r\n0\r\n\r\n").replace(b"\r\n\r\n", b"\r\nContent-Length: 5\r\n\r\n", 1),
+    "/garbage": chunks(b"5\r\nhello\r\nzz\r\nhello\r\n0\r\n\r\n"),
+    "/cut": chunks(b"5\r\nhello\r\n"),
+    "/coding": OK + b"Transfer-Encoding: foo\r\n\r\nhello",
+    "/lengths": OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+    "/equal": OK + b"Content-Length: 5, 5\r\nContent-Length: 5\r\n\r\nhello",
+    "/204": b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello",
+    "/nul": OK + b"X-A: a\0b\r\nContent-Length: 0\r\n\r\n",
+    "/space": OK + b"X A: b\r\nContent-Length: 0\r\n\r\n",
+    "/status": b"HTTP/1.1 20x OK\r\nContent-Length: 0\r\n\r\n",
+    "/old": b"hello, I speak no HTTP",
+    "/interim": b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" * 3 + length(b"final"),
+    "/flood": b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" * 100 + length(b"final"),
+    "/header": OK + b"X-Big: " + b"x" * 70000 + b"\r\nContent-Length: 0\r\n\r\n",
+    "/many": OK + b"X-A: b\r\n" * 20000 + b"Content-Length: 0\r\n\r\n",
+    "/trailer": chunks(b"5\r\nhello\r\n0\r\nX-Trailer: 1\r\n\r\n"),
+    "/folded": OK + b"X-A: a\r\n  b\r\nContent-Length: 0\r\n\r\n",
+    "/reason": length(b"x", status=b"299 Something Else"),
+    "/nogzip": length(b"this is not gzip", b"Content-Encoding: gzip\r\n"),
+    "/bomb": length(gzip.compress(b"\0" * 20000000), b"Content-Encoding: gzip\r\n"),
+    "/until-close": OK + b"\r\nall of it",
+    "/early": length(b"no", status=b"413 Too Large"),
+    "/cookies": OK + b"Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n",
+    "/badplace": b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n",
+    "/noplace": b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n",
+    "/loop": b"HTTP/1.1 302 Found\r\nLocation: loop\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+def slowly(connection):
+    connection.sendall(OK + b"Content-Length: 30\r\n\r\n")
+    for _ in range(30):
+        connection.sendall(b"x")
+        time.sleep(1)
+
+
+def reset(connection):
+    connection.sendall(OK + b"Content-Length: 100000\r\n\r\nsome")
+    time.sleep(0.05)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def never(connection):
+    connection.recv(1)
+
+
+def digest(connection, head):
+    """RFC 7616 with MD5, user u, password p."""
+    given = dict(re.findall(rb'(\w+)="?([^",\r]*)"?', re.search(rb"Authorization: Digest (.*)\r", head)[1])) \
+        if b"Authorization: Digest" in head else None
+    if not given:
+        connection.sendall(length(b"who?", b'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"\r\n',
+                                  b"401 Unauthorized"))
+        return
+
+    def md5(*parts):
+        return hashlib.md5(b":".join(parts)).hexdigest().encode()
+    method = head.split()[0]
+    good = md5(md5(b"u", b"r", b"p"), b"n", given[b"nc"], given[b"cnonce"], b"auth",
+               md5(method, given[b"uri"]))
+    if given[b"response"] == good:
+        connection.sendall(length(b"digested"))
+    else:
+        connection.sendall(length(b"wrong", status=b"403 Forbidden"))
+
+
+def read_head(connection):
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = connection.recv(65536)
+        if not piece:
+            return None
+        data += piece
+    return data
+
+
+def serve(connection):
+    """True when the connection can go on."""
+    head = read_head(connection)
+    if not head:
+        return False
+    path = head.split()[1].decode().split("?")[0]
+    if path in RAW:
+        connection.sendall(RAW[path])
+    elif path == "/digest":
+        digest(connection, head)
+        return True
+    elif path == "/echo-head":
+        connection.sendall(length(head))
+        return True
+    elif path == "/keep":
+        connection.sendall(length(b"%d" % connection.getpeername()[1]))
+        return True
+    elif path == "/once":  # says nothing of closing, and closes
+        connection.sendall(length(b"once"))
+    else:
+        {"/slow": slowly, "/reset": reset, "/never": never}[path](connection)
+    return False
+
+
+def handle(connection, context):
+    try:
+        if context:
+            connection = context.wrap_socket(connection, server_side=True)
+        while serve(connection):
+            pass
+    except OSError:
+        pass
+    finally:
+        connection.close()
+
+
+def main():
+    context = None
+    if len(sys.argv) > 2:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(sys.argv[1], sys.argv[2])
+        if len(sys.argv) > 3:
+            context.load_verify_locations(sys.argv[3])
+            context.verify_mode = ssl.CERT_REQUIRED
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    print(listener.getsockname()[1], flush=True)
+    threading.Thread(target=lambda: (sys.stdin.read(), listener.shutdown(socket.SHUT_RDWR)),
+                     daemon=True).start()
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        threading.Thread(target=handle, args=(connection, context), daemon=True).start()
+
+
+main()
