@@ -12,9 +12,11 @@
 
 #include "abi/base.h" /* first: the others stand on it */
 
+#include "abi/accept.h"
 #include "abi/bytes.h"
 #include "abi/channel.h"
 #include "abi/client.h"
+#include "abi/datagram.h"
 #include "abi/file.h"
 #include "abi/form.h"
 #include "abi/job.h"
@@ -23,5 +25,6 @@
 #include "abi/resolver.h"
 #include "abi/server.h"
 #include "abi/tls.h"
+#include "abi/watch.h"
 
 #endif

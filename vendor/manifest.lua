@@ -41,6 +41,7 @@ return {
     { "curl", kind = "test", licence = "curl", why = "a client that is not ours" },
     { "python3", kind = "test bench", licence = "PSF-2", why = "tests and measurements that drive the server from outside" },
     { "python3-tornado", kind = "test bench", licence = "Apache-2.0", why = "whose interface this is: cookies are exchanged with it, and it is measured" },
+    { "socat", kind = "test bench", licence = "GPL-2.0 (a program, not linked)", why = "a client and a peer of raw streams that is not ours" },
     { "strace", kind = "test", licence = "LGPL-2.1", why = "counts the system calls of a request" },
     { "tinyproxy-bin", kind = "test", licence = "GPL-2", why = "a proxy between tornado.httpclient and a server" },
     { "wrk", kind = "test bench", licence = "modified Apache-2.0", why = "load, in tests of reload and in the bench" },

@@ -53,7 +53,10 @@ typedef enum ct_event_type {
     /* A timer has fired; its handle is free. */
     CT_EVENT_TIMER,
     /* A channel has something to read or has sent all. */
-    CT_EVENT_CHANNEL,
+    CT_EVENT_CHANNEL,  /* a channel's call may be repeated */
+    CT_EVENT_ACCEPT,   /* a new channel; owner: its acceptor */
+    CT_EVENT_WATCH,    /* a descriptor is ready */
+    CT_EVENT_DATAGRAM, /* a UDP socket's call may be repeated */
     /* A name's addresses, or why there are none. */
     CT_EVENT_RESOLVED,
     /* A listener that is closed, or was asked to drain, has no connection any

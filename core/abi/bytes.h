@@ -78,6 +78,13 @@ uint32_t ct_abi_ip_bytes(const char *p, uint32_t size, char *out);
 /* A compiled regular expression of this generation (freed with it): its handle,
  * or 0: see ct_abi_why(). */
 uint32_t ct_abi_regex(ct_vm *vm, const char *pattern, uint32_t size);
+
+/* One for reading streams up to its first match. */
+uint32_t ct_abi_regex_search(ct_vm *vm, const char *pattern, uint32_t size);
+
+/* Where its first match ends, or -1. */
+int ct_abi_regex_find(ct_vm *vm, uint32_t regex, const char *p, uint32_t size);
+void ct_abi_regex_free(ct_vm *vm, uint32_t regex);
 int ct_abi_regex_groups(ct_vm *vm, uint32_t regex);
 const char *ct_abi_regex_name(ct_vm *vm, uint32_t regex, int group);
 int ct_abi_regex_match(ct_vm *vm, uint32_t regex, const char *p, uint32_t size,

@@ -5,6 +5,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "base/regex.h"
 
+#include "abi.h"
 #include "base/assert.h"
 #include "base/mem.h"
 
@@ -14,7 +15,7 @@
 enum {
     MATCH_LIMIT = 200000, /* steps; some milliseconds */
     HEAP_LIMIT = 4096,    /* KiB, without JIT */
-    OPTIONS = PCRE2_ANCHORED | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_UTF
+    OPTIONS = PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_UTF
 };
 
 struct ct_regex {
@@ -24,11 +25,12 @@ struct ct_regex {
     uint32_t groups;
 };
 
-ct_regex *ct_regex_new(const char *pattern, size_t n, char *why, size_t size) {
+static ct_regex *compile(ct_str pattern, uint32_t options, uint32_t jit,
+                         char *why, size_t size) {
     int error;
     PCRE2_SIZE at;
-    pcre2_code *code =
-        pcre2_compile((PCRE2_SPTR)pattern, n, OPTIONS, &error, &at, NULL);
+    pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern.p, pattern.n,
+                                     OPTIONS | options, &error, &at, NULL);
 
     if (!code) {
         PCRE2_UCHAR text[120];
@@ -37,7 +39,7 @@ ct_regex *ct_regex_new(const char *pattern, size_t n, char *why, size_t size) {
         return NULL;
     }
     /* Without JIT (no executable memory) it is slower, and still right. */
-    (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
+    (void)pcre2_jit_compile(code, jit);
     ct_regex *r = ct_new(ct_regex);
     r->code = code;
     r->data = pcre2_match_data_create_from_pattern(code, NULL);
@@ -47,6 +49,17 @@ ct_regex *ct_regex_new(const char *pattern, size_t n, char *why, size_t size) {
     pcre2_set_heap_limit(r->limits, HEAP_LIMIT);
     pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &r->groups);
     return r;
+}
+
+ct_regex *ct_regex_new(const char *pattern, size_t n, char *why, size_t size) {
+    return compile((ct_str){ pattern, (uint32_t)n }, PCRE2_ANCHORED,
+                   PCRE2_JIT_COMPLETE, why, size);
+}
+
+ct_regex *ct_regex_new_search(const char *pattern, size_t n, char *why,
+                              size_t size) {
+    return compile((ct_str){ pattern, (uint32_t)n }, 0,
+                   PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_SOFT, why, size);
 }
 
 int ct_regex_groups(const ct_regex *r) {
@@ -90,6 +103,31 @@ int ct_regex_match(ct_regex *r, const char *p, size_t n, int32_t *offsets,
     for (int i = 0; i < 2 * pairs; i++)
         offsets[i] = found[i] == PCRE2_UNSET ? -1 : (int32_t)found[i];
     return pairs;
+}
+
+/* A partial match is where one may begin that needs more bytes; without any, none
+ * begins before the end. Lookbehinds see the whole subject. */
+int ct_regex_search(ct_regex *r, const char *p, size_t n, size_t *from,
+                    size_t *end) {
+    const PCRE2_SIZE *found = pcre2_get_ovector_pointer(r->data);
+    PCRE2_SPTR subject = (PCRE2_SPTR)p;
+    uint32_t options = PCRE2_PARTIAL_SOFT;
+    int rc =
+        pcre2_match(r->code, subject, n, *from, options, r->data, r->limits);
+
+    if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
+        rc = pcre2_match(r->code, subject, n, *from, options | PCRE2_NO_JIT,
+                         r->data, r->limits);
+    if (rc >= 0) {
+        *end = found[1];
+        return 1;
+    }
+    if (rc == PCRE2_ERROR_PARTIAL) {
+        *from = found[0];
+        return 0;
+    }
+    *from = n;
+    return rc == PCRE2_ERROR_NOMATCH ? 0 : -1;
 }
 
 void ct_regex_free(ct_regex *r) {

@@ -15,6 +15,10 @@ typedef struct ct_regex ct_regex;
  * bytes with its zero). Caller frees with ct_regex_free(). */
 ct_regex *ct_regex_new(const char *pattern, size_t n, char *why, size_t size);
 
+/* The same for ct_regex_search(): not anchored. */
+ct_regex *ct_regex_new_search(const char *pattern, size_t n, char *why,
+                              size_t size);
+
 /* Number of capture groups (without group 0). */
 int ct_regex_groups(const ct_regex *r);
 
@@ -27,6 +31,13 @@ const char *ct_regex_name(const ct_regex *r, int i);
  * 0 for no match, -1 when a limit was hit. */
 int ct_regex_match(ct_regex *r, const char *p, size_t n, int32_t *offsets,
                    int max);
+
+/* Looks for the first match in `n` bytes that may be followed by more. 1 with its
+ * end, 0 for none yet, -1 when a limit was hit. The search starts at *from (0 for
+ * a new one) and leaves there where one with more bytes goes on: linear, unless
+ * the pattern itself makes each beginning possible (".*x"). */
+int ct_regex_search(ct_regex *r, const char *p, size_t n, size_t *from,
+                    size_t *end);
 
 void ct_regex_free(ct_regex *r);
 

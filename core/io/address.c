@@ -39,11 +39,15 @@ static bool parse_unix(ct_address *a, const char *path, const char **why) {
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
     size_t n = strlen(path);
 
-    *why = "expected an absolute path of at most 107 bytes after unix:";
-    if (path[0] != '/' || n >= sizeof sa.sun_path) return false;
+    *why =
+        "expected an absolute path or @NAME of at most 107 bytes after unix:";
+    if (!strchr("/@", path[0]) || n < 2 || n >= sizeof sa.sun_path)
+        return false;
     memcpy(sa.sun_path, path, n);
+    if (path[0] == '@') sa.sun_path[0] = 0; /* unix(7): abstract */
     memcpy(&a->sa, &sa, sizeof sa);
-    a->size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + 1);
+    a->size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n +
+                          (path[0] == '/'));
     return true;
 }
 
@@ -117,7 +121,10 @@ static void format_unix(const ct_address *a, char *out) {
     size_t head = offsetof(struct sockaddr_un, sun_path);
     int n = a->size > head ? (int)(a->size - head) : 0;
 
-    snprintf(out, CT_ADDRESS_TEXT, "unix:%.*s", n, sa->sun_path);
+    if (n && !sa->sun_path[0])
+        snprintf(out, CT_ADDRESS_TEXT, "unix:@%.*s", n - 1, sa->sun_path + 1);
+    else
+        snprintf(out, CT_ADDRESS_TEXT, "unix:%.*s", n, sa->sun_path);
 }
 
 void ct_address_format(const ct_address *a, char *out) {

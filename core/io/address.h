@@ -13,11 +13,12 @@ enum { CT_ADDRESS_TEXT = 128 };
 typedef struct ct_address {
     struct sockaddr_storage sa;
     socklen_t size;
-    bool any; /* "*": IPv4 as well on an IPv6 socket */
+    bool any;   /* "*": IPv4 as well on an IPv6 socket */
+    bool share; /* for listeners: SO_REUSEPORT */
 } ct_address;
 
 /* Parses "PORT" (127.0.0.1), "IPv4:PORT", "[IPv6]:PORT", "*:PORT" (all, both
- * families), "localhost:PORT" or "unix:/PATH". Names are not resolved. On
+ * families), "localhost:PORT", "unix:/PATH" or "unix:@NAME" (abstract). Names are not resolved. On
  * failure returns false and points `*why` at what was expected. */
 bool ct_address_parse(ct_address *a, const char *text, const char **why)
     __attribute__((warn_unused_result));

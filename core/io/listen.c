@@ -102,6 +102,7 @@ static void prepare(int fd, const ct_address *at) {
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* peers inherit it */
     if (at->sa.ss_family == AF_INET6)
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !at->any);
+    if (at->share) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 }
 
 static const char *reason(const ct_address *at, int error) {
@@ -220,7 +221,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg) {
 
     (void)fd, (void)what;
     ct_loop_now(l->loop);
-    for (int i = 0; i < BURST; i++)
+    for (int i = 0; i < BURST && !l->held; i++)
         if (!accept_one(l)) return;
 }
 
@@ -236,8 +237,11 @@ ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
     l->pause = ct_timer_new(loop, on_pause_over, l);
     l->spare = open_spare();
     if (!open_listener(l, backlog)) {
-        explain(at, errno, why, size);
+        int error = errno;
+
+        explain(at, error, why, size);
         ct_listen_free(l);
+        errno = error;
         return NULL;
     }
     event_assign(&l->event, loop->base, l->fd, EV_READ | EV_PERSIST, on_ready,

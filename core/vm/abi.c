@@ -15,6 +15,7 @@
 #include "http/fields.h"
 #include "http/reply.h"
 #include "io/timer.h"
+#include "vm/channel.h"
 #include "vm/vm.h"
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +49,8 @@ int ct_abi_next(ct_vm *vm, ct_event *out) {
     while (ct_events_take(vm->events, &item)) {
         out->type = item.type;
         out->handle = item.handle;
+        if (item.type == CT_EVENT_ACCEPT)
+            out->owner = ct_vm_acceptor_of(vm, item.handle);
         if (item.type >= CT_EVENT_TIMER) return 1;
         ct_request *r = request_of(vm, item.handle);
         if (!r) continue; /* released before its event was taken */
@@ -364,6 +367,27 @@ uint32_t ct_abi_regex(ct_vm *vm, const char *pattern, uint32_t size) {
         ct_regex_free(r);
     }
     return handle;
+}
+
+uint32_t ct_abi_regex_search(ct_vm *vm, const char *pattern, uint32_t size) {
+    ct_regex *r = ct_regex_new_search(pattern, size, vm->why, sizeof vm->why);
+
+    return r ? ct_slots_add(&vm->regexes, r) : 0;
+}
+
+int ct_abi_regex_find(ct_vm *vm, uint32_t regex, const char *p, uint32_t size) {
+    ct_regex *r = ct_slots_get(&vm->regexes, regex);
+    size_t from = 0, end;
+
+    if (!r || ct_regex_search(r, p, size, &from, &end) != 1) return -1;
+    return (int)end;
+}
+
+void ct_abi_regex_free(ct_vm *vm, uint32_t regex) {
+    ct_regex *r = ct_slots_get(&vm->regexes, regex);
+
+    ct_slots_remove(&vm->regexes, regex);
+    ct_regex_free(r);
 }
 
 int ct_abi_regex_groups(ct_vm *vm, uint32_t regex) {

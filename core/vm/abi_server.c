@@ -127,7 +127,7 @@ void ct_abi_counts(ct_vm *vm, ct_counts *out) {
     *out = (ct_counts){ .connections = s->conn_count,
                         .requests = s->requests.count,
                         .timers = vm->timers.count,
-                        .listeners = s->listening,
+                        .listeners = s->listening + vm->acceptors.count,
                         .channels = vm->channels.count,
                         .handled = s->handled,
                         .unsent = ct_server_unsent(s),

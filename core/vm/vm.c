@@ -209,7 +209,10 @@ bool ct_vm_free(ct_vm *vm) {
     ct_vm_free_processes(vm);
     if (!ct_vm_free_jobs(vm)) return false;
     ct_vm_free_handles(vm);
+    ct_vm_free_acceptors(vm);
     ct_vm_free_channels(vm);
+    ct_vm_free_watches(vm);
+    ct_vm_free_datagrams(vm);
     ct_vm_free_resolves(vm);
     ct_vm_free_clients(vm);
     ct_vm_free_tlses(vm);

@@ -28,7 +28,10 @@ struct ct_vm {
     ct_slots regexes;       /* handle -> ct_regex */
     ct_slots digests;       /* handle -> ct_digest_run */
     ct_slots tlses;         /* handle -> ct_tls_context (abi_tls.c) */
-    ct_slots channels;      /* handle -> vm_channel (abi_channel.c) */
+    ct_slots channels;      /* handle -> vm_channel (vm/channel.h) */
+    ct_slots acceptors;     /* handle -> vm_acceptor (abi_accept.c) */
+    ct_slots watches;       /* handle -> vm_watch (abi_watch.c) */
+    ct_slots datagrams;     /* handle -> vm_datagram (abi_datagram.c) */
     ct_slots resolves;      /* handle -> vm_resolve (abi_resolver.c) */
     struct vm_names *names; /* likewise; NULL: no name was asked for */
     ct_waker *waker;        /* for the threads of the two below */
@@ -46,6 +49,7 @@ struct ct_vm {
     bool exiting;
     bool thread; /* an executor's: there is no loop, no server, no events */
     int exit_code;
+    int why_errno; /* of `why`, when a system call was the reason */
     char why[CT_VM_WHY];
 };
 
@@ -74,8 +78,11 @@ bool ct_vm_free(ct_vm *vm) __attribute__((warn_unused_result));
 /* Frees timers, regexes and digests (abi.c). */
 void ct_vm_free_handles(ct_vm *vm);
 
-/* Closes the channels (abi_channel.c). */
+/* Close what these files have handles of. */
 void ct_vm_free_channels(ct_vm *vm);
+void ct_vm_free_acceptors(ct_vm *vm);
+void ct_vm_free_watches(ct_vm *vm);
+void ct_vm_free_datagrams(ct_vm *vm);
 
 /* Gives up all names that are being asked for (abi_resolver.c). */
 void ct_vm_free_resolves(ct_vm *vm);

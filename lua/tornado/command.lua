@@ -235,6 +235,11 @@ end
 
 -- Scripts and specs ---------------------------------------------------------------------
 
+-- A script ends when it is told to, as one of Lua's own would.
+local function end_script(signal)
+    core.exit(128 + signal)
+end
+
 function commands.run(_, rest)
     local path = rest[1]
     if not path then
@@ -249,6 +254,7 @@ function commands.run(_, rest)
     local arguments = {}
     for i = 1, #rest do arguments[i - 1] = rest[i] end
     rawset(_G, "arg", arguments)
+    ioloop.on(core.EVENT_STOP, end_script)
     local ok, err, trace = ioloop.protect(chunk, unpack(arguments, 1))
     -- What went wrong beside it is logged in the next turns.
     collectgarbage()

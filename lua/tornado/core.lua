@@ -43,6 +43,9 @@ for _, name in ipairs {
     "TIMEOUT",
     "TIMER",
     "CHANNEL",
+    "ACCEPT",
+    "WATCH",
+    "DATAGRAM",
     "RESOLVED",
     "ENDED",
     "JOB",
@@ -337,49 +340,13 @@ function core.counts()
         files = out.files,
         digests = out.digests,
         resolves = out.resolves,
+        watches = C.ct_abi_watches(vm),
         jobs = out.jobs,
         processes = out.processes,
         fetches = out.fetches,
         pooled = out.pooled,
         descriptors = C.ct_abi_descriptors() - out.files - out.pooled, -- but for those
     }
-end
-
--- Channels -----------------------------------------------------------------------
-
---- Begins to connect; returns a channel's handle, or nil and why not.
-function core.connect(address)
-    local channel = C.ct_abi_connect(vm, address)
-    if channel == 0 then return nil, why() end
-    return channel
-end
-
-function core.channel_send(channel, s)
-    local result = C.ct_abi_channel_send(vm, channel, s, #s)
-    return result
-end
-
---- At most `max` bytes, or nil and a status.
-function core.channel_recv(channel, max)
-    local status = C.ct_abi_channel_recv(vm, channel, max, view)
-    if status ~= C.CT_OK then return nil, status end
-    local text = to_string(view.p, view.n)
-    return text
-end
-
-function core.channel_unsent(channel)
-    local result = C.ct_abi_channel_unsent(vm, channel)
-    return result
-end
-
-function core.channel_shut(channel)
-    local result = C.ct_abi_channel_shut(vm, channel)
-    return result
-end
-
-function core.channel_close(channel, reset)
-    local result = C.ct_abi_channel_close(vm, channel, reset and 1 or 0)
-    return result
 end
 
 -- Log ---------------------------------------------------------------------------
@@ -419,6 +386,7 @@ end
 
 for _, part in ipairs {
     "bytes",
+    "channels",
     "client",
     "codings",
     "files",
@@ -427,6 +395,7 @@ for _, part in ipairs {
     "processes",
     "resolver",
     "tls",
+    "sockets",
 } do
     for name, fn in pairs(require("tornado.core." .. part)) do core[name] = fn end
 end

@@ -472,4 +472,6 @@ nested.install(function() return running end)
 
 for name, value in pairs(require "tornado.ioloop.loop"(ioloop)) do ioloop[name] = value end
 
+require "tornado.ioloop.descriptors"(ioloop)
+
 return ioloop

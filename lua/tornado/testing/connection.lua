@@ -1,6 +1,7 @@
 -- A client's side of a connection, as bare as a spec needs it: sends any bytes, reads
 -- replies strictly, and never waits without a deadline.
 local case = require "tornado.testing.case"
+local channels = require "tornado.iostream.channels"
 local core = require "tornado.core"
 local ioloop = require "tornado.ioloop"
 local reply = require "tornado.testing.reply"
@@ -11,16 +12,6 @@ local find, sub = string.find, string.sub
 local Connection = util.Object:extend "Connection"
 
 local PIECE = 65536
-
-local open = {} -- channel -> Connection
-
-ioloop.on(core.EVENT_CHANNEL, function(channel)
-    local connection = open[channel]
-    if not connection then return end
-    local waiters = connection._waiters
-    connection._waiters = {}
-    for _, waiter in ipairs(waiters) do ioloop.wake(waiter) end
-end)
 
 --- Connects to "HOST:PORT" or "unix:/PATH"; raises why not. `timeout` is that of all calls
 --- that wait and are given none. With `channel`, takes that one: `address` is only its name.
@@ -35,7 +26,14 @@ function Connection:init(address, timeout, channel)
     self._data = ""  -- received and not taken
     self._at = 1     -- its first byte that is not taken
     self._end = nil  -- "eof" or "reset"
-    open[channel] = self
+    channels.set(channel, self)
+end
+
+--- C says: look again.
+function Connection:on_channel()
+    local waiters = self._waiters
+    self._waiters = {}
+    for _, waiter in ipairs(waiters) do ioloop.wake(waiter) end
 end
 
 -- Waiting ---------------------------------------------------------------------------
@@ -179,7 +177,6 @@ function Connection:send(bytes, timeout)
         while status == core.LIMIT do
             local before = core.channel_unsent(self.channel)
             wait(self, deadline, ("the server does not read, %d bytes are unsent"):format(before))
-            core.channel_unsent(self.channel)
             status = core.channel_send(self.channel, piece)
         end
         if status ~= core.OK then error("the connection is closed here", 2) end
@@ -201,7 +198,7 @@ end
 function Connection:close(reset)
     if not self.channel then return end
     core.channel_close(self.channel, reset)
-    open[self.channel] = nil
+    channels.set(self.channel, nil)
     self.channel = nil
 end
 

@@ -7,6 +7,7 @@ local case = require "tornado.testing.case"
 local STAY = {
     "tornado.testing", "tornado.web", "tornado.gen", "tornado.routing", "tornado.httputil",
     "tornado.escape", "tornado.command", "tornado.files", "tornado.process",
+    "tornado.tcpserver", "tornado.tcpclient",
 }
 
 -- Makes a case be watched. busted's own `finally` comes after the body however it ended.

@@ -1,0 +1,159 @@
+-- Connections to a host by its name: all its addresses, both families at once if the first is slow
+-- (RFC 8305, with Tornado's times). Tornado's tcpclient.
+local address = require "tornado.netutil.address"
+local core = require "tornado.core"
+local ioloop = require "tornado.ioloop"
+local iostream = require "tornado.iostream"
+local netutil = require "tornado.netutil"
+local util = require "tornado.util"
+
+local tcpclient = {}
+
+local HEAD_START = 0.3 -- seconds that the first family has
+
+-- Attempts ------------------------------------------------------------------------------------
+
+--- What one call of connect() tries. `primary` and `secondary`: addresses of the first result's
+--- family, and the others.
+local Attempts = util.Object:extend "Attempts"
+tcpclient._Attempts = Attempts
+
+function Attempts:init(results, open)
+    self.open = open -- function(result, stream): connects
+    self.primary, self.secondary = {}, {}
+    for _, result in ipairs(results) do
+        local list = result.family == results[1].family and self.primary or self.secondary
+        list[#list + 1] = result
+    end
+    self.left = #results
+    self.streams = {} -- that are connecting
+    self.stream_options = nil
+end
+
+-- The second family begins: its time has come, or the first has failed once.
+local function start_secondary(self)
+    if self.timer then ioloop.remove_timeout(self.timer) end
+    self.timer = nil
+    if self.second then return end
+    self.second = true
+    ioloop.start(self.try, self, self.secondary)
+end
+
+--- Stops everything that is under way; safe at any time.
+function Attempts:stop()
+    self.over = true
+    if self.timer then ioloop.remove_timeout(self.timer) end
+    self.timer = nil
+    for stream in pairs(self.streams) do stream:close() end
+end
+
+local function settle(self, stream)
+    if self.over then return stream and stream:close() end
+    self.over = true
+    self:stop()
+    ioloop.wake(self.waiter, stream)
+end
+
+--- Tries the addresses of a list, one after the other.
+function Attempts:try(list)
+    for _, result in ipairs(list) do
+        if self.over then return end
+        local stream = iostream.IOStream(nil, self.stream_options)
+        self.streams[stream] = true
+        local ok, err = pcall(self.open, result, stream)
+        self.streams[stream] = nil
+        self.left = self.left - 1
+        if ok then return settle(self, stream) end
+        stream:close()
+        self.last_error = err
+        if self.left == 0 then return settle(self, nil) end
+        if not self.over then start_secondary(self) end
+    end
+end
+
+--- Returns the first stream that is connected, or raises the last error.
+function Attempts:run(timeout)
+    self.waiter = ioloop.waiter()
+    if #self.secondary > 0 then
+        self.timer = ioloop.call_later(HEAD_START, start_secondary, self)
+    else
+        self.second = true
+    end
+    ioloop.start(self.try, self, self.primary)
+    local stream = ioloop.wait_for(self.waiter, timeout, self.stop, self)
+    return stream or error(self.last_error, 0)
+end
+
+-- The client ------------------------------------------------------------------------------------
+
+local TCPClient = util.Object:extend "TCPClient"
+tcpclient.TCPClient = TCPClient
+
+--- Takes a resolver: an object with resolve(host, port, family), which returns a list of
+--- { family =, address =, port = }; nil: netutil.Resolver().
+function TCPClient:init(resolver)
+    self._own = resolver == nil
+    self.resolver = resolver or netutil.Resolver()
+end
+
+-- Asks in a coroutine of its own, so that the wait for it can end first.
+local function resolve(self, host, port, family, timeout)
+    local waiter = ioloop.waiter()
+    local ok, results
+    ioloop.start(function()
+        ok, results = pcall(self.resolver.resolve, self.resolver, host, port, family)
+        ioloop.wake(waiter)
+    end)
+    ioloop.wait_for(waiter, timeout)
+    return ok and results or error(results, 0)
+end
+
+local OPTIONS = {
+    af = util.NONE, ssl_options = util.NONE, server_hostname = util.NONE, timeout = util.NONE,
+    max_buffer_size = util.NONE, read_chunk_size = util.NONE, max_write_buffer_size = util.NONE,
+    source_ip = util.NONE, source_port = util.NONE,
+}
+
+-- The address to come from, or nil; a port alone is one of the loopback interface.
+local function source_of(options, result)
+    if not options.source_ip and not options.source_port then return nil end
+    local loopback = result.family == "inet6" and "::1" or "127.0.0.1"
+    return address.join(options.source_ip or loopback, options.source_port or 0)
+end
+
+--- Connects to a host's port; returns an IOStream. Options: timeout (seconds from now, for all of
+--- it), af (netutil.AF_*), source_ip, source_port, ssl_options, server_hostname, and IOStream's.
+--- Raises the last address' StreamClosedError, TimeoutError, what the resolver raises.
+function TCPClient:connect(host, port, options)
+    options = util.options(options, OPTIONS, "connect")
+    if type(host) ~= "string" then error("bad host: expected string, got " .. type(host), 2) end
+    if type(port) ~= "number" then error("bad port: expected number, got " .. type(port), 2) end
+    if options.ssl_options and not core.channel_start_tls then
+        error(util.Error("ssl_options: this build has no TLS"), 0)
+    end
+    local deadline = options.timeout and core.precise() + options.timeout
+    local function left()
+        return deadline and math.max(0, deadline - core.precise())
+    end
+    local results = resolve(self, host, port, options.af, left())
+    if #results == 0 then error(util.Error("%s has no address", host), 0) end
+    local attempts = Attempts(results, function(result, stream)
+        stream:connect({ result.address, result.port }, { source = source_of(options, result) })
+    end)
+    attempts.stream_options = {
+        max_buffer_size = options.max_buffer_size, read_chunk_size = options.read_chunk_size,
+        max_write_buffer_size = options.max_write_buffer_size,
+    }
+    local stream = attempts:run(left())
+    if options.ssl_options then
+        stream:start_tls(false, options.ssl_options, options.server_hostname or host)
+    end
+    return stream
+end
+
+--- Closes the resolver that it made itself, not what is open.
+function TCPClient:close()
+    if self._own then self.resolver:close() end
+end
+
+return tcpclient
