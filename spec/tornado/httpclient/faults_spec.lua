@@ -113,7 +113,8 @@ describe("tornado.httpclient with a bad server", function()
 
     it("stops going round in circles", function()
         open()
-        assert.equal(302, fails("/loop").code)
+        local err = fails("/loop")
+        assert.equal("HTTP 302: Found", tostring(err))
         assert.matches("Unsupported url scheme", tostring(fails("/badplace")))
         assert.equal(302, fails("/badplace", { follow_redirects = false }).code)
     end)
@@ -137,9 +138,9 @@ describe("tornado.httpclient with a bad server", function()
 
     it("goes on when a kept connection was closed", function()
         open()
-        for _ = 1, 5 do
+        for i = 1, 60 do
             assert.equal("once", fetch("/once").body)
-            gen.sleep(0.005)
+            for _ = 1, i % 3 do gen.moment() end
         end
     end)
 
