@@ -3,6 +3,7 @@
 local core = require "tornado.core"
 local gen = require "tornado.gen"
 local httpclient = require "tornado.httpclient"
+local resolver = require "tornado.netutil.resolver"
 local testing = require "tornado.testing"
 local util = require "tornado.util"
 
@@ -109,6 +110,19 @@ describe("tornado.httpclient with a bad server", function()
             { request_timeout = 3 })
         assert.is_false(ok)
         assert.equal(599, err.code)
+    end)
+
+    it("does not wait for a name server that never answers", function()
+        open()
+        local mute = peers.mute_name_server(finally)
+        resolver.setup { servers = { mute } }
+        finally(function() resolver.setup {} end)
+        local ok, err = pcall(client.fetch, client, "http://some.test/", { request_timeout = 0.3 })
+        assert.is_false(ok)
+        assert.equal("Timeout while connecting", tostring(err))
+        local fetched = { hostname_mapping = { ["some.test"] = base:match("//(.*)") } }
+        local mapped = peers.client(finally, fetched)
+        assert.equal("final", mapped:fetch("http://some.test/interim").body)
     end)
 
     it("stops going round in circles", function()
