@@ -30,9 +30,8 @@ static void grow(ct_client_sockets *s, uint32_t need) {
     uint32_t size = s->size ? s->size : 64;
 
     while (size < need) size *= 2;
-    s->by_fd = ct_realloc(s->by_fd, size * sizeof *s->by_fd);
-    memset(s->by_fd + s->size, 0, (size - s->size) * sizeof *s->by_fd);
-    s->size = size;
+    s->by_fd = ct_realloc(s->by_fd, size * sizeof(void *));
+    while (s->size < size) s->by_fd[s->size++] = NULL;
 }
 
 static ct_client_socket *add(ct_client *c, int fd) {

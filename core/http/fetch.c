@@ -116,7 +116,17 @@ static void stop(ct_fetch *f) {
     ct_list_remove(&f->node);
 }
 
+/* libcurl goes over to a new connection when a kept one turns out to be closed,
+ * five times in the life of a handle: only a reset makes it count anew. */
+static bool has_connected(const ct_fetch *f) {
+    long connects = 0;
+
+    curl_easy_getinfo(f->easy, CURLINFO_NUM_CONNECTS, &connects);
+    return connects > 0;
+}
+
 void ct_fetch_finish(ct_fetch *f, CURLcode result) {
+    if (result != CURLE_OK || has_connected(f)) f->dirty = true;
     if (result != CURLE_OK && f->failure == CT_FETCH_OK) {
         f->failure = failure_of(f, result);
         if (f->refused) f->reason = "the address is not public";

@@ -53,6 +53,12 @@ describe("sites/bench", function()
         assert.same({ a = "1", b = "x y" }, response:json())
     end)
 
+    it("has /proxy, which asks this server", function()
+        local response = fetch "/proxy"
+        assert.equal("Hello, World!", response.body)
+        assert.equal("text/plain; charset=UTF-8", response.headers:get("Content-Type"))
+    end)
+
     it("has a route with groups", function()
         assert.equal("42 a-slug-9", fetch("/user/42/post/a-slug-9").body)
         assert.equal(404, fetch("/user/x/post/a").code)

@@ -114,6 +114,10 @@ def serve(connection):
     path = head.split()[1].decode().split("?")[0]
     if path in RAW:
         connection.sendall(RAW[path])
+        if path == "/early":  # or what was not read would reset the connection
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass
     elif path == "/digest":
         digest(connection, head)
         return True
