@@ -261,22 +261,42 @@ describe("tornado.process", function()
         end)
 
         it("hold back who writes until the program reads", function()
-            local one = Subprocess({ "/bin/sh", "-c", "read line; exec wc -c" }, {
+            local size = 4 * 1048576
+            local one = Subprocess({ "/bin/sh", "-c", "kill -STOP $$; exec wc -c" }, {
                 stdin = Subprocess.STREAM, stdout = Subprocess.STREAM,
             })
-            local written = false
-            local future = gen.spawn(function()
-                written = pcall(one.stdin.write, one.stdin, ("x"):rep(4 * 1048576))
+            testing.wait_until(function()
+                for line in io.lines(("/proc/%d/status"):format(one.pid)) do
+                    if line:match("^State:\tT") then return true end
+                end
             end)
-            for _ = 1, 20 do gen.moment() end
-            one:kill "STOP"
-            assert.is_false(written)
-            one:kill "KILL"
-            one:wait()
-            gen.await(future)
+            local writing = gen.spawn(one.stdin.write, one.stdin, ("x"):rep(size))
+            for _ = 1, 200 do gen.moment() end
+            assert.is_false(writing:done())
+            assert.is_true(one.stdin._unsent > size - 1048576) -- what a pipe holds at most
+            one:kill "CONT"
+            gen.await(writing)
             one.stdin:close()
-            one.stdout:close()
-            assert.is_false(written)
+            assert.equal(size, tonumber(one.stdout:read_until_close { timeout = 5 }))
+            assert.equal(0, one:wait())
+        end)
+
+        it("break when the program ends without reading", function()
+            local one = Subprocess({ "/bin/sh", "-c", "exit 3" }, { stdin = Subprocess.STREAM })
+            local ok, err = pcall(one.stdin.write, one.stdin, ("x"):rep(4 * 1048576))
+            assert.is_false(ok)
+            assert.equal("EPIPE", err.real_error.code)
+            one.stdin:close()
+            assert.equal(3, one:wait())
+        end)
+
+        it("end with what was written last", function()
+            for _ = 1, 20 do
+                local one = Subprocess({ "/bin/echo", "all" }, { stdout = Subprocess.STREAM })
+                one:wait() -- so that bytes and end come at once
+                assert.equal("all\n", one.stdout:read_until("\n", { timeout = 5 }))
+                assert.equal("", one.stdout:read_until_close { timeout = 5 })
+            end
         end)
     end)
 
