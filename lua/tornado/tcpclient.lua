@@ -121,16 +121,23 @@ local function source_of(options, result)
     return address.join(options.source_ip or loopback, options.source_port or 0)
 end
 
+-- The stream with TLS; closed when that fails.
+local function secure(stream, ssl_options, host, timeout)
+    local ok, result = pcall(stream.start_tls, stream, false, ssl_options, host,
+        { timeout = timeout })
+    if ok then return result end
+    stream:close()
+    error(result, 0)
+end
+
 --- Connects to a host's port; returns an IOStream. Options: timeout (seconds from now, for all of
---- it), af (netutil.AF_*), source_ip, source_port, ssl_options, server_hostname, and IOStream's.
---- Raises the last address' StreamClosedError, TimeoutError, what the resolver raises.
+--- it), af (netutil.AF_*), source_ip, source_port, and IOStream's; ssl_options (see start_tls())
+--- for an SSLIOStream, and server_hostname, if it is not `host` whom the certificate must name.
+--- Raises the last address' StreamClosedError, TimeoutError, SSLError, what the resolver raises.
 function TCPClient:connect(host, port, options)
     options = util.options(options, OPTIONS, "connect")
     if type(host) ~= "string" then error("bad host: expected string, got " .. type(host), 2) end
     if type(port) ~= "number" then error("bad port: expected number, got " .. type(port), 2) end
-    if options.ssl_options and not core.channel_start_tls then
-        error(util.Error("ssl_options: this build has no TLS"), 0)
-    end
     local deadline = options.timeout and core.precise() + options.timeout
     local function left()
         return deadline and math.max(0, deadline - core.precise())
@@ -146,7 +153,7 @@ function TCPClient:connect(host, port, options)
     }
     local stream = attempts:run(left())
     if options.ssl_options then
-        stream:start_tls(false, options.ssl_options, options.server_hostname or host)
+        return secure(stream, options.ssl_options, options.server_hostname or host, left())
     end
     return stream
 end
