@@ -6,6 +6,7 @@ local executor = require "tornado.concurrent.executor"
 local gen = require "tornado.gen"
 local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
+local lifecycle = require "tornado.web.lifecycle"
 local log = require "tornado.log"
 local sites = require "tornado.sites"
 local util = require "tornado.util"
@@ -161,7 +162,7 @@ end
 
 local stopping
 
-local function stop(servers, signal)
+local function stop(app, servers, signal)
     if stopping or signal == 2 then return core.exit(DONE) end
     stopping = true
     log.gen_log:info("stopping: %d requests under way", httpserver.live_count())
@@ -169,8 +170,11 @@ local function stop(servers, signal)
     local deadline = core.monotonic() + 10
     local function look()
         local under_way = httpserver.live_count() + core.counts().unsent
-        if under_way == 0 or core.monotonic() > deadline then return core.exit(DONE) end
-        ioloop.call_later(0.05, look)
+        if under_way ~= 0 and core.monotonic() < deadline then
+            return ioloop.call_later(0.05, look)
+        end
+        lifecycle.stop(app)
+        core.exit(DONE)
     end
     look()
 end
@@ -193,15 +197,21 @@ function commands.serve(options, rest)
     end
     settings_for(app, options)
     local servers = {}
+    ioloop.on(core.EVENT_STOP, function(signal) stop(app, servers, signal) end)
+    ok, why = lifecycle.start(app)
+    if not ok then
+        fail(why)
+        return FAILED
+    end
     for i, item in ipairs(addresses(options)) do
         local good, result = pcall(listen_on, app, item, options)
         if not good then
+            lifecycle.stop(app)
             fail(type(result) == "table" and result.message or tostring(result))
             return FAILED
         end
         servers[i] = result
     end
-    ioloop.on(core.EVENT_STOP, function(signal) stop(servers, signal) end)
 end
 
 -- Returns how many templates of a site are broken.
