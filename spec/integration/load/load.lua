@@ -1,5 +1,5 @@
--- Run by load.py: rounds of waits and fetches in one process, and rounds of such that are cancelled.
--- Behind each a line: what is left, and the memory of the process in KiB.
+-- Run by load.py: rounds of waits and fetches in one process, and rounds of such that are
+-- cancelled. Behind each a line: what is left, and the memory of the process in KiB.
 local core = require "tornado.core"
 local gen = require "tornado.gen"
 local httpclient = require "tornado.httpclient"
