@@ -29,7 +29,8 @@ typedef struct ct_conn {
     ct_buf out;        /* composed and not sent */
     ct_segment *files; /* what follows `out`, or NULL */
     ct_request *request; /* the one being read or answered, or NULL */
-    uint32_t owner;      /* the listener's handle */
+    ct_events *events;   /* the listener's, as `owner`: for the next request */
+    uint32_t owner;      /* its handle */
     uint32_t requests;   /* answered on this connection */
     uint32_t drained;    /* bytes thrown away while lingering */
     ct_peer peer;
@@ -43,6 +44,10 @@ typedef struct ct_conn {
 
 /* A peer has come. Takes `fd`. */
 void ct_conn_open(struct ct_listener *l, int fd, const ct_peer *peer);
+
+/* From here on it is that listener's; a request that was told to its old owner
+ * stays there. */
+void ct_conn_set_listener(ct_conn *c, struct ct_listener *l);
 
 /* Closes at once; `reset`: so that the client sees an error. A request that is
  * being answered is told with CT_EVENT_GONE. The struct is freed at the end of

@@ -58,12 +58,13 @@ static bool open_socket(ct_listener *l, const char *address, char *why,
     return l->listen != NULL;
 }
 
-uint32_t ct_listener_open(ct_server *s, const char *address, char *why,
-                          size_t size) {
+uint32_t ct_listener_open(ct_server *s, ct_events *events, const char *address,
+                          char *why, size_t size) {
     ct_listener *l = ct_new(ct_listener);
 
     l->server = s;
     l->options = &s->options;
+    l->events = events;
     if (!address || open_socket(l, address, why, size)) {
         l->handle = ct_slots_add(&s->listeners, l);
         if (!l->handle) snprintf(why, size, "too many listeners");
@@ -107,7 +108,7 @@ int ct_listener_pair(ct_listener *l, const ct_peer *peer) {
 void ct_listener_left(ct_listener *l) {
     if (--l->conns) return;
     if (l->waited || l->closed)
-        ct_events_add(l->server->events, CT_EVENT_ENDED, l->handle);
+        ct_events_add(l->events, CT_EVENT_ENDED, l->handle);
     l->waited = false;
     if (!l->closed) return;
     ct_slots_remove(&l->server->listeners, l->handle);

@@ -15,6 +15,7 @@
 
 typedef struct ct_listener {
     ct_server *server;
+    ct_events *events; /* borrowed: of the generation that answers */
     ct_listen *listen;                /* NULL: closed, or without a socket */
     const ct_server_options *options; /* the server's, or `own` */
     ct_server_options *own;           /* or NULL */
@@ -26,9 +27,10 @@ typedef struct ct_listener {
 } ct_listener;
 
 /* Opens a listener; 0 and a reason in `why` (`size` bytes) when that fails.
- * `address` NULL: without a socket, for ct_listener_pair(). */
-uint32_t ct_listener_open(ct_server *s, const char *address, char *why,
-                          size_t size);
+ * Its requests are told to `events`. `address` NULL: without a socket, for
+ * ct_listener_pair(). */
+uint32_t ct_listener_open(ct_server *s, ct_events *events, const char *address,
+                          char *why, size_t size);
 
 /* The limits that its next connections have, to be changed. Borrows. */
 ct_server_options *ct_listener_options(ct_listener *l);

@@ -90,8 +90,8 @@ bool ct_request_begin(ct_request *r, const char *p) {
     if (s->access.fd >= 0) r->precise = ct_clock_precise();
     r->body.done = !ct_wire_has_body(&r->wire);
     s->handled++;
-    ct_events_add(s->events, CT_EVENT_REQUEST, r->handle);
-    if (s->events->count >= BATCH) ct_loop_yield(s->loop);
+    ct_events_add(r->events, CT_EVENT_REQUEST, r->handle);
+    if (r->events->count >= BATCH) ct_loop_yield(s->loop);
     return true;
 }
 
