@@ -486,9 +486,7 @@ void ct_conn_open(ct_listener *l, int fd, const ct_peer *peer) {
         return;
     }
     c->server = s;
-    c->listener = l;
-    c->options = l->options;
-    c->owner = l->handle;
+    ct_listener_join(l, c);
     ct_list_init(&c->corked);
     ct_list_init(&c->ready);
     ct_list_init(&c->begun);
@@ -496,7 +494,6 @@ void ct_conn_open(ct_listener *l, int fd, const ct_peer *peer) {
     ct_list_add(&s->conns, &c->node);
     c->peer = *peer;
     s->conn_count++;
-    l->conns++;
     set_deadline(c);
     ct_secure_open(c);
 }

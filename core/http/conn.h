@@ -45,10 +45,6 @@ typedef struct ct_conn {
 /* A peer has come. Takes `fd`. */
 void ct_conn_open(struct ct_listener *l, int fd, const ct_peer *peer);
 
-/* From here on it is that listener's; a request that was told to its old owner
- * stays there. */
-void ct_conn_set_listener(ct_conn *c, struct ct_listener *l);
-
 /* Closes at once; `reset`: so that the client sees an error. A request that is
  * being answered is told with CT_EVENT_GONE. The struct is freed at the end of
  * the turn (ct_conn_free), so that a caller up the stack still finds `gone`. */

@@ -51,7 +51,21 @@ bool ct_listener_drain(ct_listener *l);
  * with the last of them. */
 void ct_listener_close(ct_listener *l, bool drop);
 
+/* From here on the connection is this listener's. A request that Lua knows stays
+ * with whom it was told to. */
+void ct_listener_join(ct_listener *l, struct ct_conn *c);
+
 /* One of its connections has ended. May free it. */
 void ct_listener_left(ct_listener *l);
+
+/* A newer generation takes over: each listener of `old` that has a socket of the
+ * same address as one of `new` closes, and its connections become that one's;
+ * the others close, and their connections end with the reply under way. */
+void ct_listener_succeed(ct_server *s, const ct_events *old,
+                         const ct_events *new);
+
+/* A generation ends: cuts off its requests, and closes its listeners with their
+ * connections. */
+void ct_listener_disown(ct_server *s, const ct_events *events);
 
 #endif
