@@ -21,6 +21,7 @@
 #include "abi/form.h"
 #include "abi/job.h"
 #include "abi/process.h"
+#include "abi/generation.h"
 #include "abi/request.h"
 #include "abi/resolver.h"
 #include "abi/server.h"

@@ -390,8 +390,7 @@ void ct_conn_check(ct_conn *c) {
         ct_conn_close(c, true);
     } else if ((n == 0 || (n > 0 && c->stream.shut)) && !c->told) {
         c->told = true;
-        ct_events_add(c->request->events, CT_EVENT_GONE,
-                      c->request->handle);
+        ct_events_add(c->request->events, CT_EVENT_GONE, c->request->handle);
     }
 }
 

@@ -13,10 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct ct_conn;
+
 typedef struct ct_listener {
     ct_server *server;
     ct_events *events; /* borrowed: of the generation that answers */
-    ct_listen *listen;                /* NULL: closed, or without a socket */
+    ct_listen *listen; /* NULL: closed, or without a socket */
     const ct_server_options *options; /* the server's, or `own` */
     ct_server_options *own;           /* or NULL */
     ct_tls_context *tls;              /* a share of it, or NULL: plain */

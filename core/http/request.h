@@ -43,11 +43,11 @@ typedef struct ct_body {
 
 typedef struct ct_request {
     struct ct_server *server;
-    struct ct_conn *conn; /* NULL: reply complete, or the client is gone */
-    ct_list node;         /* in server->spare */
+    struct ct_conn *conn;     /* NULL: reply complete, or the client is gone */
+    ct_list node;             /* in server->spare */
     struct ct_events *events; /* whom its events go to: the generation's */
-    uint32_t handle;      /* 0 until the head is complete */
-    uint32_t owner;       /* listener */
+    uint32_t handle;          /* 0 until the head is complete */
+    uint32_t owner;           /* listener */
     ct_peer peer;
     bool secure; /* it came over TLS */
     ct_wire wire;

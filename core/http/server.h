@@ -65,9 +65,8 @@ void ct_server_init(ct_server *s, ct_loop *loop);
 /* Closes all listeners and connections and frees what they held. */
 void ct_server_fini(ct_server *s);
 
-/* After Lua has run: sends what is corked, reads on where input waits. Returns
- * true when that made new events. */
-bool ct_server_turn(ct_server *s);
+/* After Lua has run: sends what is corked, reads on where input waits. */
+void ct_server_turn(ct_server *s);
 
 /* Counts the connections that have output to send, or linger behind it. */
 uint32_t ct_server_unsent(const ct_server *s);

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 static ct_board *map(int fd) {
-    void *p = mmap(NULL, sizeof(ct_board), PROT_READ | PROT_WRITE, MAP_SHARED,
-                   fd, 0);
+    void *p =
+        mmap(NULL, sizeof(ct_board), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
     return p == MAP_FAILED ? NULL : p;
 }

@@ -81,7 +81,8 @@ int ct_abi_temp_dir(ct_vm *vm, const char *path) {
 }
 
 uint32_t ct_abi_listen(ct_vm *vm, const char *address) {
-    return ct_listener_open(vm->server, address, vm->why, sizeof vm->why);
+    return ct_listener_open(vm->server, vm->events, address, vm->why,
+                            sizeof vm->why);
 }
 
 int ct_abi_listen_address(ct_vm *vm, uint32_t listener, ct_str *out) {

@@ -51,6 +51,7 @@ for _, name in ipairs {
     "JOB",
     "PROCESS",
     "FETCH",
+    "RETIRE",
     "STOP",
 } do
     core["EVENT_" .. name] = tonumber(C["CT_EVENT_" .. name])
@@ -390,6 +391,7 @@ for _, part in ipairs {
     "client",
     "codings",
     "files",
+    "generation",
     "jobs",
     "listeners",
     "processes",
