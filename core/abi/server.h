@@ -65,7 +65,7 @@ uint32_t ct_abi_listen_pair(ct_vm *vm, uint32_t listener, const char *ip,
 /* Closes its idle connections at once, and the others behind the reply under
  * way. OK when none is left; else AGAIN, and CT_EVENT_ENDED comes. It works on
  * one that is closed, too. */
-int ct_abi_listen_drain(ct_vm *vm, uint32_t listener);
+int ct_abi_listen_drain(ct_vm *vm, uint32_t listener, int heads);
 
 /* The address bound, "127.0.0.1:8888". */
 int ct_abi_listen_address(ct_vm *vm, uint32_t listener, ct_str *out);

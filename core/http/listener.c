@@ -138,6 +138,10 @@ static void retire(ct_conn *c) {
         ct_conn_close(c, false);
 }
 
+static void retire_idle(ct_conn *c) {
+    if (!c->request || c->request->handle) retire(c);
+}
+
 /* Calls fn for all connections, of which it may close the one it is given. */
 static void for_each(ct_listener *l, void (*fn)(ct_conn *c)) {
     ct_list *end = &l->server->conns, *n, *next;
@@ -152,8 +156,8 @@ static void for_each(ct_listener *l, void (*fn)(ct_conn *c)) {
     l->conns--;
 }
 
-bool ct_listener_drain(ct_listener *l) {
-    for_each(l, retire);
+bool ct_listener_drain(ct_listener *l, bool heads) {
+    for_each(l, heads ? retire : retire_idle);
     l->waited = l->conns > 0;
     return !l->waited;
 }
@@ -211,7 +215,7 @@ void ct_listener_succeed(ct_server *s, const ct_events *old,
         if (heir)
             bequeath(l, heir);
         else
-            (void)ct_listener_drain(l);
+            (void)ct_listener_drain(l, false);
         ct_listener_close(l, false);
     }
 }

@@ -45,9 +45,10 @@ void ct_listener_secure(ct_listener *l, ct_tls_context *tls);
  * errno says why. */
 int ct_listener_pair(ct_listener *l, const ct_peer *peer);
 
-/* Closes its idle connections, and has the others end with the reply under way.
+/* Closes its idle connections, with `heads` also those on which half a head has
+ * come, and has the others end with the reply under way.
  * True when none is left; else CT_EVENT_ENDED will come. */
-bool ct_listener_drain(ct_listener *l);
+bool ct_listener_drain(ct_listener *l, bool heads);
 
 /* Accepts no more; with `drop` its connections end at once. CT_EVENT_ENDED comes
  * with the last of them. */

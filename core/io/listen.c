@@ -281,7 +281,8 @@ ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
     l->arg = arg;
     l->at = l->asked = *at;
     l->fd = -1;
-    ct_list_add(&loop->listens, &l->node);
+    l->staged = loop->staging;
+    ct_list_init(&l->node);
     l->pause = ct_timer_new(loop, on_pause_over, l);
     l->spare = open_spare();
     if (!open_listener(l, backlog)) {
@@ -292,9 +293,9 @@ ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
         errno = error;
         return NULL;
     }
+    ct_list_add(&loop->listens, &l->node);
     event_assign(&l->event, loop->base, l->fd, EV_READ | EV_PERSIST, on_ready,
                  l);
-    l->staged = loop->staging;
     if (!l->staged) event_add(&l->event, NULL);
     return l;
 }

@@ -121,12 +121,11 @@ static ct_vm *begin(ct_generations *g, const char **why) {
 void ct_generations_reload(ct_generations *g, ct_reload_fn *done, void *arg) {
     const char *why;
 
-    if (g->loading) {
-        done(false, "a reload is under way already", arg);
-        return;
-    }
-    if (!g->current->ready) {
-        done(false, "the server has not started yet", arg);
+    if (g->loading || !g->current->ready) {
+        why = g->loading ? "a reload is under way already: ask again after it"
+                         : "the server has not started yet";
+        ct_log_line(g->loop->log, CT_LEVEL_WARNING, "reload", "%s", why);
+        done(false, why, arg);
         return;
     }
     g->done = done;

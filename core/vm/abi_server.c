@@ -110,11 +110,11 @@ int ct_abi_listen_hold(ct_vm *vm, uint32_t listener, int hold) {
     return CT_OK;
 }
 
-int ct_abi_listen_drain(ct_vm *vm, uint32_t listener) {
+int ct_abi_listen_drain(ct_vm *vm, uint32_t listener, int heads) {
     ct_listener *l = listener_of(vm, listener);
 
     if (!l) return CT_CLOSED;
-    return ct_listener_drain(l) ? CT_OK : CT_AGAIN;
+    return ct_listener_drain(l, heads) ? CT_OK : CT_AGAIN;
 }
 
 void ct_abi_exit(ct_vm *vm, int code) {

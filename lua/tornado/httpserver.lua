@@ -358,7 +358,7 @@ local function forget(listener, waiter)
 end
 
 local function wait_for_end(listener, deadline)
-    while core.listen_drain(listener) == core.AGAIN do
+    while core.listen_drain(listener, true) == core.AGAIN do
         local waiter = ioloop.waiter()
         drains[listener] = drains[listener] or {}
         drains[listener][waiter] = true
@@ -377,8 +377,14 @@ function HTTPServer:close_all_connections(seconds)
     local all = {}
     for _, listener in ipairs(self.listeners) do all[#all + 1] = listener end
     for listener in pairs(self._ending) do all[#all + 1] = listener end
-    for _, listener in ipairs(all) do core.listen_drain(listener) end
+    for _, listener in ipairs(all) do core.listen_drain(listener, true) end
     for _, listener in ipairs(all) do wait_for_end(listener, deadline) end
+end
+
+--- After stop(): closes idle connections, and has the others end with the reply under way. What has
+-- begun to come is answered. Does not wait.
+function HTTPServer:drain()
+    for listener in pairs(self._ending) do core.listen_drain(listener) end
 end
 
 --- Reads the files of ssl_options again, for connections to come. Raises SSLError, and nothing has

@@ -170,7 +170,7 @@ local function stop(servers, options, signal)
     log.gen_log:info("stopping: %d requests under way", httpserver.live_count())
     for _, server in ipairs(servers) do
         server:stop()
-        ioloop.spawn_callback(pcall, server.close_all_connections, server, options.stop_timeout)
+        server:drain()
     end
     generation.finish("stop")
     leave(options.stop_timeout, log_late)
