@@ -130,9 +130,13 @@ function Queue:get(timeout)
     return item
 end
 
+local function next_item(queue) -- the loop gives its last item, too
+    return queue:get()
+end
+
 --- For loops without an end: for item in queue:items() do.
 function Queue:items()
-    return self.get, self
+    return next_item, self
 end
 
 --- An item that was taken is done with; raises when there were no more.

@@ -133,6 +133,16 @@ describe("queues.Queue", function()
         queue:join(0)
     end)
 
+    it("gives items of any type to a loop", function()
+        local queue, seen = Queue(), {}
+        for _, item in ipairs { "a", "b", false, 3 } do queue:put(item) end
+        for item in queue:items() do
+            seen[#seen + 1] = item
+            if #seen == 4 then break end
+        end
+        assert.same({ "a", "b", false, 3 }, seen)
+    end)
+
     it("passes a hundred thousand items, and keeps none", function()
         local queue, sum = Queue(10), 0
         local consumer = gen.spawn(function()
