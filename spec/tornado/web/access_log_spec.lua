@@ -32,6 +32,7 @@ describe("the access log", function()
     end)
 
     after_each(function()
+        server:stop()
         log.set_format "text"
         web.Application.access_log = false
         core.access_log_open ""
