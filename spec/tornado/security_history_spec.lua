@@ -221,7 +221,9 @@ describe("Tornado's security fix of", function()
     it("6.4.1 and 6.5.0: heads are strict", function()
         local server = serve(OK)
         for _, head in ipairs { "GET / HTTP/1.1\r\n\r\n",
-            "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "GET /\1 HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+            "GET /\1 HTTP/1.1\r\nHost: a\r\n\r\n",
             "GE,T / HTTP/1.1\r\nHost: a\r\n\r\n", get("A b: c\r\n"), get("A : b\r\n"),
             get("A: b\1\r\n"), get("A: b\rc\r\n"), get("Transfer-Encoding: gzip, chunked\r\n"),
             get("Transfer-Encoding: identity\r\n") } do
