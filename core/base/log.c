@@ -63,7 +63,7 @@ bool ct_log_open_rotated(ct_log *log, const char *path, uint64_t most,
     if (!ct_log_open(log, path)) return false;
     if (!log->file || !most || !backups) return true;
     log->path = ct_alloc(strlen(path) + 1);
-    strcpy(log->path, path);
+    memcpy(log->path, path, strlen(path) + 1);
     log->most = most;
     log->backups = backups;
     return true;
