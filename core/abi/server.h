@@ -102,6 +102,10 @@ void ct_abi_log(ct_vm *vm, uint32_t level, const char *where, const char *id,
 uint32_t ct_abi_log_level(ct_vm *vm);
 void ct_abi_log_set_level(ct_vm *vm, uint32_t level);
 int ct_abi_log_open(ct_vm *vm, const char *path);
+
+/* As above, with rotation: at most `most` bytes, and `backups` older files. */
+int ct_abi_log_open_rotated(ct_vm *vm, const char *path, double most,
+                            uint32_t backups);
 void ct_abi_log_json(ct_vm *vm,
                      int json); /* lines are objects, or text again */
 /* Opens the access log ("" closes it, "stderr"). */

@@ -290,10 +290,10 @@ static size_t take_head(ct_conn *c, const char *p, size_t n) {
     }
     switch (ct_wire_head(&r->wire, &c->options->wire, p, n)) {
     case CT_WIRE_MORE: return 0;
-    case CT_WIRE_BAD: return n;
+    case CT_WIRE_BAD: return ct_request_refuse(r, p, n);
     case CT_WIRE_DONE: break;
     }
-    if (!ct_request_begin(r, p)) return n;
+    if (!ct_request_begin(r, p)) return ct_request_refuse(r, p, n);
     ct_list_add(&s->begun, &c->begun);
     set_deadline(c);
     return r->wire.at;
