@@ -5,6 +5,7 @@ local executor = require "tornado.concurrent.executor"
 local generation = require "tornado.generation"
 local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
+local lifecycle = require "tornado.web.lifecycle"
 local log = require "tornado.log"
 local sites = require "tornado.sites"
 local util = require "tornado.util"
@@ -146,12 +147,13 @@ local function log_late(count)
 end
 
 -- Ends this generation when nothing is under way, or after `seconds`.
-local function leave(seconds, late)
+local function leave(app, seconds, late)
     local deadline = core.monotonic() + seconds
     local function look()
         local count = generation.count()
         if count > 0 and core.monotonic() <= deadline then return ioloop.call_later(0.05, look) end
         if count > 0 then late(count) end
+        lifecycle.stop(app)
         core.exit(0)
     end
     look()
@@ -163,7 +165,7 @@ local function count_unsent()
     return stopping and core.counts().unsent or 0
 end
 
-local function stop(servers, options, signal)
+local function stop(app, servers, options, signal)
     if stopping or signal == 2 then return core.exit(0) end
     stopping = true
     generation.hold("replies", count_unsent)
@@ -173,18 +175,15 @@ local function stop(servers, options, signal)
         server:drain()
     end
     generation.finish("stop")
-    leave(options.stop_timeout, log_late)
+    leave(app, options.stop_timeout, log_late)
 end
 
 -- A newer generation serves: this one answers what it has begun.
-local function retire(servers, options, number)
+local function retire(app, servers, options, number)
     log.gen_log:info("generation %d retires for %d: %d requests, streams or WebSockets stay",
         core.generation(), number, generation.count())
     for _, server in ipairs(servers) do server:stop() end
-    leave(options.reload_grace, function()
-        generation.finish("reload")
-        leave(1, function() end)
-    end)
+    leave(app, options.reload_grace, function() generation.finish("reload") end)
 end
 
 -- Starting ---------------------------------------------------------------------------------
@@ -197,14 +196,13 @@ local function set_everything(options)
     return true
 end
 
-local function listen(app, options)
-    local servers = {}
+local function listen(app, servers, options)
     for i, item in ipairs(addresses(options)) do
         local ok, result = pcall(listen_on, app, item, options)
         if not ok then return nil, { message_of(result) } end
         servers[i] = result
     end
-    return servers
+    return true
 end
 
 -- A later generation changes nothing before its sites are loaded.
@@ -224,17 +222,22 @@ local function prepare(options)
     return app
 end
 
---- Loads the sites of the options (see tornado.config) and listens. Returns true, or nil and a
--- list of reasons.
+--- Loads the sites of the options (see tornado.config), starts them and listens. Returns true, or
+-- nil and a list of reasons.
 function serving.start(options)
     local app, reasons = prepare(options)
     if not app then return nil, reasons end
-    local servers
-    servers, reasons = listen(app, options)
-    if not servers then return nil, reasons end
+    local servers = {}
     generation.hold("requests", httpserver.live_count)
-    ioloop.on(core.EVENT_STOP, function(signal) stop(servers, options, signal) end)
-    ioloop.on(core.EVENT_RETIRE, function(number) retire(servers, options, number) end)
+    ioloop.on(core.EVENT_STOP, function(signal) stop(app, servers, options, signal) end)
+    ioloop.on(core.EVENT_RETIRE, function(number) retire(app, servers, options, number) end)
+    local ok, why = lifecycle.start(app)
+    if not ok then return nil, { why } end
+    ok, reasons = listen(app, servers, options)
+    if not ok then
+        lifecycle.stop(app)
+        return nil, reasons
+    end
     core.ready()
     return true
 end

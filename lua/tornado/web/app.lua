@@ -30,14 +30,33 @@ local function compile(self, rules)
     return compiled
 end
 
+local HOOKS = { "on_start", "on_stop" }
+
+-- Hooks stand beside the rules or among the settings, or are methods of a subclass.
+local function take_hooks(self, handlers)
+    for _, name in ipairs(HOOKS) do
+        local fn = handlers and handlers[name] or self.settings[name]
+        if fn ~= nil then
+            if not util.is_callable(fn) then
+                error(("bad %s: expected function, got %s"):format(name, type(fn)), 4)
+            end
+            self[name] = fn
+        end
+    end
+end
+
 --- Takes a list of rules { pattern, Handler, kwargs, name } (a fourth element, or `name =`, is
 -- the route's name), and settings. A rule may also be { "GET /path", function(handler) ... end },
--- or a web.group().
+-- or a web.group(). Beside the rules, or among the settings, may be on_start and on_stop,
+-- function(app): before the listeners open, where an error is one of loading, and when the last
+-- request is over, for at most 10 seconds. Both may wait.
+-- Tornado: has no such hooks.
 function Application:init(handlers, settings)
     if handlers ~= nil and type(handlers) ~= "table" then
         error("bad handlers: expected a list of rules, got " .. type(handlers), 3)
     end
     self.settings = settings or {}
+    take_hooks(self, handlers)
     self.router = routing.Router()
     self.transforms = transforms.of(self.settings)
     self:apply_debug()
