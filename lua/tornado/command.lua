@@ -165,7 +165,10 @@ local function stop(servers, signal)
     if stopping or signal == 2 then return core.exit(DONE) end
     stopping = true
     log.gen_log:info("stopping: %d requests under way", httpserver.live_count())
-    for _, server in ipairs(servers) do server:stop() end
+    for _, server in ipairs(servers) do
+        server:stop()
+        server:end_streams()
+    end
     local deadline = core.monotonic() + 10
     local function look()
         local under_way = httpserver.live_count() + core.counts().unsent
