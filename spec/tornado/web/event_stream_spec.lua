@@ -215,7 +215,8 @@ describe("heartbeats", function()
     it("come to silent streams, all by one timer", function()
         local clock = testing.clock()
         local streams = {}
-        local server = serve(function(_, stream) streams[#streams + 1] = stream end, { heartbeat = 10 })
+        local server = serve(function(_, stream) streams[#streams + 1] = stream end,
+            { heartbeat = 10 })
         local before = core.counts().timers
         local clients = {}
         for i = 1, 20 do
