@@ -26,6 +26,7 @@ end
 
 function Local:publish(topic, data)
     local message = Message(topic, self:next_id(), data)
+    message:text() -- raises for what cannot be JSON
     self.store:add(message)
     self.hub:deliver(message)
     return message.id

@@ -87,10 +87,13 @@ function Store:since(topic, id)
     return list, at < entry.first and (entry.cut or entry.last_id > id and #list == 0) or false
 end
 
---- Names of all topics that have messages.
+--- Names of all topics that have messages; those that had one last come first.
 function Store:topics()
-    local list = {}
-    for topic in pairs(self._topics) do list[#list + 1] = topic end
+    local list, entry = {}, self._chain.last
+    while entry do
+        list[#list + 1] = entry.topic
+        entry = entry._before
+    end
     return list
 end
 
