@@ -60,6 +60,7 @@ local function on_request(handle, event)
     local request = HTTPServerRequest.from_event(handle, event, pumping())
     live[band(handle, SLOT_MASK)] = request
     if not server then return release(request) end
+    request.server = server
     if band(event.flags, REQUEST_TLS) ~= 0 then request.protocol = "https" end
     enter(request)
     server.callback(request)
@@ -178,7 +179,6 @@ local function specially(self, callback)
     special = true
     local options = self.options
     return function(request)
-        request.server = self
         if options.protocol then request.protocol = options.protocol end
         if options.xheaders then proxy.apply(request, options.trusted_downstream) end
         return callback(request)
@@ -374,13 +374,27 @@ local function wait_for_end(listener, deadline)
     end
 end
 
---- Closes all connections: at once where no request is under way, else behind its reply. Waits
--- until none is left, at most `seconds` (default: no limit but those of the requests), and raises
--- TimeoutError then. Call stop() first, or new ones keep it waiting. What has left HTTP (detach())
--- is not touched.
+local enders = {} -- functions
+
+--- Has fn(server) called when a server is about to close its connections: it ends those that have
+-- no end of their own.
+function httpserver.on_closing(fn)
+    enders[#enders + 1] = fn
+end
+
+--- Ends the replies that have no end of their own (event streams). Others go on.
+function HTTPServer:end_streams()
+    for _, fn in ipairs(enders) do fn(self) end
+end
+
+--- Closes all connections: at once where no request is under way, else behind its reply; event
+-- streams end. Waits until none is left, at most `seconds` (default: no limit but those of the
+-- requests), and raises TimeoutError then. Call stop() first, or new ones keep it waiting. What
+-- has left HTTP (detach()) is not touched.
 -- Tornado: cuts requests that are under way.
 function HTTPServer:close_all_connections(seconds)
     local deadline = seconds and core.precise() + seconds
+    self:end_streams()
     local all = {}
     for _, listener in ipairs(self.listeners) do all[#all + 1] = listener end
     for listener in pairs(self._ending) do all[#all + 1] = listener end

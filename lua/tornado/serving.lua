@@ -173,6 +173,7 @@ local function stop(app, servers, options, signal)
     for _, server in ipairs(servers) do
         server:stop()
         server:drain()
+        server:end_streams()
     end
     generation.finish("stop")
     leave(app, options.stop_timeout, log_late)
@@ -183,7 +184,10 @@ local function retire(app, servers, options, number)
     log.gen_log:info("generation %d retires for %d: %d requests, streams or WebSockets stay",
         core.generation(), number, generation.count())
     for _, server in ipairs(servers) do server:stop() end
-    leave(app, options.reload_grace, function() generation.finish("reload") end)
+    leave(app, options.reload_grace, function()
+        generation.finish("reload")
+        for _, server in ipairs(servers) do server:end_streams() end
+    end)
 end
 
 -- Starting ---------------------------------------------------------------------------------

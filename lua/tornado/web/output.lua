@@ -236,6 +236,9 @@ local function start(self)
         content_length(self), reply_flags(self))
 end
 
+--- Sends the head of a streamed reply. For event_stream().
+RequestHandler._start_reply = start
+
 local function transform_first(self, body, finishing)
     local made = transforms.first(self, self.application.transforms, body, finishing)
     return made
