@@ -1,5 +1,6 @@
 -- The HTTP server: listeners and what their requests are given to. An application
--- is anything with `start_request(request)`, or a function(request).
+-- is anything with `start_request(request)`, which may return a HTTPMessageDelegate (see
+-- httputil/delegates.lua), or a function(request), which answers through request.connection.
 local core = require "tornado.core"
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
@@ -52,11 +53,14 @@ end
 
 local release = httpserver.release
 
+require("tornado.httpserver.connection")(httpserver)
+
 local function on_request(handle, event)
     local server = servers[event.owner]
     local request = HTTPServerRequest.from_event(handle, event, pumping())
     live[band(handle, SLOT_MASK)] = request
     if not server then return release(request) end
+    request.server = server
     if band(event.flags, REQUEST_TLS) ~= 0 then request.protocol = "https" end
     enter(request)
     server.callback(request)
@@ -175,7 +179,6 @@ local function specially(self, callback)
     special = true
     local options = self.options
     return function(request)
-        request.server = self
         if options.protocol then request.protocol = options.protocol end
         if options.xheaders then proxy.apply(request, options.trusted_downstream) end
         return callback(request)
@@ -185,18 +188,22 @@ end
 local function callback_of(application)
     if type(application) == "function" then return application end
     if type(application) == "table" and application.start_request then
-        return function(request) return application:start_request(request) end
+        return function(request)
+            local delegate = application:start_request(request)
+            if delegate then return httpserver.serve(request, delegate) end
+        end
     end
     error("bad application: expected web.Application or function, got " ..
         type(application), 4)
 end
 
---- Takes an application, or a function(request). Options, as Tornado's: no_keep_alive, xheaders
---- and trusted_downstream (see httputil/proxy.lua: a list of addresses and networks whose word on
---- X-Real-Ip, X-Forwarded-For, X-Forwarded-Proto and X-Scheme is believed; this machine's always
---- is), protocol ("https" behind a proxy that says nothing), decompress_request,
---- idle_connection_timeout, ssl_options (see netutil.tls.ssl_options_to_context()); and these
---- of ctornado.conf, for this server alone: max_line_size, max_header_size, max_fields,
+--- Takes an application, or a function(request), which gets the request when its head is here
+--- (Tornado: with its body; see request:collect_body()). Options, as Tornado's: no_keep_alive,
+--- xheaders and trusted_downstream (see httputil/proxy.lua: a list of addresses and networks whose
+--- word on X-Real-Ip, X-Forwarded-For, X-Forwarded-Proto and X-Scheme is believed; this machine's
+--- always is), protocol ("https" behind a proxy that says nothing), decompress_request,
+--- idle_connection_timeout, ssl_options (see netutil.tls.ssl_options_to_context()); and these of
+--- ctornado.conf, for this server alone: max_line_size, max_header_size, max_fields,
 --- max_body_size, body_buffer_size, write_buffer_size (bytes), header_timeout, body_timeout,
 --- body_min_rate, idle_timeout, write_timeout, handler_timeout (seconds), max_keepalive_requests.
 --- Raises for others.
@@ -358,7 +365,7 @@ local function forget(listener, waiter)
 end
 
 local function wait_for_end(listener, deadline)
-    while core.listen_drain(listener) == core.AGAIN do
+    while core.listen_drain(listener, true) == core.AGAIN do
         local waiter = ioloop.waiter()
         drains[listener] = drains[listener] or {}
         drains[listener][waiter] = true
@@ -367,18 +374,38 @@ local function wait_for_end(listener, deadline)
     end
 end
 
---- Closes all connections: at once where no request is under way, else behind its reply. Waits
--- until none is left, at most `seconds` (default: no limit but those of the requests), and raises
--- TimeoutError then. Call stop() first, or new ones keep it waiting. What has left HTTP (detach())
--- is not touched.
+local enders = {} -- functions
+
+--- Has fn(server) called when a server is about to close its connections: it ends those that have
+-- no end of their own.
+function httpserver.on_closing(fn)
+    enders[#enders + 1] = fn
+end
+
+--- Ends the replies that have no end of their own (event streams). Others go on.
+function HTTPServer:end_streams()
+    for _, fn in ipairs(enders) do fn(self) end
+end
+
+--- Closes all connections: at once where no request is under way, else behind its reply; event
+-- streams end. Waits until none is left, at most `seconds` (default: no limit but those of the
+-- requests), and raises TimeoutError then. Call stop() first, or new ones keep it waiting. What
+-- has left HTTP (detach()) is not touched.
 -- Tornado: cuts requests that are under way.
 function HTTPServer:close_all_connections(seconds)
     local deadline = seconds and core.precise() + seconds
+    self:end_streams()
     local all = {}
     for _, listener in ipairs(self.listeners) do all[#all + 1] = listener end
     for listener in pairs(self._ending) do all[#all + 1] = listener end
-    for _, listener in ipairs(all) do core.listen_drain(listener) end
+    for _, listener in ipairs(all) do core.listen_drain(listener, true) end
     for _, listener in ipairs(all) do wait_for_end(listener, deadline) end
+end
+
+--- After stop(): closes idle connections, and has the others end with the reply under way. What has
+-- begun to come is answered. Does not wait.
+function HTTPServer:drain()
+    for listener in pairs(self._ending) do core.listen_drain(listener) end
 end
 
 --- Reads the files of ssl_options again, for connections to come. Raises SSLError, and nothing has

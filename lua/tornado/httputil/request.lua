@@ -20,11 +20,11 @@ local MULTIPART = "multipart/form-data"
 
 local MAX_ARGUMENTS = 1000 -- more are an error, never cut off silently
 
--- protocol is another one where the server or a proxy (httputil/proxy.lua) says so; server is the
--- HTTPServer when it has options for its requests. The last four are those of a context (see
+-- protocol is another one where the server or a proxy (httputil/proxy.lua) says so; _events is the
+-- event stream that answers it. The last four are those of a context (see
 -- ioloop.lua): a request is its handler's.
 local HTTPServerRequest = {
-    __name = "HTTPServerRequest", protocol = "http", server = false,
+    __name = "HTTPServerRequest", protocol = "http", server = false, _events = false,
     _scope = false, _values = false, _root = true, _free = false,
 }
 
@@ -212,6 +212,10 @@ function lazy.arguments(self)
     return form and append_all(lists, form.arguments) or lists
 end
 
+function lazy.connection(self)
+    return HTTPServerRequest.new_connection(self)
+end
+
 function lazy.cookies(self)
     local header, several = core.request_field(self.handle, "Cookie")
     if several then header = table.concat(self.headers:get_list("Cookie"), "; ") end
@@ -361,6 +365,7 @@ function HTTPServerRequest:notify()
     local body, drain = self._body_waiter, self._drain_waiter
     if body then ioloop.wake(body) end
     if drain then ioloop.wake(drain) end
+    if self._events then self._events:_drained() end
 end
 
 return HTTPServerRequest

@@ -25,6 +25,7 @@ RequestHandler.SUPPORTED_METHODS = {
 -- What is not set yet. Each has its default here: a look-up that finds nothing costs the most.
 RequestHandler.cancel_on_disconnect = false -- see on_gone()
 RequestHandler._auto_finish = true
+RequestHandler._events = false -- see web/event_stream.lua
 RequestHandler._filters = false -- see web/filters.lua
 RequestHandler._finished = false
 RequestHandler._headers_written = false
@@ -109,6 +110,7 @@ end
 local function returned(self)
     if self.request.has_body and self._multipart then self._multipart:close() end
     if self._finished then
+        if self._events then self._events:_over() end
         httpserver.release(self.request)
     else
         self._returned = true
@@ -156,7 +158,12 @@ local function dispatch(self, rule_kwargs, args)
     if streams and not self._finished then stream_all(self, request) end
     if self._finished then return end
     call_verb(self, args)
-    if not self._finished and self._auto_finish then self:finish() end
+    if self._finished then return end
+    if self._auto_finish then
+        self:finish()
+    elseif self._events and self._gone then
+        self.class.finish(self)
+    end
 end
 
 --- Runs the request to its end; what is raised comes to on_exception().
@@ -271,6 +278,7 @@ end
 function RequestHandler:on_gone()
     if self._finished or self._gone then return end
     self._gone = true
+    if self._events then self._events:_over() end
     local ok, err, trace = ioloop.protect(self.on_connection_close, self)
     if self.cancel_on_disconnect and not self._finished then
         local request = self.request

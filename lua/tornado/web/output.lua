@@ -236,6 +236,9 @@ local function start(self)
         content_length(self), reply_flags(self))
 end
 
+--- Sends the head of a streamed reply. For event_stream().
+RequestHandler._start_reply = start
+
 local function transform_first(self, body, finishing)
     local made = transforms.first(self, self.application.transforms, body, finishing)
     return made
@@ -437,8 +440,8 @@ function RequestHandler:send_error(status, options)
     if not is_bodiless(status) then
         local ok, err = xpcall(self.write_error, debug.traceback, self, status, options)
         if not ok then
-            log.app_log:log(log.LEVELS.error, "Uncaught exception in write_error: " .. err,
-                self.request.id)
+            log.app_log:log(log.LEVELS.error, "Uncaught exception in write_error: " ..
+                tostring(err), self.request.id)
         end
     end
     if not self._finished then self:finish() end

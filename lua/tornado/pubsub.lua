@@ -1,0 +1,88 @@
+-- Publish and subscribe: what one handler publishes to a topic, all its subscribers get, in one
+-- order, be they functions, event streams, WebSockets or queues.
+-- Tornado: has nothing of the kind.
+--
+-- Contents: publish, subscribe, history, poll, subscribers, presence, watch (those of the default
+-- hub, see pubsub/hub.lua); Hub for hubs apart; Local, the backend of one worker, cluster() of
+-- all workers of a server; configure(). One over Redis, for several machines, has its place beside
+-- these, and comes with the Redis client.
+local Cluster = require "tornado.pubsub.cluster"
+local Hub = require "tornado.pubsub.hub"
+local Local = require "tornado.pubsub.local"
+local util = require "tornado.util"
+
+local pubsub = {}
+
+local LIMITS = { history = 100, history_bytes = 1048576, topics = 10000 }
+
+local function check_numbers(options, names)
+    for name in pairs(names) do
+        local value = options[name]
+        if type(value) ~= "number" or value < 0 or value ~= value then
+            error(("bad %s: expected a number that is not negative, got %s"):format(name,
+                util.shown(value)), 3)
+        end
+    end
+    return options
+end
+
+--- A backend for this worker alone. Options: history (messages kept of a topic, 100),
+-- history_bytes (of a topic, 1 MiB), topics (with history at a time, 10000).
+function pubsub.Local(options)
+    local limits = check_numbers(util.options(options, LIMITS, "Local"), LIMITS)
+    return Local(limits)
+end
+
+local CLUSTER = { path = util.NONE, index = util.NONE, count = util.NONE, buffer = 16777216,
+    max_message = 1048576 }
+local NUMBERS = { index = true, count = true, buffer = true, max_message = true }
+for name, default in pairs(LIMITS) do CLUSTER[name], NUMBERS[name] = default, true end
+
+--- A backend that joins the `count` workers of a server, of which this is number `index` (from 1
+--- on): publish(), history, subscribers() and presence() are those of all together. `path` is a
+--- folder for their sockets, in which no other server's lie and others cannot write. Options also:
+--- buffer (bytes that may wait for a worker, 16 MiB), max_message (bytes, 1 MiB), and those of
+--- Local(). publish() raises Unreachable when more waits for a worker that is not there. Raises a
+--- SocketError when it is given to a hub and the socket cannot be opened.
+function pubsub.cluster(options)
+    options = check_numbers(util.options(options, CLUSTER, "cluster"), NUMBERS)
+    if type(options.path) ~= "string" then
+        error("bad path: expected a folder, got " .. util.shown(options.path), 2)
+    end
+    if options.count < 1 or options.index < 1 or options.index > options.count or
+        options.index % 1 ~= 0 or options.count % 1 ~= 0 then
+        error(("bad index: expected 1 to count, got %s of %s"):format(options.index,
+            options.count), 2)
+    end
+    local limits = { history = options.history, history_bytes = options.history_bytes,
+        topics = options.topics }
+    return Cluster(options, limits)
+end
+
+pubsub.Unreachable = Cluster.Unreachable
+
+--- A hub of its own over a backend (default: Local()).
+function pubsub.Hub(backend)
+    return Hub(backend or pubsub.Local())
+end
+
+local default
+
+local function hub()
+    default = default or pubsub.Hub()
+    return default
+end
+
+--- Gives the functions of this module another backend. Before the first of them is used.
+function pubsub.configure(backend)
+    if default then error("configure() must come before the first use", 2) end
+    default = Hub(backend)
+end
+
+for _, name in ipairs {
+    "publish", "subscribe", "history", "poll", "subscribers", "presence", "watch",
+} do
+    pubsub[name] = function(...) return Hub[name](hub(), ...) end
+end
+
+return pubsub

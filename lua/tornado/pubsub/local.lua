@@ -1,0 +1,48 @@
+-- The backend of one worker: a message is delivered when it is published.
+local core = require "tornado.core"
+local Message = require "tornado.pubsub.message"
+local Store = require "tornado.pubsub.store"
+local util = require "tornado.util"
+
+local floor, max = math.floor, math.max
+
+local Local = util.Object:extend "LocalBackend"
+
+--- Takes the limits of store.lua.
+function Local:init(limits)
+    self.store = Store(limits)
+end
+
+--- From the hub.
+function Local:attach(hub)
+    self.hub = hub
+end
+
+--- The next id: microseconds since 1970, or one more than the last. So a later process goes on
+-- above those of an earlier one, and clients may keep them.
+function Local:next_id()
+    return max(self.store.top + 1, floor(core.now() * 1e6))
+end
+
+function Local:publish(topic, data)
+    local message = Message(topic, self:next_id(), data)
+    message:text() -- raises for what cannot be JSON
+    self.store:add(message)
+    self.hub:deliver(message)
+    return message.id
+end
+
+function Local:latest(topic, limit)
+    return self.store:latest(topic, limit)
+end
+
+function Local:since(topic, id)
+    return self.store:since(topic, id)
+end
+
+local function nothing() end
+
+Local.subscribe, Local.unsubscribe = nothing, nothing
+Local.presence_changed, Local.close = nothing, nothing
+
+return Local

@@ -1,0 +1,116 @@
+-- How a message gets to a subscriber without ever waiting for it: each kind of target has a
+-- function deliver(subscription, message), a bounded queue behind it, and its own way to make
+-- room or to give up when that is full.
+local frame = require "tornado.web.event_stream.frame"
+local ioloop = require "tornado.ioloop"
+local queues = require "tornado.queues"
+local util = require "tornado.util"
+
+local outlets = {}
+
+-- Event streams: the bytes are made once for all streams of a topic. ---------------------------
+
+local function make_event(message, name)
+    return frame.event(message.data, { id = message.id, event = name ~= "" and name or nil })
+end
+
+local function to_stream(sub, message)
+    local stream = sub.target
+    local before = stream.dropped
+    stream:offer(message:form(sub.event, make_event), sub.overflow)
+    sub.dropped = sub.dropped + stream.dropped - before
+end
+
+-- Queues of tornado.queues. --------------------------------------------------------------------
+
+local function to_queue(sub, message)
+    local queue = sub.target
+    if not queue:full() then return queue:put_nowait(message) end
+    sub.dropped = sub.dropped + 1
+    if sub.overflow == "close" then return sub:close() end
+    if sub.overflow == "drop_newest" then return end
+    queue:get_nowait()
+    queue:task_done()
+    queue:put_nowait(message)
+end
+
+-- Functions, and objects with write_message(): one coroutine that takes from a queue, while there
+-- is something in it. ---------------------------------------------------------------------------
+
+local function run(sub)
+    while sub._first <= sub._last do
+        local message = sub._mail[sub._first]
+        sub._mail[sub._first] = nil
+        sub._first = sub._first + 1
+        ioloop.log_errors(sub._call, sub, message)
+    end
+    sub._first, sub._last, sub._running = 1, 0, false
+end
+
+local function drop_one(sub)
+    sub.dropped = sub.dropped + 1
+    if sub.overflow == "close" then
+        sub:close()
+    elseif sub.overflow == "drop_oldest" then
+        sub._mail[sub._first] = nil
+        sub._first = sub._first + 1
+        return true
+    end
+    return false
+end
+
+local function to_mail(sub, message)
+    if sub._last - sub._first + 1 >= sub.limit and not drop_one(sub) then return end
+    sub._last = sub._last + 1
+    sub._mail[sub._last] = message
+    if sub._running then return end
+    sub._running = true
+    ioloop.spawn_callback(run, sub)
+end
+
+local function with_mail(sub, call)
+    sub._mail, sub._first, sub._last, sub._running = {}, 1, 0, false
+    sub._call = call
+    return to_mail
+end
+
+local function call_function(sub, message)
+    sub.target(message)
+end
+
+-- A connection that has ended raises; so does one that ends meanwhile.
+local function write_message(sub, message)
+    local ok, err = pcall(sub.target.write_message, sub.target, message:text())
+    if ok then
+        if type(err) == "table" and err.add_done_callback then
+            ok, err = pcall(require("tornado.gen").await, err)
+        end
+        if ok then return end
+    end
+    sub:close()
+    if not tostring(err):find "[Cc]losed" then error(err, 0) end
+end
+
+--- The function deliver(subscription, message) for its target; raises at `level` above the caller
+-- for what is none.
+function outlets.of(sub, level)
+    local target = sub.target
+    if util.isinstance(target, queues.Queue) then return to_queue end
+    if type(target) == "table" and target.offer and target.on_close then
+        target:on_close(function() sub:close() end)
+        return to_stream
+    end
+    if type(target) == "table" and target.write_message then
+        return with_mail(sub, write_message)
+    end
+    if util.is_callable(target) then return with_mail(sub, call_function) end
+    error("bad subscriber: expected a function, event stream, WebSocket or Queue, got " ..
+        util.shown(target), level + 1)
+end
+
+--- Throws away what waits for a subscriber of its own queue.
+function outlets.drop(sub)
+    if sub._mail then sub._mail, sub._first, sub._last = {}, 1, 0 end
+end
+
+return outlets

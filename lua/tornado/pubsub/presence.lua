@@ -1,0 +1,137 @@
+-- Who is subscribed to a topic: how many, and the names that some of them have. Each worker is an
+-- origin of its own; a name is there as long as one subscriber anywhere has it.
+local ioloop = require "tornado.ioloop"
+local util = require "tornado.util"
+
+local Presence = util.Object:extend "Presence"
+
+--- Takes changed(topic, name or nil), called when this worker's own part is another one.
+function Presence:init(changed)
+    self.changed = changed
+    self._topics = {} -- topic -> { count =, names = name -> origins, origins = {}, watchers = {} }
+end
+
+local function entry_of(self, topic)
+    local entry = self._topics[topic]
+    if not entry then
+        entry = { count = 0, names = {}, origins = {}, watchers = {} }
+        self._topics[topic] = entry
+    end
+    return entry
+end
+
+local function part_of(entry, origin)
+    local part = entry.origins[origin]
+    if not part then
+        part = { count = 0, names = {} }
+        entry.origins[origin] = part
+    end
+    return part
+end
+
+local function drop_empty(self, topic, entry, origin)
+    local part = entry.origins[origin]
+    if part and part.count == 0 and not next(part.names) then entry.origins[origin] = nil end
+    if not next(entry.origins) and not next(entry.watchers) then self._topics[topic] = nil end
+end
+
+-- In turns of their own, in order: watchers may wait, and may subscribe.
+local function tell(entry, what, name)
+    for watcher in pairs(entry.watchers) do
+        ioloop.spawn_callback(watcher.call, what, name)
+    end
+end
+
+local function set_name(entry, part, name, n)
+    local before = part.names[name] or 0
+    part.names[name] = n > 0 and n or nil
+    if (before > 0) == (n > 0) then return false end
+    local origins = (entry.names[name] or 0) + (n > 0 and 1 or -1)
+    entry.names[name] = origins > 0 and origins or nil
+    if n > 0 and origins == 1 then tell(entry, "join", name) end
+    if n == 0 and origins == 0 then tell(entry, "leave", name) end
+    return true
+end
+
+local OWN = 0
+
+--- A subscriber of this worker comes (1) or leaves (-1).
+function Presence:change(topic, name, by)
+    local entry = entry_of(self, topic)
+    local part = part_of(entry, OWN)
+    part.count, entry.count = part.count + by, entry.count + by
+    local turned = name and set_name(entry, part, name, (part.names[name] or 0) + by)
+    drop_empty(self, topic, entry, OWN)
+    self.changed(topic, turned and name or nil)
+end
+
+--- What another origin has there: how many, names that came, names that left.
+function Presence:set(topic, origin, count, joined, left)
+    local entry = entry_of(self, topic)
+    local part = part_of(entry, origin)
+    entry.count = entry.count + count - part.count
+    part.count = count
+    for _, name in ipairs(joined) do set_name(entry, part, name, 1) end
+    for _, name in ipairs(left) do set_name(entry, part, name, 0) end
+    drop_empty(self, topic, entry, origin)
+end
+
+--- An origin is gone, with all that it had.
+function Presence:forget(origin)
+    for topic, entry in pairs(self._topics) do
+        local part = entry.origins[origin]
+        if part then
+            local left = {}
+            for name in pairs(part.names) do left[#left + 1] = name end
+            self:set(topic, origin, 0, {}, left)
+        end
+    end
+end
+
+--- This worker's part of a topic: how many, and a map whose keys are names.
+function Presence:own(topic)
+    local entry = self._topics[topic]
+    local part = entry and entry.origins[OWN]
+    return part and part.count or 0, part and part.names or {}
+end
+
+--- All topics that this worker has subscribers of.
+function Presence:own_topics()
+    local list = {}
+    for topic, entry in pairs(self._topics) do
+        if entry.origins[OWN] then list[#list + 1] = topic end
+    end
+    return list
+end
+
+--- How many there are, everywhere.
+function Presence:count(topic)
+    local entry = self._topics[topic]
+    return entry and entry.count or 0
+end
+
+--- Their names, sorted, each once.
+function Presence:names(topic)
+    local list = {}
+    local entry = self._topics[topic]
+    for name in pairs(entry and entry.names or {}) do list[#list + 1] = name end
+    table.sort(list)
+    return list
+end
+
+--- See Hub:watch().
+function Presence:watch(topic, fn)
+    local entry = entry_of(self, topic)
+    local watcher = {}
+    function watcher.call(what, name)
+        if entry.watchers[watcher] then fn(what, name) end
+    end
+    function watcher.close()
+        entry.watchers[watcher] = nil
+        if self._topics[topic] == entry then drop_empty(self, topic, entry, OWN) end
+    end
+    entry.watchers[watcher] = true
+    return watcher
+end
+
+return Presence
