@@ -18,6 +18,16 @@ double ct_abi_precise(ct_vm *vm);   /* monotonic, read now */
 /* Makes the loop turn again without waiting. */
 void ct_abi_wake(ct_vm *vm);
 
+/* What the watchdog looks at. */
+typedef struct ct_pulse {
+    uint32_t beat;   /* goes on with each event and callback */
+    uint32_t busy;   /* 1: Lua runs */
+    uint32_t handle; /* of the request that the last event was about, or 0 */
+} ct_pulse;
+
+/* Lives as long as the state. */
+ct_pulse *ct_abi_pulse(ct_vm *vm);
+
 /* -- The server ------------------------------------------------------------- */
 
 typedef enum ct_option {

@@ -11,6 +11,7 @@
 #include "http/server.h"
 #include "io/loop.h"
 #include "io/waker.h"
+#include "vm/watchdog.h"
 #include <stdbool.h>
 
 struct lua_State;
@@ -47,6 +48,8 @@ struct ct_vm {
     struct lua_State *pump; /* the coroutine that takes events */
     int pump_ref;           /* its registry reference */
     int next_pump;          /* that of the function that gives another one */
+    ct_pulse pulse;         /* for the watchdog */
+    ct_watchdog *watchdog;  /* or NULL */
     bool wake;              /* Lua has work that no event tells of */
     bool ready;             /* all is loaded */
     bool wants_reload;

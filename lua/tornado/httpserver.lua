@@ -8,6 +8,7 @@ local util = require "tornado.util"
 local HTTPServerRequest = require "tornado.httputil.request"
 local proxy = require "tornado.httputil.proxy"
 local tls = require "tornado.httpserver.tls"
+local watchdog = require "tornado.watchdog"
 
 local band = bit.band
 local new_table = require "table.new"
@@ -77,7 +78,8 @@ local function on_failure(handle, err, traceback)
     local delegate = request.delegate
     if delegate then return delegate:on_exception(err, traceback) end
     log.app_log:error("Uncaught exception %s", traceback or tostring(err))
-    core.reply(handle, 500, "", "", "", -1, core.REPLY_CLOSE)
+    local status = util.isinstance(err, watchdog.CPULimitError) and 503 or 500
+    core.reply(handle, status, "", "", "", -1, core.REPLY_CLOSE)
     release(request)
 end
 

@@ -9,6 +9,7 @@ local lifecycle = require "tornado.web.lifecycle"
 local log = require "tornado.log"
 local sites = require "tornado.sites"
 local util = require "tornado.util"
+local watchdog = require "tornado.watchdog"
 
 local serving = {}
 
@@ -242,6 +243,7 @@ function serving.start(options)
         lifecycle.stop(app)
         return nil, reasons
     end
+    watchdog.start(options.stall_warning, options.cpu_limit) -- from here on not the one before
     core.ready()
     return true
 end

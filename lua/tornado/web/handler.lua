@@ -10,6 +10,7 @@ local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
 local routing_args = require "tornado.web.path_args"
 local util = require "tornado.util"
+local watchdog = require "tornado.watchdog"
 
 local rawget, type = rawget, type
 local barrier = core.barrier
@@ -212,7 +213,8 @@ local function answer(self, err, traceback)
     if util.isinstance(err, HTTPError) then
         self:send_error(err.status_code, { err = err, reason = err.reason })
     else
-        self:send_error(500, { err = err, traceback = traceback })
+        local status = util.isinstance(err, watchdog.CPULimitError) and 503 or 500
+        self:send_error(status, { err = err, traceback = traceback })
     end
 end
 
