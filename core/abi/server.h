@@ -46,6 +46,7 @@ typedef enum ct_option {
     CT_OPTION_MAX_CONNECTIONS,
     CT_OPTION_MAX_KEEPALIVE_REQUESTS,
     CT_OPTION_BACKLOG,
+    CT_OPTION_PROXY_PROTOCOL,    /* 1: connections begin with its header */
     CT_OPTION_STATIC_CODED_SIZE, /* compressed forms of files kept */
     CT_OPTIONS
 } ct_option;
@@ -63,6 +64,11 @@ uint32_t ct_abi_listen(ct_vm *vm, const char *address);
  * MAX_CONNECTIONS and BACKLOG: ERROR. */
 int ct_abi_listen_option(ct_vm *vm, uint32_t listener, uint32_t option,
                          double value);
+
+/* The proxies whose word is taken, besides those of this machine: "IP/BITS", with
+ * a space between. ERROR when one is malformed. */
+int ct_abi_listen_trust(ct_vm *vm, uint32_t listener, const char *networks,
+                        uint32_t size);
 
 /* With 1, clients wait in the kernel's queue until it is called with 0. */
 int ct_abi_listen_hold(ct_vm *vm, uint32_t listener, int hold);

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "http/body.h"
+#include "http/preface.h"
 #include "http/reply.h"
 #include "http/secure.h"
 #include <errno.h>
@@ -152,10 +153,7 @@ static void settle(ct_conn *c) {
     if (c->eof && !c->closing && !is_active(c)) {
         c->closing = true;
         ct_conn_detach(c, true);
-        if (!ct_conn_has_output(c)) {
-            ct_conn_close(c, false);
-            return;
-        }
+        if (!ct_conn_has_output(c)) ct_conn_close(c, false);
     }
     if (c->stream.readable && wants_input(c)) want_turn(c);
 }
@@ -304,8 +302,9 @@ static size_t consume(ct_conn *c, const char *p, size_t n) {
     size_t used = 0;
 
     while (used < n && wants_input(c)) {
-        size_t k = is_active(c) ? ct_body_feed(c->request, p + used, n - used)
-                                : take_head(c, p + used, n - used);
+        size_t k = c->preface     ? ct_preface_take(c, p + used, n - used)
+                   : is_active(c) ? ct_body_feed(c->request, p + used, n - used)
+                                  : take_head(c, p + used, n - used);
 
         if (!k) break;
         used += k;
@@ -486,6 +485,7 @@ void ct_conn_open(ct_listener *l, int fd, const ct_peer *peer) {
     }
     c->server = s;
     ct_listener_join(l, c);
+    c->preface = l->options->proxy_protocol;
     ct_list_init(&c->corked);
     ct_list_init(&c->ready);
     ct_list_init(&c->begun);

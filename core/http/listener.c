@@ -125,6 +125,7 @@ void ct_listener_left(ct_listener *l) {
     ct_slots_remove(&l->server->listeners, l->handle);
     ct_tls_context_give(l->tls);
     ct_free(l->own);
+    ct_free(l->trusted);
     ct_free(l);
 }
 

@@ -34,6 +34,7 @@ typedef struct ct_server_options {
     uint32_t max_connections;
     uint32_t max_keepalive_requests;
     uint32_t backlog;
+    bool proxy_protocol; /* connections begin with its header */
     char temp_dir[256];
 } ct_server_options;
 

@@ -30,6 +30,7 @@ config.OPTIONS = {
     { "max_connections", "integer", 20000, "clients at once; more get 503", 1, 1000000 },
     { "max_keepalive_requests", "integer", 10000, "requests before a connection is closed", 1 },
     { "xheaders", "boolean", false, "believe a proxy's X-Real-Ip, X-Forwarded-For and -Proto" },
+    { "proxy_protocol", "boolean", false, "connections begin with a PROXY header, version 1 or 2" },
     { "trusted_downstream", "networks", {}, "other machines' proxies: IPs, networks" },
     { "max_line_size", "bytes", 8192, "request line; longer gets 414", 64, 1048576 },
     { "max_header_size", "bytes", 65536, "whole head; larger gets 431", 256, 16777216 },

@@ -138,7 +138,7 @@ local OTHERS = {
 }
 
 local OPTIONS = {
-    no_keep_alive = false, xheaders = false, trusted_downstream = util.NONE,
+    no_keep_alive = false, xheaders = false, trusted_downstream = util.NONE, proxy_protocol = false,
     protocol = util.NONE, decompress_request = false, idle_connection_timeout = util.NONE,
     ssl_options = util.NONE,
 }
@@ -168,6 +168,9 @@ local function check_options(options)
             :format(tostring(bad)), 4)
     end
     options.trusted_downstream = networks
+    if options.proxy_protocol and options.ssl_options then
+        error("proxy_protocol goes without ssl_options: let the proxy end TLS", 4)
+    end
     return options
 end
 
@@ -203,7 +206,8 @@ end
 --- (Tornado: with its body; see request:collect_body()). Options, as Tornado's: no_keep_alive,
 --- xheaders and trusted_downstream (see httputil/proxy.lua: a list of addresses and networks whose
 --- word on X-Real-Ip, X-Forwarded-For, X-Forwarded-Proto and X-Scheme is believed; this machine's
---- always is), protocol ("https" behind a proxy that says nothing), decompress_request,
+--- always is), proxy_protocol (each connection begins with that header, of version 1 or 2, from one
+--- of them, or is closed; not with ssl_options), protocol ("https" behind a proxy that says nothing), decompress_request,
 --- idle_connection_timeout, ssl_options (see netutil.tls.ssl_options_to_context()); and these of
 --- ctornado.conf, for this server alone: max_line_size, max_header_size, max_fields,
 --- max_body_size, body_buffer_size, write_buffer_size (bytes), header_timeout, body_timeout,
@@ -253,6 +257,12 @@ function httpserver.bind_sockets(port, address)
     return { listener }
 end
 
+local function expect_proxy(self, listener)
+    if not self.options.proxy_protocol then return end
+    core.listen_option(listener, "proxy_protocol", 1)
+    assert(core.listen_trust(listener, proxy.texts(self.options.trusted_downstream)))
+end
+
 --- Accepts on a socket of bind_sockets(), which is the server's from here on. Returns the address
 -- bound.
 function HTTPServer:add_socket(socket)
@@ -265,6 +275,7 @@ function HTTPServer:add_socket(socket)
         if value then core.listen_option(socket, name, value) end
     end
     if self._tls then tls.begin(self._tls, socket) end
+    expect_proxy(self, socket)
     servers[socket] = self
     self.listeners[#self.listeners + 1] = socket
     if is_debug(self.application) and not is_local(address) then
@@ -325,6 +336,7 @@ function HTTPServer:connect_inside(ip)
             local value = self.options[name]
             if value then core.listen_option(self._inside, name, value) end
         end
+        expect_proxy(self, self._inside)
     end
     local channel, why = core.listen_pair(self._inside, ip)
     return channel or error(util.Error("%s", why), 0)

@@ -127,6 +127,7 @@ local function listen_on(app, item, options)
     end
     local server = httpserver.HTTPServer(app, {
         xheaders = options.xheaders, trusted_downstream = options.trusted_downstream,
+        proxy_protocol = options.proxy_protocol,
         decompress_request = options.decompress_request, ssl_options = ssl_options,
     })
     local bound = server:listen_on(item[1])
