@@ -231,6 +231,7 @@ bool ct_vm_free(ct_vm *vm) {
     ct_vm_free_watches(vm);
     ct_vm_free_datagrams(vm);
     ct_vm_free_resolves(vm);
+    ct_vm_free_rate(vm);
     ct_vm_free_clients(vm);
     ct_vm_free_tlses(vm);
     ct_events_fini(vm->events);

@@ -411,6 +411,7 @@ for _, part in ipairs {
     "jobs",
     "listeners",
     "processes",
+    "rate",
     "resolver",
     "tls",
     "sockets",

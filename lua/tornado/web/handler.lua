@@ -8,6 +8,7 @@ local gen = require "tornado.gen"
 local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
+local rate_limit = require "tornado.web.rate_limit"
 local routing_args = require "tornado.web.path_args"
 local util = require "tornado.util"
 local watchdog = require "tornado.watchdog"
@@ -32,6 +33,9 @@ RequestHandler._finished = false
 RequestHandler._headers_written = false
 RequestHandler._returned = false -- the verb has ended, the reply is not complete
 RequestHandler._stream_request_body = false
+--- { requests = , per = , burst = , key = , name = }: how often each client may call it, see
+--- web.rate_limit(). Subclasses have it, too, each with its own count.
+RequestHandler.rate_limit = false
 RequestHandler._writes_result = false -- see web/functions.lua
 
 -- Hooks ------------------------------------------------------------------------
@@ -148,6 +152,7 @@ local function dispatch(self, rule_kwargs, args)
     local verb = verbs_of(self.class)[request.method]
     if not verb or not self[verb] then error(HTTPError(405), 0) end
     self._verb = verb
+    if self.rate_limit then rate_limit.check(self) end
     local streams = self._stream_request_body
     if request.has_body and not streams and not self:_collect(request) then
         self._finished = true -- the client has left
