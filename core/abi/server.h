@@ -44,6 +44,7 @@ typedef enum ct_option {
     CT_OPTION_WRITE_TIMEOUT,
     CT_OPTION_HANDLER_TIMEOUT,
     CT_OPTION_MAX_CONNECTIONS,
+    CT_OPTION_MAX_CONNECTIONS_PER_IP, /* 0: no limit */
     CT_OPTION_MAX_KEEPALIVE_REQUESTS,
     CT_OPTION_BACKLOG,
     CT_OPTION_PROXY_PROTOCOL,    /* 1: connections begin with its header */

@@ -112,6 +112,7 @@ void ct_conn_close(ct_conn *c, bool reset) {
     ct_segments_free(&s->files, c->files);
     c->files = NULL;
     s->conn_count--;
+    if (c->counted) ct_peers_remove(&s->peers, &c->peer);
     ct_listener_left(c->listener);
 }
 
@@ -485,7 +486,6 @@ void ct_conn_open(ct_listener *l, int fd, const ct_peer *peer) {
     }
     c->server = s;
     ct_listener_join(l, c);
-    c->preface = l->options->proxy_protocol;
     ct_list_init(&c->corked);
     ct_list_init(&c->ready);
     ct_list_init(&c->begun);
@@ -493,6 +493,7 @@ void ct_conn_open(ct_listener *l, int fd, const ct_peer *peer) {
     ct_list_add(&s->conns, &c->node);
     c->peer = *peer;
     s->conn_count++;
+    ct_preface_begin(c);
     set_deadline(c);
     ct_secure_open(c);
 }

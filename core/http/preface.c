@@ -35,6 +35,30 @@ static bool is_trusted(const ct_listener *l, const ct_peer *p) {
     return is_local(p);
 }
 
+bool ct_preface_is_over(const ct_listener *l, const ct_peer *p) {
+    uint32_t limit = l->options->max_connections_per_ip;
+
+    return limit && !is_trusted(l, p) &&
+           ct_peers_count(&l->server->peers, p) >= limit;
+}
+
+/* False when it is one too many. */
+static bool count(ct_conn *c) {
+    const ct_listener *l = c->listener;
+
+    if (!l->options->max_connections_per_ip || is_trusted(l, &c->peer))
+        return true;
+    if (ct_preface_is_over(l, &c->peer)) return false;
+    ct_peers_add(&c->server->peers, &c->peer);
+    c->counted = true;
+    return true;
+}
+
+void ct_preface_begin(ct_conn *c) {
+    c->preface = c->options->proxy_protocol;
+    if (!c->preface) (void)count(c); /* who accepted it has looked */
+}
+
 /* At most one line a second, as for a full table. */
 static size_t refuse(ct_conn *c, const char *why, size_t n) {
     ct_server *s = c->server;
@@ -63,6 +87,7 @@ size_t ct_preface_take(ct_conn *c, const char *p, size_t n) {
     c->preface = false;
     c->secure = proxy.tls;
     if (proxy.has_peer) c->peer = proxy.peer;
+    if (!count(c)) return refuse(c, "max_connections_per_ip", n);
     return proxy.used;
 }
 
@@ -80,14 +105,14 @@ static bool parse_network(ct_network *net, const char *p, size_t n) {
 
 bool ct_preface_trust(ct_listener *l, const char *networks, size_t n) {
     ct_network *list = ct_alloc(NETWORKS_MOST * sizeof *list);
-    uint32_t count = 0;
+    uint32_t used = 0;
 
     while (n) {
         const char *space = memchr(networks, ' ', n);
         size_t size = space ? (size_t)(space - networks) : n;
 
-        if (count == NETWORKS_MOST ||
-            !parse_network(&list[count++], networks, size)) {
+        if (used == NETWORKS_MOST ||
+            !parse_network(&list[used++], networks, size)) {
             ct_free(list);
             return false;
         }
@@ -95,7 +120,7 @@ bool ct_preface_trust(ct_listener *l, const char *networks, size_t n) {
         n -= size + (space != NULL);
     }
     ct_free(l->trusted);
-    l->trusted = ct_realloc(list, (count ? count : 1) * sizeof *list);
-    l->trusted_count = count;
+    l->trusted = ct_realloc(list, (used ? used : 1) * sizeof *list);
+    l->trusted_count = used;
     return true;
 }

@@ -42,6 +42,9 @@ static int set_option(ct_server_options *o, uint32_t option, double value) {
     case CT_OPTION_WRITE_TIMEOUT: o->write_timeout = ms(value); break;
     case CT_OPTION_HANDLER_TIMEOUT: o->handler_timeout = ms(value); break;
     case CT_OPTION_MAX_CONNECTIONS: o->max_connections = whole(value); break;
+    case CT_OPTION_MAX_CONNECTIONS_PER_IP:
+        o->max_connections_per_ip = whole(value);
+        break;
     case CT_OPTION_MAX_KEEPALIVE_REQUESTS:
         o->max_keepalive_requests = whole(value);
         break;

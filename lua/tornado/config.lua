@@ -28,6 +28,8 @@ config.OPTIONS = {
     { "log_file", "string", "", "file for the log instead of stderr" },
     { "access_log", "string", "", "file for a line a request; stderr; empty for none" },
     { "max_connections", "integer", 20000, "clients at once; more get 503", 1, 1000000 },
+    { "max_connections_per_ip", "integer", 1000, "of one address; more get 503; 0: no limit", 0,
+        1000000 },
     { "max_keepalive_requests", "integer", 10000, "requests before a connection is closed", 1 },
     { "xheaders", "boolean", false, "believe a proxy's X-Real-Ip, X-Forwarded-For and -Proto" },
     { "proxy_protocol", "boolean", false, "connections begin with a PROXY header, version 1 or 2" },

@@ -128,7 +128,7 @@ httpserver.HTTPServer = HTTPServer
 local LIMITS = {
     "max_line_size", "max_header_size", "max_fields", "max_body_size", "body_buffer_size",
     "write_buffer_size", "header_timeout", "body_timeout", "body_min_rate", "idle_timeout",
-    "write_timeout", "handler_timeout", "max_keepalive_requests",
+    "write_timeout", "handler_timeout", "max_connections_per_ip", "max_keepalive_requests",
 }
 
 -- Options of Tornado's that have no meaning here, and what does.
@@ -207,12 +207,12 @@ end
 --- xheaders and trusted_downstream (see httputil/proxy.lua: a list of addresses and networks whose
 --- word on X-Real-Ip, X-Forwarded-For, X-Forwarded-Proto and X-Scheme is believed; this machine's
 --- always is), proxy_protocol (each connection begins with that header, of version 1 or 2, from one
---- of them, or is closed; not with ssl_options), protocol ("https" behind a proxy that says nothing), decompress_request,
---- idle_connection_timeout, ssl_options (see netutil.tls.ssl_options_to_context()); and these of
---- ctornado.conf, for this server alone: max_line_size, max_header_size, max_fields,
---- max_body_size, body_buffer_size, write_buffer_size (bytes), header_timeout, body_timeout,
---- body_min_rate, idle_timeout, write_timeout, handler_timeout (seconds), max_keepalive_requests.
---- Raises for others.
+--- of them, or is closed; not with ssl_options), protocol ("https" behind a proxy that says
+--- nothing), decompress_request, idle_connection_timeout, ssl_options (see
+--- netutil.tls.ssl_options_to_context()); and these of ctornado.conf, for this server alone:
+--- max_line_size, max_header_size, max_fields, max_body_size, body_buffer_size, write_buffer_size
+--- (bytes), header_timeout, body_timeout, body_min_rate, idle_timeout, write_timeout,
+--- handler_timeout (seconds), max_connections_per_ip, max_keepalive_requests. Raises for others.
 function HTTPServer:init(application, options)
     self.application = application
     self.options = check_options(options)
@@ -258,9 +258,8 @@ function httpserver.bind_sockets(port, address)
 end
 
 local function expect_proxy(self, listener)
-    if not self.options.proxy_protocol then return end
-    core.listen_option(listener, "proxy_protocol", 1)
     assert(core.listen_trust(listener, proxy.texts(self.options.trusted_downstream)))
+    if self.options.proxy_protocol then core.listen_option(listener, "proxy_protocol", 1) end
 end
 
 --- Accepts on a socket of bind_sockets(), which is the server's from here on. Returns the address
