@@ -43,7 +43,14 @@ describe("max_connections_per_ip", function()
         local file = assert(io.open(path, "rb"))
         local text = file:read "*a"
         file:close()
-        assert.equal(1, select(2, text:gsub("max_connections_per_ip reached: 9.9.9.1 gets 503", "")))
+        assert.truthy(select(2, text:gsub("\n", "")) <= 1) -- one line a second
+        testing.wait_until(function()
+            try(server)
+            file = assert(io.open(path, "rb"))
+            text = file:read "*a"
+            file:close()
+            return text:find "max_connections_per_ip reached: 9.9.9.1 gets 503"
+        end)
         connections[1]:close()
         testing.wait_until(function()
             local code, connection = try(server)

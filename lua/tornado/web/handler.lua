@@ -145,14 +145,19 @@ local function make_ready(self)
     if result ~= nil then gen.await(result) end
 end
 
-local function dispatch(self, rule_kwargs, args)
-    local request = self.request
-    local result = self:initialize(rule_kwargs)
-    if result ~= nil then gen.await(result) end
+-- Before the body: who may not call gets none of it read.
+local function choose_verb(self, request)
     local verb = verbs_of(self.class)[request.method]
     if not verb or not self[verb] then error(HTTPError(405), 0) end
     self._verb = verb
     if self.rate_limit then rate_limit.check(self) end
+end
+
+local function dispatch(self, rule_kwargs, args)
+    local request = self.request
+    local result = self:initialize(rule_kwargs)
+    if result ~= nil then gen.await(result) end
+    choose_verb(self, request)
     local streams = self._stream_request_body
     if request.has_body and not streams and not self:_collect(request) then
         self._finished = true -- the client has left
