@@ -78,7 +78,7 @@ enum {
     CT_REQUEST_BODY = 1,  /* it has a body, not read yet */
     CT_REQUEST_OLD = 2,   /* HTTP/1.0 */
     CT_REQUEST_CLOSE = 4, /* the connection ends with this reply */
-    CT_REQUEST_TLS = 8    /* it came over TLS */
+    CT_REQUEST_TLS = 8    /* its client speaks TLS, with us or a proxy */
 };
 
 typedef struct ct_event {

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "http/body.h"
+#include "http/preface.h"
 #include "http/reply.h"
 #include "http/secure.h"
 #include <errno.h>
@@ -111,6 +112,7 @@ void ct_conn_close(ct_conn *c, bool reset) {
     ct_segments_free(&s->files, c->files);
     c->files = NULL;
     s->conn_count--;
+    if (c->counted) ct_peers_remove(&s->peers, &c->peer);
     ct_listener_left(c->listener);
 }
 
@@ -152,10 +154,7 @@ static void settle(ct_conn *c) {
     if (c->eof && !c->closing && !is_active(c)) {
         c->closing = true;
         ct_conn_detach(c, true);
-        if (!ct_conn_has_output(c)) {
-            ct_conn_close(c, false);
-            return;
-        }
+        if (!ct_conn_has_output(c)) ct_conn_close(c, false);
     }
     if (c->stream.readable && wants_input(c)) want_turn(c);
 }
@@ -304,8 +303,9 @@ static size_t consume(ct_conn *c, const char *p, size_t n) {
     size_t used = 0;
 
     while (used < n && wants_input(c)) {
-        size_t k = is_active(c) ? ct_body_feed(c->request, p + used, n - used)
-                                : take_head(c, p + used, n - used);
+        size_t k = c->preface     ? ct_preface_take(c, p + used, n - used)
+                   : is_active(c) ? ct_body_feed(c->request, p + used, n - used)
+                                  : take_head(c, p + used, n - used);
 
         if (!k) break;
         used += k;
@@ -493,6 +493,7 @@ void ct_conn_open(ct_listener *l, int fd, const ct_peer *peer) {
     ct_list_add(&s->conns, &c->node);
     c->peer = *peer;
     s->conn_count++;
+    ct_preface_begin(c);
     set_deadline(c);
     ct_secure_open(c);
 }

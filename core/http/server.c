@@ -103,6 +103,7 @@ void ct_server_fini(ct_server *s) {
         ct_request_destroy(r);
     }
     ct_files_fini(&s->files);
+    ct_peers_fini(&s->peers);
     ct_timer_free(s->tick);
     evbuffer_free(s->head_buffer);
     ct_buf_fini(&s->access_lines);

@@ -11,6 +11,7 @@
 #include "base/slots.h"
 #include "base/wheel.h"
 #include "http/file.h"
+#include "http/peers.h"
 #include "http/wire.h"
 #include "io/loop.h"
 #include "io/timer.h"
@@ -32,8 +33,10 @@ typedef struct ct_server_options {
     uint32_t write_timeout; /* without progress */
     uint32_t handler_timeout;
     uint32_t max_connections;
+    uint32_t max_connections_per_ip; /* 0: no limit */
     uint32_t max_keepalive_requests;
     uint32_t backlog;
+    bool proxy_protocol; /* connections begin with its header */
     char temp_dir[256];
 } ct_server_options;
 
@@ -43,6 +46,7 @@ typedef struct ct_server {
     ct_slots requests;  /* handle -> ct_request */
     ct_slots listeners; /* handle -> ct_listener, closed ones too */
     ct_list conns;      /* all */
+    ct_peers peers;     /* how many of them each address has */
     ct_list corked;     /* replies that wait for the end of the turn */
     ct_list ready;      /* input to look at when the turn is over */
     ct_list begun;      /* requests that began in this turn */

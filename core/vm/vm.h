@@ -11,6 +11,7 @@
 #include "http/server.h"
 #include "io/loop.h"
 #include "io/waker.h"
+#include "vm/watchdog.h"
 #include <stdbool.h>
 
 struct lua_State;
@@ -47,6 +48,10 @@ struct ct_vm {
     struct lua_State *pump; /* the coroutine that takes events */
     int pump_ref;           /* its registry reference */
     int next_pump;          /* that of the function that gives another one */
+    struct ct_rate *rate;   /* rate limits; NULL: none was asked for yet */
+    bool own_rate;          /* it was made here */
+    ct_pulse pulse;         /* for the watchdog */
+    ct_watchdog *watchdog;  /* or NULL */
     bool wake;              /* Lua has work that no event tells of */
     bool ready;             /* all is loaded */
     bool wants_reload;
@@ -90,6 +95,9 @@ void ct_vm_free_channels(ct_vm *vm);
 void ct_vm_free_acceptors(ct_vm *vm);
 void ct_vm_free_watches(ct_vm *vm);
 void ct_vm_free_datagrams(ct_vm *vm);
+
+/* Frees the table of rate limits, if it was made here (abi_rate.c). */
+void ct_vm_free_rate(ct_vm *vm);
 
 /* Gives up all names that are being asked for (abi_resolver.c). */
 void ct_vm_free_resolves(ct_vm *vm);

@@ -282,6 +282,15 @@ function core.precise()
     return result
 end
 
+--- What the watchdog looks at (ct_pulse): `beat` goes on with each callback.
+core.pulse = C.ct_abi_pulse(vm)
+
+--- Watches over the loop: logs who holds it for `stall` seconds, raises `err` in who holds it for
+-- `limit`; 0: not that one.
+function core.watchdog(stall, limit, err)
+    abi.watchdog(stall, limit, err)
+end
+
 --- Makes the loop turn again without waiting.
 function core.wake()
     C.ct_abi_wake(vm)
@@ -402,6 +411,7 @@ for _, part in ipairs {
     "jobs",
     "listeners",
     "processes",
+    "rate",
     "resolver",
     "tls",
     "sockets",

@@ -9,14 +9,15 @@ local lifecycle = require "tornado.web.lifecycle"
 local log = require "tornado.log"
 local sites = require "tornado.sites"
 local util = require "tornado.util"
+local watchdog = require "tornado.watchdog"
 
 local serving = {}
 
 local LIMITS = {
     "max_line_size", "max_header_size", "max_fields", "max_body_size", "body_buffer_size",
     "write_buffer_size", "header_timeout", "body_timeout", "body_min_rate", "idle_timeout",
-    "write_timeout", "handler_timeout", "max_connections", "max_keepalive_requests", "backlog",
-    "static_coded_size",
+    "write_timeout", "handler_timeout", "max_connections", "max_connections_per_ip",
+    "max_keepalive_requests", "backlog", "static_coded_size",
 }
 
 local function set_logs(options)
@@ -126,6 +127,7 @@ local function listen_on(app, item, options)
     end
     local server = httpserver.HTTPServer(app, {
         xheaders = options.xheaders, trusted_downstream = options.trusted_downstream,
+        proxy_protocol = options.proxy_protocol,
         decompress_request = options.decompress_request, ssl_options = ssl_options,
     })
     local bound = server:listen_on(item[1])
@@ -242,6 +244,7 @@ function serving.start(options)
         lifecycle.stop(app)
         return nil, reasons
     end
+    watchdog.start(options.stall_warning, options.cpu_limit) -- from here on not the one before
     core.ready()
     return true
 end
