@@ -32,6 +32,7 @@ RequestHandler._headers_written = false
 RequestHandler._returned = false -- the verb has ended, the reply is not complete
 RequestHandler._stream_request_body = false
 RequestHandler._writes_result = false -- see web/functions.lua
+RequestHandler.path_kwargs = routing_args.NONE
 
 -- Hooks ------------------------------------------------------------------------
 
@@ -237,7 +238,7 @@ function RequestHandler:on_exception(err, traceback)
     end
     local httputil = require "tornado.httputil"
     if util.isinstance(err, httputil.HTTPInputError) then
-        err = HTTPError(400, tostring(err.message))
+        err = HTTPError(400, "Invalid body: " .. tostring(err.message))
     elseif util.isinstance(err, httputil.StorageError) then
         err = HTTPError(507, tostring(err.message))
     end

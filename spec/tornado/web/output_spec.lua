@@ -540,6 +540,12 @@ describe("tornado.web.output", function()
             end
         end)
 
+        it("match the first tag that is one, which may be *", function()
+            server = nil
+            assert.equal(304, conditional("x, *").code)
+            assert.equal(200, conditional('"x", *').code)
+        end)
+
         it("are not found in something else, nor used for POST", function()
             server = nil
             for _, value in ipairs { ETAG:gsub('"', ""), '"other"', "garbage", "", ',,"' } do
