@@ -202,7 +202,8 @@ describe("tornado.web.app", function()
         local Ip = web.RequestHandler:extend "Ip"
         function Ip:get() self:write(self.request.remote_ip) end
         local app = web.Application { { "/", Ip } }
-        for _, args in ipairs { { 0, { xheaders = true } }, { 0, "127.0.0.1", { xheaders = true } } } do
+        local options = { xheaders = true }
+        for _, args in ipairs { { 0, options }, { 0, "127.0.0.1", options } } do
             local server = app:listen(unpack(args))
             finally(function() server:stop(true) end)
             local connection = testing.connect(core.listen_address(server.listeners[1]))

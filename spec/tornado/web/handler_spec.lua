@@ -242,7 +242,8 @@ describe("tornado.web.handler", function()
             })
             assert.same({ list = 2, args = { "a b", "" }, kwargs = {} },
                 server:fetch("/one/a%20b/"):json())
-            assert.same({ list = 0, args = {}, kwargs = { x = "1" } }, server:fetch("/two/1"):json())
+            assert.same({ list = 0, args = {}, kwargs = { x = "1" } },
+                server:fetch("/two/1"):json())
             assert.same({ list = 0, args = {}, kwargs = {} }, server:fetch("/none"):json())
         end)
 

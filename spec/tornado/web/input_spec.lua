@@ -123,7 +123,8 @@ describe("tornado.web.input", function()
 
         it("strips Unicode's white space, in linear time", function()
             local function one(self) return self:get_argument("a") end
-            local wide = "%C2%85%C2%A0%E1%9A%80%E2%80%80%E2%80%8A%E2%80%A8%E2%80%AF%E2%81%9F%E3%80%80"
+            local wide = "%C2%85%C2%A0%E1%9A%80%E2%80%80%E2%80%8A%E2%80%A8%E2%80%AF%E2%81%9F" ..
+                "%E3%80%80"
             assert.equal("x", ask(one, "/?a=" .. wide .. "+x%09" .. wide))
             assert.equal("", ask(one, "/?a=" .. wide))
             assert.equal("x\226\128\139", ask(one, "/?a=x%E2%80%8B"))
