@@ -398,12 +398,15 @@ end
 
 -- Redirects and errors ---------------------------------------------------------------------
 
---- Sends the client to `url`: 302, or 301 with { permanent = true }, or { status = 3xx }.
-function RequestHandler:redirect(url, options)
+--- Sends the client to `url`: 302, or 301 with { permanent = true }, or { status = 3xx }; also
+-- redirect(url, permanent, status).
+function RequestHandler:redirect(url, options, given)
     if self._headers_written then
         error("Cannot redirect after headers have been written", 2)
     end
-    if options == true then options = { permanent = true } end
+    if options == nil or type(options) == "boolean" then
+        options = { permanent = options or false, status = given }
+    end
     options = util.options(options, { permanent = false, status = util.NONE }, "redirect")
     local status = options.status or options.permanent and 301 or 302
     if type(status) ~= "number" or status < 300 or status > 399 then
