@@ -19,6 +19,7 @@ local rawget, setmetatable, type = rawget, setmetatable, type
 
 local Application = util.Object:extend "Application"
 
+local NO_ARGS = require("tornado.web.path_args").NONE
 local NOT_FOUND = { status_code = 404 }
 
 local NO_FILTERS = { before = {}, after = {} }
@@ -135,7 +136,7 @@ local function new_handler(self, class, request, args)
         _body = false,
         _verb = false,
         _finished = false,
-        path_args = args or false,
+        path_args = args or NO_ARGS,
     }, meta)
     if meta.constructs then handler:init(self, request) end
     return handler
@@ -247,9 +248,11 @@ function Application:log_request(handler)
         rawget(request, "remote_ip") or "")
 end
 
---- Listens on a port of an address (127.0.0.1); returns the HTTPServer.
-function Application:listen(port, address)
-    local server = httpserver.HTTPServer(self)
+--- Listens on a port of an address (127.0.0.1), which may be left out; options are those of
+-- httpserver.HTTPServer. Returns the HTTPServer.
+function Application:listen(port, address, options)
+    if type(address) == "table" then address, options = nil, address end
+    local server = httpserver.HTTPServer(self, options)
     server:listen(port, address)
     return server
 end

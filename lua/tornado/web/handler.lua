@@ -37,6 +37,7 @@ RequestHandler._stream_request_body = false
 --- web.rate_limit(). Subclasses have it, too, each with its own count.
 RequestHandler.rate_limit = false
 RequestHandler._writes_result = false -- see web/functions.lua
+RequestHandler.path_kwargs = routing_args.NONE
 
 -- Hooks ------------------------------------------------------------------------
 
@@ -249,7 +250,7 @@ function RequestHandler:on_exception(err, traceback)
     end
     local httputil = require "tornado.httputil"
     if util.isinstance(err, httputil.HTTPInputError) then
-        err = HTTPError(400, tostring(err.message))
+        err = HTTPError(400, "Invalid body: " .. tostring(err.message))
     elseif util.isinstance(err, httputil.StorageError) then
         err = HTTPError(507, tostring(err.message))
     end

@@ -89,13 +89,12 @@ end
 
 -- Groups come decoded; what cannot stand in a path is encoded again.
 -- Tornado: puts them in as they are, so that "%3F" begins a query and "%0A" is a 500.
-local function fill(url, args)
-    local named = args and args.named
+local function fill(url, args, named)
     return (gsub(url, "{([%w_]+)}", function(key)
         local index = tonumber(key)
         local value
-        if index then value = args and args[index + 1] else value = named and named[key] end
-        local known = index and args and index < (args.n or 0)
+        if index then value = args[index + 1] else value = named[key] end
+        local known = index and index < (args.n or #args)
         if value == nil and not known then
             error(("RedirectHandler: the route has no group {%s} for %s"):format(key, url), 0)
         end
@@ -112,7 +111,7 @@ local function add_query(url, query)
 end
 
 function RedirectHandler:get()
-    local url = fill(self._url, self.path_args)
+    local url = fill(self._url, self.path_args, self.path_kwargs)
     if find(self._url, "^/") and not find(self._url, "^//") then check_local(url) end
     local query = self.request.query
     if query ~= "" then url = add_query(url, query) end

@@ -1,9 +1,11 @@
 -- What a handler reads: arguments, cookies, JSON.
 local core = require "tornado.core"
 local errors = require "tornado.web.errors"
+local escape = require "tornado.escape"
 local RequestHandler = require "tornado.web.handler"
 
-local byte, gsub, select = string.byte, string.gsub, select
+local byte, find, gsub, sub = string.byte, string.find, string.gsub, string.sub
+local select = select
 local is_clean = core.is_clean
 local HTTPError, MissingArgumentError = errors.HTTPError, errors.MissingArgumentError
 
@@ -19,16 +21,52 @@ function RequestHandler:decode_argument(value, name) -- luacheck: ignore 212/sel
     error(HTTPError(400, "Invalid unicode in %s: '%s'", name or "url", shown), 0)
 end
 
+-- What Unicode has of white space beside ASCII's, each as its bytes: U+0085 and so on.
+local WIDE = {}
+for char in ("\194\133 \194\160 \225\154\128 \226\128\168 \226\128\169 \226\128\175 " ..
+    "\226\129\159 \227\128\128"):gmatch("%S+") do
+    WIDE[char] = #char
+end
+for last = 128, 138 do WIDE["\226\128" .. string.char(last)] = 3 end -- U+2000 to U+200A
+
+-- How many bytes the white space has that begins at `first`, or ends at `last`; nil for none.
+local function space_from(value, first)
+    if find(value, "^%s", first) then return 1 end
+    return WIDE[sub(value, first, first + 1)] or WIDE[sub(value, first, first + 2)]
+end
+
+local function space_to(value, last)
+    if find(value, "^%s", last) then return 1 end
+    return WIDE[sub(value, last - 1, last)] or WIDE[sub(value, last - 2, last)]
+end
+
+local function trim(value)
+    local first, last = 1, #value
+    while first <= last do
+        local size = space_from(value, first)
+        if not size then break end
+        first = first + size
+    end
+    while last >= first do
+        local size = space_to(value, last)
+        if not size then break end
+        last = last - size
+    end
+    return sub(value, first, last)
+end
+
 -- Control characters (but tab, newline, VT, FF, CR) become spaces; then white space goes.
 local function clean(self, value, name, strip)
     if is_clean(value) then return value end
     value = self:decode_argument(value, name)
     value = gsub(value, "[%z\1-\8\14-\31]", " ")
-    if strip then value = value:match("^%s*(.-)%s*$") end
+    if strip then value = trim(value) end
     return value
 end
 
-local function append(out, self, values, name, strip)
+-- A list that is [] as JSON when it is empty.
+local function clean_all(self, values, name, strip)
+    local out = escape.array()
     for i = 1, values and #values or 0 do
         out[#out + 1] = clean(self, values[i], name, strip)
     end
@@ -74,17 +112,17 @@ end
 --- All values of an argument, query first; an empty list when there are none.
 function RequestHandler:get_arguments(name, strip)
     strip = check_strip(strip)
-    return append({}, self, self.request.arguments[name], name, strip)
+    return clean_all(self, self.request.arguments[name], name, strip)
 end
 
 --- As get_arguments(), from the query alone.
 function RequestHandler:get_query_arguments(name, strip)
-    return append({}, self, self.request.query_arguments[name], name, check_strip(strip))
+    return clean_all(self, self.request.query_arguments[name], name, check_strip(strip))
 end
 
 --- As get_arguments(), from the body alone.
 function RequestHandler:get_body_arguments(name, strip)
-    return append({}, self, self.request.body_arguments[name], name, check_strip(strip))
+    return clean_all(self, self.request.body_arguments[name], name, check_strip(strip))
 end
 
 --- The form of the body as a map from names to their last values, as they are (not stripped);

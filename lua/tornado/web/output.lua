@@ -24,6 +24,10 @@ local concat, type, tostring = table.concat, type, tostring
 local is_field_value, field = core.is_field_value, core.field
 local SET, ADD = core.FIELD_SET, core.FIELD_ADD
 
+-- What flush() and finish() return, which wait themselves.
+local DONE = Future()
+DONE:set_result(nil)
+
 local HTML = "text/html; charset=UTF-8"
 local JSON = "application/json; charset=UTF-8"
 
@@ -260,9 +264,7 @@ function RequestHandler:flush()
     local status = core.OK
     if body ~= "" then status = core.reply_write(self.request.handle, body) end
     check_status(self, status, "the body")
-    local future = Future()
-    future:set_result(nil)
-    return future
+    return DONE
 end
 
 -- Finishing ----------------------------------------------------------------------------
@@ -328,7 +330,7 @@ local function send_rest(self)
     end
 end
 
---- Completes the reply, after writing `chunk` if there is one.
+--- Completes the reply, after writing `chunk` if there is one. Returns a done Future, as flush().
 function RequestHandler:finish(chunk)
     if self._finished then error("finish() called twice", 2) end
     if chunk ~= nil then self:write(chunk) end
@@ -337,6 +339,7 @@ function RequestHandler:finish(chunk)
     self.application:log_request(self)
     self:on_finish()
     if self._returned then httpserver.release(self.request) end
+    return DONE
 end
 
 -- ETags ---------------------------------------------------------------------------------
@@ -357,7 +360,7 @@ function RequestHandler:check_etag_header()
     local etag = self:get_header("Etag")
     local given = etag and self.request.headers:get("If-None-Match")
     if not given then return false end
-    if given:match("^%s*%*") then return true end
+    if given:match('^[^"*]*%*') then return true end
     etag = etag:gsub("^W/", "")
     for tag in given:gmatch('"[^"]*"') do
         if tag == etag then return true end
@@ -395,12 +398,15 @@ end
 
 -- Redirects and errors ---------------------------------------------------------------------
 
---- Sends the client to `url`: 302, or 301 with { permanent = true }, or { status = 3xx }.
-function RequestHandler:redirect(url, options)
+--- Sends the client to `url`: 302, or 301 with { permanent = true }, or { status = 3xx }; also
+-- redirect(url, permanent, status).
+function RequestHandler:redirect(url, options, given)
     if self._headers_written then
         error("Cannot redirect after headers have been written", 2)
     end
-    if options == true then options = { permanent = true } end
+    if options == nil or type(options) == "boolean" then
+        options = { permanent = options or false, status = given }
+    end
     options = util.options(options, { permanent = false, status = util.NONE }, "redirect")
     local status = options.status or options.permanent and 301 or 302
     if type(status) ~= "number" or status < 300 or status > 399 then

@@ -224,12 +224,13 @@ local function add_resources(self, html)
     return html
 end
 
---- Renders a template as the reply, with what its UI modules need, and finishes.
+--- Renders a template as the reply, with what its UI modules need, and finishes. Returns what
+-- finish() does.
 function RequestHandler:render(name, namespace)
     if self._finished then error("Cannot render() after finish()", 2) end
     local html = self:render_string(name, namespace)
     if self._active_modules then html = add_resources(self, html) end
-    self:finish(html)
+    return self:finish(html)
 end
 
 -- ' nonce="..."', where the setting security_headers has a policy that needs it.

@@ -142,6 +142,7 @@ end
 -- Tornado: logs the whole value.
 local function complain(what, name)
     log.gen_log:warning("%s %s", what, util.shown(name))
+    return nil
 end
 
 -- A table of secrets has no v1 values: whoever sends one made it up.

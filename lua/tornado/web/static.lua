@@ -453,15 +453,18 @@ StaticFileHandler.head = StaticFileHandler.get
 
 -- URLs, and rules of an application ------------------------------------------------------------
 
---- The URL of a file below settings.static_path, with its version. Options: include_host (also
--- a field of the handler), include_version.
-function RequestHandler:static_url(path, options)
+--- The URL of a file below settings.static_path, with its version. `include_host` may be given
+-- as an option, too, and is the handler's field of that name otherwise; the other option is
+-- include_version.
+function RequestHandler:static_url(path, include_host, options)
+    if type(include_host) == "table" then include_host, options = nil, include_host end
+    if include_host == nil then include_host = self.include_host or false end
     local settings = self.settings
     if not settings.static_path then
         error("You must define the 'static_path' setting in your application to use static_url", 2)
     end
     options = require("tornado.util").options(options,
-        { include_host = self.include_host or false, include_version = true }, "static_url")
+        { include_host = include_host, include_version = true }, "static_url")
     local class = settings.static_handler_class or StaticFileHandler
     local url = (self.application.prefix or "") ..
         class:make_static_url(settings, path, options.include_version)

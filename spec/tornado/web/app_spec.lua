@@ -198,6 +198,22 @@ describe("tornado.web.app", function()
         assert.equal("x", connection:read_response().body)
     end)
 
+    it("listens with the options of a server", function()
+        local Ip = web.RequestHandler:extend "Ip"
+        function Ip:get() self:write(self.request.remote_ip) end
+        local app = web.Application { { "/", Ip } }
+        local options = { xheaders = true }
+        for _, args in ipairs { { 0, options }, { 0, "127.0.0.1", options } } do
+            local server = app:listen(unpack(args))
+            finally(function() server:stop(true) end)
+            local connection = testing.connect(core.listen_address(server.listeners[1]))
+            finally(function() connection:close() end)
+            connection:send("GET / HTTP/1.1\r\nHost: a\r\nX-Real-Ip: 4.4.4.4\r\n\r\n")
+            assert.equal("4.4.4.4", connection:read_response().body)
+        end
+        assert.has_error(function() app:listen(0, "127.0.0.1", { nope = 1 }) end)
+    end)
+
     it("refuses what are no rules, at the line that made it", function()
         for _, rules in ipairs { { 5, "expected a list" }, { { 5 }, "bad rule 1" },
             { { { "/" } }, "bad rule 1" }, { { { "(", says "x" } }, "missing" },

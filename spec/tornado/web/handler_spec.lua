@@ -231,6 +231,22 @@ describe("tornado.web.handler", function()
             assert.same({ { user = "ann", page = "7" }, { user = "ann", page = "7" } }, seen)
         end)
 
+        it("are in path_args and path_kwargs before prepare()", function()
+            local Paths = web.RequestHandler:extend "Paths"
+            function Paths:prepare()
+                self:finish { list = #self.path_args, args = self.path_args,
+                    kwargs = self.path_kwargs }
+            end
+            local server = testing.serve(web.Application {
+                { "/one/(.*)/(.*)", Paths }, { "/two/(?P<x>.*)", Paths }, { "/none", Paths },
+            })
+            assert.same({ list = 2, args = { "a b", "" }, kwargs = {} },
+                server:fetch("/one/a%20b/"):json())
+            assert.same({ list = 0, args = {}, kwargs = { x = "1" } },
+                server:fetch("/two/1"):json())
+            assert.same({ list = 0, args = {}, kwargs = {} }, server:fetch("/none"):json())
+        end)
+
         it("answer 400 for a path that is not UTF-8", function()
             testing.expect_log("Invalid unicode in url")
             assert.equal(400, serve({ get = function() end }, nil, "/(.*)"):fetch("/%ff").code)

@@ -121,6 +121,25 @@ describe("tornado.web.input", function()
             assert.same({ "x y", "\r\n x y  ", "", "\r\n x y  ", "a\tb\nc" }, seen)
         end)
 
+        it("strips Unicode's white space, in linear time", function()
+            local function one(self) return self:get_argument("a") end
+            local wide = "%C2%85%C2%A0%E1%9A%80%E2%80%80%E2%80%8A%E2%80%A8%E2%80%AF%E2%81%9F" ..
+                "%E3%80%80"
+            assert.equal("x", ask(one, "/?a=" .. wide .. "+x%09" .. wide))
+            assert.equal("", ask(one, "/?a=" .. wide))
+            assert.equal("x\226\128\139", ask(one, "/?a=x%E2%80%8B"))
+            assert.equal("é", ask(one, "/?a=%C3%A9"))
+            local long = "%09" .. ("+"):rep(200000) .. "x"
+            assert.equal(200003, #ask(one, "/", post("a=a" .. long .. "&b")))
+        end)
+
+        it("gives lists that are [] as JSON when they are empty", function()
+            local _, response = ask(function(self)
+                self:write { self = self:get_arguments("a") }
+            end)
+            assert.equal('{"self":[]}', response.body)
+        end)
+
         it("wants strip to be true or false", function()
             local logged = testing.expect_log("bad strip: expected boolean, got string")
             local _, response = ask(function(self) return self:get_arguments("a", "yes") end)

@@ -466,8 +466,11 @@ describe("tornado.web.output", function()
             for _, case in ipairs {
                 { nil, 302, "Found" }, { { permanent = true }, 301, "Moved Permanently" },
                 { true, 301, "Moved Permanently" }, { { status = 307 }, 307, "Temporary Redirect" },
+                { false, 303, "See Other", 303 },
             } do
-                local response = fetch(function(self) self:redirect("/there?a=1", case[1]) end)
+                local response = fetch(function(self)
+                    self:redirect("/there?a=1", case[1], case[4])
+                end)
                 assert.equal(case[2], response.code)
                 assert.equal(case[3], response.reason)
                 assert.equal("/there?a=1", response.headers:get("Location"))
@@ -538,6 +541,12 @@ describe("tornado.web.output", function()
                 assert.is_false(response.headers:has("Content-Type"))
                 assert.equal("", response.body)
             end
+        end)
+
+        it("match the first tag that is one, which may be *", function()
+            server = nil
+            assert.equal(304, conditional("x, *").code)
+            assert.equal(200, conditional('"x", *').code)
         end)
 
         it("are not found in something else, nor used for POST", function()

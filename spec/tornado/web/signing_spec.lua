@@ -124,6 +124,7 @@ describe("a signed value that was tampered with", function()
         testing.expect_log("Invalid cookie signature")
         assert.is_nil(decode(V1:sub(1, -2)))
         assert.is_nil(decode(V1 .. "0"))
+        assert.equal(1, select("#", decode(V1 .. "0"))) -- a nil, for tostring(decode(...))
         assert.is_nil(decode(V1 .. "|x"))
     end)
 

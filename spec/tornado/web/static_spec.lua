@@ -365,13 +365,17 @@ describe("StaticFileHandler", function()
             }
             self.include_host = true
             urls[5] = self:static_url("none", { include_version = false })
+            urls[6] = self:static_url("none", false, { include_version = false })
+            self.include_host = nil
+            urls[7] = self:static_url("none", true, { include_version = false })
         end
         local server = testing.serve(app({}, { { "/", Page } }))
         assert.equal(200, server:fetch("/").code)
         local version = "?v=" .. ROBOTS_TAG:sub(2, -2)
         local host = "http://" .. server.address
         assert.same({ "/static/robots.txt" .. version, "/static/robots.txt", "/static/none.txt",
-            host .. "/static/robots.txt" .. version, host .. "/static/none" }, urls)
+            host .. "/static/robots.txt" .. version, host .. "/static/none",
+            "/static/none", host .. "/static/none" }, urls)
     end)
 
     it("can be overridden where Tornado's can", function()
