@@ -112,6 +112,7 @@ static ct_vm *begin(ct_generations *g, const char **why) {
 
     if (!vm) return NULL;
     vm->generation = ++g->count;
+    vm->worker = g->worker;
     *why = "the framework cannot be loaded: the log says why";
     if (ct_vm_start(vm, g->argc, g->argv)) return vm;
     (void)!ct_vm_free(vm); /* it has had no time to begin a thread */
@@ -143,12 +144,14 @@ void ct_generations_reload(ct_generations *g, ct_reload_fn *done, void *arg) {
 /* -- Life ------------------------------------------------------------------ */
 
 bool ct_generations_init(ct_generations *g, ct_loop *loop, ct_server *server,
-                         int argc, char **argv) {
+                         uint32_t worker, int argc, char **argv) {
     const char *why;
 
-    *g = (ct_generations){
-        .loop = loop, .server = server, .argc = argc, .argv = argv
-    };
+    *g = (ct_generations){ .loop = loop,
+                           .server = server,
+                           .worker = worker,
+                           .argc = argc,
+                           .argv = argv };
     ct_list_init(&g->old);
     g->limit = ct_timer_new(loop, on_limit, g);
     g->sweep = ct_timer_new(loop, on_sweep, g);
@@ -191,6 +194,10 @@ void ct_generations_stop(ct_generations *g, int signal) {
     if (g->loading) give_up(g, "the server ends");
 }
 
+void ct_generations_reopen(ct_generations *g) {
+    ct_events_add(g->current->events, CT_EVENT_REOPEN, 0);
+}
+
 bool ct_generations_fini(ct_generations *g) {
     bool all = true;
 
@@ -202,6 +209,7 @@ bool ct_generations_fini(ct_generations *g) {
         all &= ct_vm_free(vm);
     }
     all &= ct_vm_free(g->current);
+    g->current = NULL;
     ct_timer_free(g->limit);
     ct_timer_free(g->sweep);
     return all;

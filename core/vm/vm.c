@@ -214,6 +214,10 @@ bool ct_vm_turn(ct_vm *vm) {
     return vm->wake;
 }
 
+size_t ct_vm_memory(const ct_vm *vm) {
+    return (size_t)lua_gc(vm->lua, LUA_GCCOUNT, 0) * 1024;
+}
+
 bool ct_vm_is_busy(const ct_vm *vm) {
     return vm->jobs.count || !ct_list_is_empty(&vm->closing);
 }
@@ -237,6 +241,8 @@ bool ct_vm_free(ct_vm *vm) {
     ct_events_fini(vm->events);
     ct_free(vm->events);
     ct_free(vm->report);
+    ct_free(vm->control);
+    ct_vm_wishes_free(vm->wishes);
     ct_free(vm);
     return true;
 }

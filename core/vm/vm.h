@@ -19,6 +19,17 @@ struct vm_names;
 
 enum { CT_VM_WHY = 1024 };
 
+/* What a process needs to know that becomes a master. */
+typedef struct ct_vm_wishes {
+    char *addresses; /* a line each */
+    char *control, *user, *group;
+    double stop_timeout, worker_timeout; /* seconds */
+    uint32_t workers, backlog;
+} ct_vm_wishes;
+
+/* NULL is fine. */
+void ct_vm_wishes_free(ct_vm_wishes *w);
+
 struct ct_vm {
     struct lua_State *lua;
     ct_list node;  /* for its owner */
@@ -58,8 +69,11 @@ struct ct_vm {
     bool exiting; /* see exit_code; of an old generation: it is through */
     bool thread;  /* an executor's: there is no loop, no server, no events */
     int exit_code;
-    char *report;  /* why it could not be loaded, or NULL */
-    int why_errno; /* of `why`, when a system call was the reason */
+    uint32_t worker;      /* of a master: 1 and up */
+    ct_vm_wishes *wishes; /* it wants to be a master, or NULL */
+    char *control;        /* path of the control socket it wants, or NULL */
+    char *report;         /* why it could not be loaded, or NULL */
+    int why_errno;        /* of `why`, when a system call was the reason */
     char why[CT_VM_WHY];
 };
 
@@ -81,6 +95,9 @@ bool ct_vm_open(ct_vm *vm) __attribute__((warn_unused_result));
 
 /* True while a thread works for it, so that freeing it would block. */
 bool ct_vm_is_busy(const ct_vm *vm);
+
+/* Bytes that the Lua state has. */
+size_t ct_vm_memory(const ct_vm *vm);
 
 /* Frees the state with all that it has handles of. False when a thread is still
  * at work after a second: then the process must end by _exit(), and nothing else

@@ -51,6 +51,7 @@ for _, name in ipairs {
     "JOB",
     "PROCESS",
     "FETCH",
+    "REOPEN",
     "RETIRE",
     "STOP",
 } do

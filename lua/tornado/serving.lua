@@ -1,5 +1,6 @@
 -- Serving sites: options become limits, logs and listeners; sites are loaded; and
 -- the process, or this generation of it, ends when it was told to.
+local control = require "tornado.control"
 local core = require "tornado.core"
 local executor = require "tornado.concurrent.executor"
 local generation = require "tornado.generation"
@@ -7,6 +8,7 @@ local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local lifecycle = require "tornado.web.lifecycle"
 local log = require "tornado.log"
+local process = require "tornado.process"
 local sites = require "tornado.sites"
 local util = require "tornado.util"
 local watchdog = require "tornado.watchdog"
@@ -33,6 +35,13 @@ local function set_logs(options)
     local ok, why = core.access_log_open(access)
     if not ok then return nil, "access_log: " .. why end
     return true
+end
+
+-- For rotation: whoever moved the files away has new ones made.
+local function reopen(options)
+    local ok, why = set_logs(options)
+    if ok then return log.gen_log:info("log files are open anew") end
+    log.gen_log:error("reopen: " .. why)
 end
 
 local function set_limits(options)
@@ -228,14 +237,43 @@ local function prepare(options)
     return app
 end
 
+--- The path of the control socket of a server with these options: "" for none.
+function serving.control_path(options)
+    return control.path(options, addresses(options))
+end
+
+-- How many processes are to serve.
+local function workers_of(options)
+    if options.workers == "auto" then return process.cpu_count() end
+    return tonumber(options.workers)
+end
+
+-- This process becomes the master; each worker comes here again, and serves.
+local function supervise(options)
+    local lines = {}
+    for i, item in ipairs(addresses(options)) do lines[i] = item[1] end
+    core.supervise {
+        addresses = table.concat(lines, "\n"), control = serving.control_path(options),
+        user = options.user, group = options.group, stop_timeout = options.stop_timeout,
+        worker_timeout = options.worker_timeout, workers = workers_of(options),
+        backlog = options.backlog,
+    }
+    return true
+end
+
 --- Loads the sites of the options (see tornado.config), starts them and listens. Returns true, or
 -- nil and a list of reasons.
 function serving.start(options)
+    if core.generation() == 1 and core.worker() == 0 and
+        (workers_of(options) > 1 or options.supervise) then
+        return supervise(options)
+    end
     local app, reasons = prepare(options)
     if not app then return nil, reasons end
     local servers = {}
     generation.hold("requests", httpserver.live_count)
     ioloop.on(core.EVENT_STOP, function(signal) stop(app, servers, options, signal) end)
+    ioloop.on(core.EVENT_REOPEN, function() reopen(options) end)
     ioloop.on(core.EVENT_RETIRE, function(number) retire(app, servers, options, number) end)
     local ok, why = lifecycle.start(app)
     if not ok then return nil, { why } end
@@ -245,6 +283,7 @@ function serving.start(options)
         return nil, reasons
     end
     watchdog.start(options.stall_warning, options.cpu_limit) -- from here on not the one before
+    core.control(serving.control_path(options))
     core.ready()
     return true
 end
