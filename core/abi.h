@@ -27,5 +27,6 @@
 #include "abi/server.h"
 #include "abi/tls.h"
 #include "abi/watch.h"
+#include "abi/websocket.h"
 
 #endif

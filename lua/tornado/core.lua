@@ -51,6 +51,7 @@ for _, name in ipairs {
     "JOB",
     "PROCESS",
     "FETCH",
+    "WEBSOCKET",
     "RETIRE",
     "STOP",
 } do
@@ -346,6 +347,7 @@ function core.counts()
         processes = out.processes,
         fetches = out.fetches,
         pooled = out.pooled,
+        websockets = out.websockets,
         descriptors = C.ct_abi_descriptors() - out.files - out.pooled, -- but for those
     }
 end
@@ -405,6 +407,7 @@ for _, part in ipairs {
     "resolver",
     "tls",
     "sockets",
+    "websocket",
 } do
     for name, fn in pairs(require("tornado.core." .. part)) do core[name] = fn end
 end
