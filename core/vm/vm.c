@@ -100,7 +100,7 @@ ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, const char **why) {
     vm->log = loop->log;
     vm->next_pump = vm->pump_ref = LUA_NOREF;
     ct_list_init(&vm->closing);
-    ct_ws_hub_init(&vm->websockets, loop, events);
+    ct_ws_hub_init(&vm->websockets, loop, vm->events);
     vm->waker = ct_waker_new(loop);
     *why = "no file descriptors are left (ulimit -n)";
     if (!vm->waker) goto fail;

@@ -110,10 +110,6 @@ local function open(to, options, left)
 end
 
 local function shake_hands(stream, to, options, left)
-    if options.proxy_host then handshake.tunnel(stream, to, options, left) end
-    if to.scheme == "https" then
-        stream:start_tls(false, options.ssl_options or {}, to.host)
-    end
     local key = core.base64_encode(core.random(16))
     stream:write(handshake.request(to, key, options), { timeout = left() })
     local start, headers = handshake.read_response(stream, left)
@@ -150,7 +146,7 @@ end
 --- ping_interval, ping_timeout, max_message_size (10 MiB), max_queue, slow_policy (see the settings
 --- of a handler), on_message_callback(message or nil, binary), on_ping(connection, data), on_pong,
 --- on_close(connection), resolver, proxy_host, proxy_port, proxy_username, proxy_password,
---- ssl_options. Raises WebSocketError, HTTPClientError for a status other than 101, TimeoutError,
+--- ssl_options (as IOStream:start_tls()'s). Raises WebSocketError, HTTPClientError for a status other than 101, TimeoutError,
 --- and what TCPClient raises. Follows no redirects.
 function client.connect(url, options)
     local to = parse(url)
@@ -162,6 +158,10 @@ function client.connect(url, options)
     end
     local stream = open(to, options, left)
     local ok, result = ioloop.protect(function()
+        if options.proxy_host then handshake.tunnel(stream, to, options, left) end
+        if to.scheme == "https" then
+            stream = stream:start_tls(false, options.ssl_options, to.host, { timeout = left() })
+        end
         return make(stream, options, shake_hands(stream, to, options, left))
     end)
     if ok then return result end

@@ -9,6 +9,8 @@ local web = require "tornado.web"
 local websocket = require "tornado.websocket"
 local frames = dofile "spec/tornado/websocket/frames.lua"
 
+local peers = dofile "spec/tornado/httpclient/peers.lua"
+
 local WebSocketError = websocket.WebSocketError
 local CLOSE = 6 -- bytes of a client's Close frame without a code
 local GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -205,6 +207,25 @@ describe("connect()", function()
         local connection = websocket.connect(url, { ping_interval = 0.05 })
         assert.is_nil(connection:read_message())
         assert.equal(1006, connection.close_code)
+    end)
+
+    it("talks over TLS, with a server that it trusts only", function()
+        local folder = peers.certificates()
+        local server = testing.serve(web.Application { { "/ws", Echo } }, { server = {
+            ssl_options = { certfile = folder .. "/good.pem", keyfile = folder .. "/good.key" },
+        } })
+        local url = "wss://" .. server.address .. "/ws"
+        assert.is_truthy(error_of(url))
+        local connection = websocket.connect(url,
+            { ssl_options = { ca_certs = folder .. "/ca.pem" }, compression_options = {} })
+        for _, size in ipairs { 5, 50000, 500000 } do
+            local bytes = core.random(size)
+            connection:write_message(bytes, true)
+            assert.equal(bytes, (connection:read_message()))
+        end
+        connection:write_message("leave")
+        assert.is_nil(connection:read_message())
+        assert.equal(4000, connection.close_code)
     end)
 
     it("goes through a proxy", function()
