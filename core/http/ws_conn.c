@@ -169,7 +169,7 @@ int ct_ws_close(ct_ws_conn *w, unsigned code, ct_str reason) {
 
 static void free_conn(ct_ws_conn *w) {
     w->handle = 0;
-    ct_ws_drop(w, true);
+    ct_ws_drop(w, w->out.len > 0 || !w->sent_close);
     ct_list_remove(&w->node);
     ct_buf_fini(&w->queue);
     ct_free(w->reason);

@@ -342,6 +342,24 @@ def check_stop(binary):
             client.end()
 
 
+def check_reload(binary):
+    """A reload leaves a WebSocket alone for a while, and says 1012 then."""
+    with Server(binary, "--reload-grace=1", site=SITE) as server:
+        old = Client(server)
+        server.process.send_signal(signal.SIGHUP)
+        server.await_line("generation 1 retires")
+        new = Client(server)
+        for client in (old, new):
+            client.frame(TEXT, b"still there")
+            client.expect(TEXT, b"still there")
+        old.expect(CLOSE, code(1012))
+        old.frame(CLOSE, code(1012))
+        old.end()
+        new.frame(TEXT, b"still there")
+        new.expect(TEXT, b"still there")
+        new.leave()
+
+
 def check_early(side):
     client = side(tail=frame(TEXT, b"early"))
     client.expect(TEXT, b"early")
@@ -457,6 +475,7 @@ def main():
             with Others() as others:
                 interchange(tally, binary, server, others)
         tally.run("stopping", check_stop, binary)
+        tally.run("reloading", check_reload, binary)
         with Server(binary, "--certfile=self-signed", "--debug", site=SITE) as server:
             tally.run_all([case for case in chosen if "flood" not in case[0]],
                           lambda **how: Client(server, tls=True, **how))
