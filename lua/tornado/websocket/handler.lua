@@ -51,7 +51,10 @@ end
 --- (64: shorter messages are sent as they are).
 function WebSocketHandler:get_compression_options() end -- luacheck: ignore 212/self
 
--- Settings: numbers, or methods that return them.
+-- From settings, or overridden: numbers, or methods that return them. Two settings more are for
+-- what a client is slow to read: websocket_max_queue, the bytes that may wait (262144), and
+-- websocket_slow_policy, what write_message() does then: "wait", "drop" the message, or "close" the
+-- connection (1008).
 
 --- Seconds between pings; nil or 0: none.
 function WebSocketHandler:ping_interval()
