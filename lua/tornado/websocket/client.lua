@@ -146,8 +146,9 @@ end
 --- ping_interval, ping_timeout, max_message_size (10 MiB), max_queue, slow_policy (see the settings
 --- of a handler), on_message_callback(message or nil, binary), on_ping(connection, data), on_pong,
 --- on_close(connection), resolver, proxy_host, proxy_port, proxy_username, proxy_password,
---- ssl_options (as IOStream:start_tls()'s). Raises WebSocketError, HTTPClientError for a status other than 101, TimeoutError,
---- and what TCPClient raises. Follows no redirects.
+--- ssl_options (as IOStream:start_tls()'s). Raises WebSocketError, HTTPClientError for a status
+--- other than 101, TimeoutError, and what TCPClient and start_tls() raise. Follows no redirects.
+-- Tornado: takes an HTTPRequest, too; here its parts are options.
 function client.connect(url, options)
     local to = parse(url)
     options = util.options(options, OPTIONS, "connect")

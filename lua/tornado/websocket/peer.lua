@@ -69,7 +69,7 @@ local function ended(self, code, reason)
     self._ws = false
     live[handle] = nil
     core.websocket_release(handle)
-    self.close_code, self.close_reason = code, reason
+    self.close_code, self.close_reason = code, reason ~= "" and reason or nil
     wake_writers(self)
     wake_reader(self)
     local result = self:on_close()
@@ -303,8 +303,9 @@ function peer:set_nodelay(on)
 end
 
 --- Hooks: a ping or pong has come (a ping is answered already); the connection has ended, with
---- close_code and close_reason set: those of the other side's Close frame (1005: it had none), or
---- 1006 when there was no such frame, or the code that it was failed with.
+--- close_code and close_reason set: those of the other side's Close frame (1005 and nil when it
+--- had none), or the code that its fault was answered with, or 1006 when there was no such frame.
+-- Tornado: close_code is nil unless the other side's frame has one.
 function peer:on_ping() end -- luacheck: ignore 212/self
 function peer:on_pong() end -- luacheck: ignore 212/self
 function peer:on_close() end -- luacheck: ignore 212/self
