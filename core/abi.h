@@ -28,5 +28,6 @@
 #include "abi/server.h"
 #include "abi/tls.h"
 #include "abi/watch.h"
+#include "abi/websocket.h"
 
 #endif

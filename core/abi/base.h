@@ -70,6 +70,8 @@ typedef enum ct_event_type {
     CT_EVENT_FETCH,
     /* Log files shall be opened anew. */
     CT_EVENT_REOPEN,
+    /* A WebSocket has something to take, or room for more. */
+    CT_EVENT_WEBSOCKET,
     /* A newer generation serves now; its number. */
     CT_EVENT_RETIRE,
     /* The process was asked to end: a signal's number. */

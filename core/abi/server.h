@@ -106,6 +106,7 @@ typedef struct ct_counts {
     uint32_t processes;
     uint32_t fetches; /* and the descriptors that their clients hold */
     uint32_t pooled;
+    uint32_t websockets; /* that were not released */
 } ct_counts;
 
 void ct_abi_counts(ct_vm *vm, ct_counts *out);

@@ -54,7 +54,7 @@ static void set_deadline(ct_conn *c) {
     else if (!r->status)
         expire_in(c, o->handler_timeout);
     else
-        ct_wheel_remove(&c->server->wheel, &c->deadline);
+        ct_deadlines_remove(&c->server->deadlines, &c->deadline);
 }
 
 /* A body has body_timeout, and more the more of it has come. */
@@ -101,7 +101,7 @@ void ct_conn_close(ct_conn *c, bool reset) {
     c->told = false; /* whoever waits must look again */
     ct_conn_detach(c, true);
     c->gone = true;
-    ct_wheel_remove(&s->wheel, &c->deadline);
+    ct_deadlines_remove(&s->deadlines, &c->deadline);
     ct_list_remove(&c->corked);
     ct_list_remove(&c->node);
     ct_list_remove(&c->ready);

@@ -9,12 +9,11 @@
 #include "base/events.h"
 #include "base/list.h"
 #include "base/slots.h"
-#include "base/wheel.h"
 #include "http/file.h"
 #include "http/peers.h"
 #include "http/wire.h"
+#include "io/deadlines.h"
 #include "io/loop.h"
-#include "io/timer.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -52,9 +51,8 @@ typedef struct ct_server {
     ct_list begun;      /* requests that began in this turn */
     ct_list spare;      /* requests to use again */
     ct_files files;     /* static files that are known */
-    ct_wheel wheel;
-    ct_timer *tick; /* fires when a slot of the wheel is to be looked at */
-    uint64_t armed; /* when: monotonic ms; 0: not running */
+    /* Of the connections. */
+    ct_deadlines deadlines;
     struct evbuffer *head_buffer; /* scratch of ct_head_parse() */
     uint32_t listening;           /* listeners that are not closed */
     uint32_t conn_count, request_count, spare_count, handled;
@@ -75,7 +73,7 @@ void ct_server_turn(ct_server *s);
 /* Counts the connections that have output to send, or linger behind it. */
 uint32_t ct_server_unsent(const ct_server *s);
 
-/* Sets a deadline and sees that the wheel turns. */
+/* Sets a connection's deadline. */
 void ct_server_deadline(ct_server *s, ct_deadline *d, uint32_t after_ms);
 
 #endif

@@ -24,8 +24,8 @@ _Static_assert(sizeof(ct_str) == 16, "ct_str as the FFI lays it out");
 _Static_assert(sizeof(ct_pair) == 32, "ct_pair as the FFI lays it out");
 _Static_assert(sizeof(ct_event) == 40, "ct_event as the FFI lays it out");
 _Static_assert(sizeof(ct_request_info) == 48, "ct_request_info likewise");
-_Static_assert(sizeof(ct_counts) == 56, "ct_counts likewise");
 _Static_assert(sizeof(ct_pulse) == 12, "ct_pulse likewise");
+_Static_assert(sizeof(ct_counts) == 60, "ct_counts likewise");
 
 static ct_request *request_of(ct_vm *vm, uint32_t handle) {
     return ct_slots_get(&vm->server->requests, handle);

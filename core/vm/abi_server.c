@@ -151,7 +151,8 @@ void ct_abi_counts(ct_vm *vm, ct_counts *out) {
                         .jobs = vm->jobs.count,
                         .processes = vm->processes.count,
                         .fetches = vm->fetches.count,
-                        .pooled = ct_vm_client_descriptors(vm) };
+                        .pooled = ct_vm_client_descriptors(vm),
+                        .websockets = vm->websockets.slots.count };
 }
 
 int ct_abi_file_kind(const char *path) {

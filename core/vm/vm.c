@@ -103,6 +103,7 @@ ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, const char **why) {
     vm->log = loop->log;
     vm->next_pump = vm->pump_ref = LUA_NOREF;
     ct_list_init(&vm->closing);
+    ct_ws_hub_init(&vm->websockets, loop, vm->events);
     vm->waker = ct_waker_new(loop);
     *why = "no file descriptors are left (ulimit -n)";
     if (!vm->waker) goto fail;
@@ -237,6 +238,7 @@ bool ct_vm_free(ct_vm *vm) {
     ct_vm_free_resolves(vm);
     ct_vm_free_rate(vm);
     ct_vm_free_clients(vm);
+    ct_ws_hub_fini(&vm->websockets);
     ct_vm_free_tlses(vm);
     ct_events_fini(vm->events);
     ct_free(vm->events);

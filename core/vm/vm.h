@@ -9,6 +9,7 @@
 #include "base/events.h"
 #include "base/slots.h"
 #include "http/server.h"
+#include "http/ws_conn.h"
 #include "io/loop.h"
 #include "io/waker.h"
 #include "vm/watchdog.h"
@@ -56,6 +57,7 @@ struct ct_vm {
     ct_slots processes;     /* handle -> vm_process (abi_process.c) */
     ct_slots clients;       /* handle -> ct_client (abi_client.c) */
     ct_slots fetches;       /* handle -> ct_fetch */
+    ct_ws_hub websockets;   /* all of them (abi_websocket.c) */
     struct lua_State *pump; /* the coroutine that takes events */
     int pump_ref;           /* its registry reference */
     int next_pump;          /* that of the function that gives another one */

@@ -52,6 +52,7 @@ for _, name in ipairs {
     "PROCESS",
     "FETCH",
     "REOPEN",
+    "WEBSOCKET",
     "RETIRE",
     "STOP",
 } do
@@ -356,6 +357,7 @@ function core.counts()
         processes = out.processes,
         fetches = out.fetches,
         pooled = out.pooled,
+        websockets = out.websockets,
         descriptors = C.ct_abi_descriptors() - out.files - out.pooled, -- but for those
     }
 end
@@ -416,6 +418,7 @@ for _, part in ipairs {
     "resolver",
     "tls",
     "sockets",
+    "websocket",
 } do
     for name, fn in pairs(require("tornado.core." .. part)) do core[name] = fn end
 end

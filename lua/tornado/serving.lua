@@ -157,13 +157,20 @@ local function log_late(count)
     for _, where in ipairs(ioloop.waiting()) do log.gen_log:warning("it waits here: %s", where) end
 end
 
--- Ends this generation when nothing is under way, or after `seconds`.
+local PARTING = 6 -- seconds that streams and WebSockets have to end when they are told to
+
+-- Ends this generation when nothing is under way, or after `seconds`: then late(count) is called,
+-- which returns how many more it shall wait, or nil.
 local function leave(app, seconds, late)
     local deadline = core.monotonic() + seconds
     local function look()
         local count = generation.count()
         if count > 0 and core.monotonic() <= deadline then return ioloop.call_later(0.05, look) end
-        if count > 0 then late(count) end
+        local more = count > 0 and late and late(count)
+        if more then
+            deadline, late = core.monotonic() + more, nil
+            return look()
+        end
         lifecycle.stop(app)
         core.exit(0)
     end
@@ -198,6 +205,7 @@ local function retire(app, servers, options, number)
     leave(app, options.reload_grace, function()
         generation.finish("reload")
         for _, server in ipairs(servers) do server:end_streams() end
+        return PARTING
     end)
 end
 
