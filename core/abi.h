@@ -19,6 +19,7 @@
 #include "abi/datagram.h"
 #include "abi/file.h"
 #include "abi/form.h"
+#include "abi/generation.h"
 #include "abi/job.h"
 #include "abi/process.h"
 #include "abi/request.h"

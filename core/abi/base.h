@@ -68,6 +68,8 @@ typedef enum ct_event_type {
     CT_EVENT_PROCESS,
     /* A fetch is done, or has something to do. */
     CT_EVENT_FETCH,
+    /* A newer generation serves now; its number. */
+    CT_EVENT_RETIRE,
     /* The process was asked to end: a signal's number. */
     CT_EVENT_STOP
 } ct_event_type;

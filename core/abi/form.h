@@ -67,4 +67,19 @@ int ct_abi_decode(ct_vm *vm, uint32_t request, const char *p, uint32_t size,
 /* OK when the data so far is complete, else ERROR. */
 int ct_abi_decode_end(ct_vm *vm, uint32_t request);
 
+/* A decoder of gzip that belongs to nobody but who has its memory. */
+typedef struct ct_gunzip {
+    double memory[6144];
+} ct_gunzip;
+
+void ct_abi_gunzip(ct_gunzip *z);
+
+/* Decodes p[*at..size), moving *at, to `out`, of which `room` bytes are free: how
+ * many were written, or -1 for corrupt data. */
+int ct_abi_gunzip_run(ct_gunzip *z, const char *p, uint32_t size, uint32_t *at,
+                      char *out, uint32_t room);
+
+/* 1 when the data so far is complete. */
+int ct_abi_gunzip_end(const ct_gunzip *z);
+
 #endif

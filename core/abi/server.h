@@ -65,7 +65,7 @@ uint32_t ct_abi_listen_pair(ct_vm *vm, uint32_t listener, const char *ip,
 /* Closes its idle connections at once, and the others behind the reply under
  * way. OK when none is left; else AGAIN, and CT_EVENT_ENDED comes. It works on
  * one that is closed, too. */
-int ct_abi_listen_drain(ct_vm *vm, uint32_t listener);
+int ct_abi_listen_drain(ct_vm *vm, uint32_t listener, int heads);
 
 /* The address bound, "127.0.0.1:8888". */
 int ct_abi_listen_address(ct_vm *vm, uint32_t listener, ct_str *out);
@@ -102,6 +102,10 @@ void ct_abi_log(ct_vm *vm, uint32_t level, const char *where, const char *id,
 uint32_t ct_abi_log_level(ct_vm *vm);
 void ct_abi_log_set_level(ct_vm *vm, uint32_t level);
 int ct_abi_log_open(ct_vm *vm, const char *path);
+
+/* As above, with rotation: at most `most` bytes, and `backups` older files. */
+int ct_abi_log_open_rotated(ct_vm *vm, const char *path, double most,
+                            uint32_t backups);
 void ct_abi_log_json(ct_vm *vm,
                      int json); /* lines are objects, or text again */
 /* Opens the access log ("" closes it, "stderr"). */

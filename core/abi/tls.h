@@ -47,6 +47,23 @@ typedef struct ct_tls_info {
     uint32_t resumed;       /* 1: from a ticket */
 } ct_tls_info;
 
+/* Makes a channel TLS, as the context is one, for clients with the peer's name or
+ * IP address as `host` ("": none): OK, CLOSED, ERROR: see ct_abi_why(). */
+int ct_abi_channel_start_tls(ct_vm *vm, uint32_t channel, uint32_t tls,
+                             const char *host);
+
+/* Shakes hands as far as possible: OK, AGAIN (CT_EVENT_CHANNEL), ERROR, CLOSED. */
+int ct_abi_channel_handshake(ct_vm *vm, uint32_t channel);
+
+/* What TLS says of an ERROR whose errno is EPROTO, or (the peer left during the
+ * handshake) ECONNABORTED; or "": OK, CLOSED. */
+int ct_abi_channel_tls_why(ct_vm *vm, uint32_t channel, ct_str *out);
+
+/* As the two below; EOF before the handshake is over, too. */
+int ct_abi_channel_tls(ct_vm *vm, uint32_t channel, ct_tls_info *out);
+int ct_abi_channel_certificate(ct_vm *vm, uint32_t channel, int der,
+                               ct_str *out);
+
 /* Of a request's connection: OK, CLOSED (the client is gone), EOF: it is plain. */
 int ct_abi_request_tls(ct_vm *vm, uint32_t request, ct_tls_info *out);
 

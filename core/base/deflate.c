@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include <stddef.h>
 #include <stdint.h>
 #include <zlib.h>
 
@@ -18,6 +19,7 @@ struct ct_inflate {
     z_stream z;
     bool whole; /* a member has ended, and none began */
     bool raw;
+    char *free, *end; /* of ct_inflate_place(): what zlib has not taken */
 };
 
 static void *take_memory(void *arg, unsigned count, unsigned size) {
@@ -92,6 +94,37 @@ static ct_inflate *new_inflate(int bits) {
 
 ct_inflate *ct_inflate_new(void) {
     return new_inflate(GZIP);
+}
+
+static void *take_place(void *arg, unsigned count, unsigned size) {
+    enum { ALIGN = _Alignof(max_align_t) };
+    ct_inflate *z = arg;
+    size_t n = ((size_t)count * size + ALIGN - 1) / ALIGN * ALIGN;
+    void *p = z->free;
+
+    ct_assert(n <= (size_t)(z->end - z->free));
+    z->free += n;
+    return p;
+}
+
+static void keep_place(void *arg, void *p) {
+    (void)arg;
+    (void)p;
+}
+
+ct_inflate *ct_inflate_place(void *p) {
+    ct_inflate *z = p;
+    int rc;
+
+    *z = (ct_inflate){ 0 };
+    z->free = (char *)(z + 1);
+    z->end = (char *)p + CT_INFLATE_PLACE;
+    z->z.opaque = z;
+    z->z.zalloc = take_place;
+    z->z.zfree = keep_place;
+    rc = inflateInit2(&z->z, GZIP);
+    ct_assert(rc == Z_OK);
+    return z;
 }
 
 ct_inflate *ct_inflate_new_raw(void) {

@@ -18,7 +18,10 @@ typedef enum ct_flush {
     CT_FLUSH_END
 } ct_flush;
 
-enum { CT_DEFLATE_WINDOW = 32768 }; /* bytes that a match can reach back */
+enum {
+    CT_DEFLATE_WINDOW = 32768, /* bytes that a match can reach back */
+    CT_INFLATE_PLACE = 49152   /* see ct_inflate_place() */
+};
 
 /* gzip; `level` is 1 to 9. Caller frees with ct_deflate_free(). */
 ct_deflate *ct_deflate_new(int level);
@@ -39,6 +42,10 @@ void ct_deflate_free(ct_deflate *d);
 
 /* gzip. Caller frees with ct_inflate_free(). */
 ct_inflate *ct_inflate_new(void);
+
+/* gzip, with all of its memory in the CT_INFLATE_PLACE bytes at `p` (aligned to
+ * 8): nobody frees it, and it ends with them. */
+ct_inflate *ct_inflate_place(void *p);
 
 /* Raw deflate, of any window. */
 ct_inflate *ct_inflate_new_raw(void);

@@ -5,6 +5,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 
+#include "base/mem.h"
+#include "base/rotate.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -35,15 +37,20 @@ void ct_log_init(ct_log *log) {
     use(log, STDERR_FILENO);
 }
 
+static int open_file(const char *path) {
+    /* O_NONBLOCK: a FIFO without a reader must not hold us */
+    int fd = open(
+        path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+        0640);
+
+    return fd;
+}
+
 bool ct_log_open(ct_log *log, const char *path) {
     int fd = STDERR_FILENO;
 
     if (*path && strcmp(path, "stderr") != 0) {
-        /* O_NONBLOCK: a FIFO without a reader must not hold us */
-        fd = open(path,
-                  O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY |
-                      O_NONBLOCK,
-                  0640);
+        fd = open_file(path);
         if (fd == -1) return false;
     }
     ct_log_fini(log);
@@ -51,9 +58,39 @@ bool ct_log_open(ct_log *log, const char *path) {
     return true;
 }
 
+bool ct_log_open_rotated(ct_log *log, const char *path, uint64_t most,
+                         unsigned backups) {
+    if (!ct_log_open(log, path)) return false;
+    if (!log->file || !most || !backups) return true;
+    log->path = ct_alloc(strlen(path) + 1);
+    memcpy(log->path, path, strlen(path) + 1);
+    log->most = most;
+    log->backups = backups;
+    return true;
+}
+
 void ct_log_fini(ct_log *log) {
     if (log->fd != STDERR_FILENO) close(log->fd);
+    ct_free(log->path);
+    log->path = NULL;
     use(log, STDERR_FILENO);
+}
+
+/* Another process may have renamed the file that we write to: then the name has a
+ * new one already. */
+static void make_room(ct_log *log, size_t n) {
+    struct stat ours, named;
+    int fd;
+
+    if (fstat(log->fd, &ours) == -1 || ours.st_size == 0) return;
+    if ((uint64_t)ours.st_size + n <= log->most) return;
+    if (stat(log->path, &named) == 0 && named.st_ino == ours.st_ino &&
+        named.st_dev == ours.st_dev)
+        ct_rotate(log->path, log->backups);
+    fd = open_file(log->path);
+    if (fd == -1) return; /* rather too much in the old one than nothing */
+    close(log->fd);
+    use(log, fd);
 }
 
 bool ct_log_level_named(const char *name, ct_log_level *out) {
@@ -101,6 +138,7 @@ static unsigned lines_in(const char *p, size_t n) {
 static bool put(ct_log *log, const char *p, size_t n) {
     const char *start = p;
 
+    if (log->path) make_room(log, n);
     if (log->torn && write_some(log, "\n", 1) == 0) goto fail;
     log->torn = false;
     while (n) {

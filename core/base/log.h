@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { CT_LOG_LINE = 16384, CT_LOG_TIME = 48 };
 
@@ -28,6 +29,9 @@ typedef struct ct_log {
     bool json;          /* a line is an object, not text */
     bool torn;          /* the last line lacks its end: the disk was full */
     unsigned dropped;   /* lines lost to a full pipe or disk since the last */
+    char *path;         /* of a file that is rotated, or NULL */
+    uint64_t most;      /* bytes that it may have */
+    unsigned backups;
 } ct_log;
 
 /* A log to stderr at level INFO. */
@@ -37,6 +41,12 @@ void ct_log_init(ct_log *log);
  * "stderr": stderr). Returns false, changing nothing, with errno set. */
 bool ct_log_open(ct_log *log, const char *path)
     __attribute__((warn_unused_result));
+
+/* As ct_log_open(); before the file would have more than `most` bytes it is
+ * renamed (see rotate.h), and another one begins. Other processes that write to it
+ * go on in the new one when they come to the limit. */
+bool ct_log_open_rotated(ct_log *log, const char *path, uint64_t most,
+                         unsigned backups) __attribute__((warn_unused_result));
 
 /* Closes the file; further lines go to stderr. */
 void ct_log_fini(ct_log *log);

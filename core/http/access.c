@@ -27,14 +27,16 @@ typedef struct parts {
     const ct_request *r;
     char ip[CT_ADDRESS_TEXT], id[80];
     double seconds;
+    unsigned status;
 } parts;
 
 static char *escaped(char *at, ct_str s, size_t most, bool json) {
+    if (!s.n) s = (ct_str){ "-", 1 };
     return at + ct_log_escape(at, most, s.p, s.n, json);
 }
 
 static char *put_text(char *at, const parts *p) {
-    at += sprintf(at, "%u ", (unsigned)p->r->status);
+    at += sprintf(at, "%u ", p->status);
     at = escaped(at, ct_access_method(p->r), METHOD_MOST, false);
     *at++ = ' ';
     at = escaped(at, p->r->uri, URI_MOST, false);
@@ -55,12 +57,12 @@ static char *put_json(char *at, const parts *p) {
                   "{\"time\":\"%s\",\"level\":\"%s\",\"logger\":\"access\","
                   "\"request\":\"%s\",\"remote_ip\":\"%s\",\"status\":%u,"
                   "\"bytes\":%.0f,\"seconds\":%.6f,\"method\":\"",
-                  when, level_of(r->status), p->id, p->ip, (unsigned)r->status,
-                  r->sent, p->seconds);
+                  when, level_of(p->status), p->id, p->ip, p->status, r->sent,
+                  p->seconds);
     at = escaped(at, ct_access_method(r), METHOD_MOST, true);
     at += sprintf(at, "\",\"uri\":\"");
     at = escaped(at, r->uri, URI_MOST, true);
-    if (ct_head_find(&r->head, "User-Agent", 10, &agent)) {
+    if (r->handle && ct_head_find(&r->head, "User-Agent", 10, &agent)) {
         at += sprintf(at, "\",\"user_agent\":\"");
         at = escaped(at, agent, AGENT_MOST, true);
     }
@@ -71,17 +73,30 @@ static void keep_text(char *out, size_t room, ct_str s) {
     out[ct_log_escape(out, room - 1, s.p, s.n, true)] = 0;
 }
 
-void ct_access_line(ct_server *s, const ct_request *r, ct_str id, ct_str ip,
-                    bool json) {
-    parts p = { .r = r, .seconds = 0 };
-    char *start = ct_buf_reserve(&s->access_lines, CT_LOG_LINE);
+static void add(ct_server *s, ct_request *r, parts *p, bool json) {
+    char *start;
 
-    if (r->precise > 0) p.seconds = ct_clock_precise() - r->precise;
-    if (ip.n)
-        keep_text(p.ip, sizeof p.ip, ip);
-    else
-        ct_peer_ip(&r->peer, p.ip);
-    keep_text(p.id, sizeof p.id, id);
+    if (r->logged) return;
+    r->logged = true;
+    p->r = r;
+    if (r->precise > 0) p->seconds = ct_clock_precise() - r->precise;
+    if (!*p->ip) ct_peer_ip(&r->peer, p->ip);
+    start = ct_buf_reserve(&s->access_lines, CT_LOG_LINE);
     ct_buf_added(&s->access_lines,
-                 (size_t)((json ? put_json : put_text)(start, &p) - start));
+                 (size_t)((json ? put_json : put_text)(start, p) - start));
+}
+
+void ct_access_line(ct_server *s, ct_request *r, ct_str id, ct_str ip,
+                    bool json) {
+    parts p = { .status = r->status };
+
+    keep_text(p.ip, sizeof p.ip, ip);
+    keep_text(p.id, sizeof p.id, id);
+    add(s, r, &p, json);
+}
+
+void ct_access_refused(ct_server *s, ct_request *r, uint32_t status) {
+    parts p = { .status = status };
+
+    if (s->access.fd >= 0) add(s, r, &p, s->loop->log->json);
 }

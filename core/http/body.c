@@ -40,7 +40,7 @@ bool ct_body_wants_input(const ct_request *r) {
 void ct_body_notify(ct_request *r) {
     if (!r->body.waited) return;
     r->body.waited = false;
-    ct_events_add(r->server->events, CT_EVENT_BODY, r->handle);
+    ct_events_add(r->events, CT_EVENT_BODY, r->handle);
 }
 
 /* -- Spooling to disk ------------------------------------------------------ */

@@ -89,7 +89,7 @@ void ct_conn_detach(ct_conn *c, bool gone) {
     if (!r->handle)
         ct_request_free(r);
     else if (gone && !c->told)
-        ct_events_add(c->server->events, CT_EVENT_GONE, r->handle);
+        ct_events_add(r->events, CT_EVENT_GONE, r->handle);
     c->told = false;
 }
 
@@ -171,7 +171,7 @@ static void drained(ct_conn *c) {
         !(r->wants_drain && c->out.len <= mark))
         return;
     r->wants_flush = r->wants_drain = false;
-    ct_events_add(c->server->events, CT_EVENT_DRAIN, r->handle);
+    ct_events_add(r->events, CT_EVENT_DRAIN, r->handle);
 }
 
 /* Sends from `out` and what is behind it; false when the connection broke. */
@@ -284,15 +284,16 @@ static size_t take_head(ct_conn *c, const char *p, size_t n) {
         r = c->request = ct_request_new(s);
         r->conn = c;
         r->owner = c->owner;
+        r->events = c->events;
         r->peer = c->peer;
         if (c->requests) expire_in(c, c->options->header_timeout);
     }
     switch (ct_wire_head(&r->wire, &c->options->wire, p, n)) {
     case CT_WIRE_MORE: return 0;
-    case CT_WIRE_BAD: return n;
+    case CT_WIRE_BAD: return ct_request_refuse(r, p, n);
     case CT_WIRE_DONE: break;
     }
-    if (!ct_request_begin(r, p)) return n;
+    if (!ct_request_begin(r, p)) return ct_request_refuse(r, p, n);
     ct_list_add(&s->begun, &c->begun);
     set_deadline(c);
     return r->wire.at;
@@ -389,7 +390,7 @@ void ct_conn_check(ct_conn *c) {
         ct_conn_close(c, true);
     } else if ((n == 0 || (n > 0 && c->stream.shut)) && !c->told) {
         c->told = true;
-        ct_events_add(c->server->events, CT_EVENT_GONE, c->request->handle);
+        ct_events_add(c->request->events, CT_EVENT_GONE, c->request->handle);
     }
 }
 
@@ -468,7 +469,7 @@ void ct_conn_expired(ct_conn *c) {
     } else if (r->body.mode && !r->body.done && ct_body_wants_input(r)) {
         ct_reply_error(c, 408, "the body did not come in time");
     } else if (!r->status) {
-        ct_events_add(c->server->events, CT_EVENT_TIMEOUT, r->handle);
+        ct_events_add(r->events, CT_EVENT_TIMEOUT, r->handle);
         set_deadline(c);
     }
 }
@@ -484,9 +485,7 @@ void ct_conn_open(ct_listener *l, int fd, const ct_peer *peer) {
         return;
     }
     c->server = s;
-    c->listener = l;
-    c->options = l->options;
-    c->owner = l->handle;
+    ct_listener_join(l, c);
     ct_list_init(&c->corked);
     ct_list_init(&c->ready);
     ct_list_init(&c->begun);
@@ -494,7 +493,6 @@ void ct_conn_open(ct_listener *l, int fd, const ct_peer *peer) {
     ct_list_add(&s->conns, &c->node);
     c->peer = *peer;
     s->conn_count++;
-    l->conns++;
     set_deadline(c);
     ct_secure_open(c);
 }

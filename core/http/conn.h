@@ -29,9 +29,11 @@ typedef struct ct_conn {
     ct_buf out;        /* composed and not sent */
     ct_segment *files; /* what follows `out`, or NULL */
     ct_request *request; /* the one being read or answered, or NULL */
-    uint32_t owner;      /* the listener's handle */
-    uint32_t requests;   /* answered on this connection */
-    uint32_t drained;    /* bytes thrown away while lingering */
+    struct ct_events
+        *events;       /* the listener's, as `owner`: for the next request */
+    uint32_t owner;    /* its handle */
+    uint32_t requests; /* answered on this connection */
+    uint32_t drained;  /* bytes thrown away while lingering */
     ct_peer peer;
     bool eof;     /* the client has ended its side */
     bool closing; /* close when `out` is sent */

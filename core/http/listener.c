@@ -58,12 +58,13 @@ static bool open_socket(ct_listener *l, const char *address, char *why,
     return l->listen != NULL;
 }
 
-uint32_t ct_listener_open(ct_server *s, const char *address, char *why,
-                          size_t size) {
+uint32_t ct_listener_open(ct_server *s, ct_events *events, const char *address,
+                          char *why, size_t size) {
     ct_listener *l = ct_new(ct_listener);
 
     l->server = s;
     l->options = &s->options;
+    l->events = events;
     if (!address || open_socket(l, address, why, size)) {
         l->handle = ct_slots_add(&s->listeners, l);
         if (!l->handle) snprintf(why, size, "too many listeners");
@@ -104,10 +105,21 @@ int ct_listener_pair(ct_listener *l, const ct_peer *peer) {
 
 /* -- Ending ---------------------------------------------------------------- */
 
+void ct_listener_join(ct_listener *l, ct_conn *c) {
+    c->listener = l;
+    c->options = l->options;
+    c->events = l->events;
+    c->owner = l->handle;
+    l->conns++;
+    if (!c->request || c->request->handle) return;
+    c->request->owner = l->handle; /* half a head */
+    c->request->events = l->events;
+}
+
 void ct_listener_left(ct_listener *l) {
     if (--l->conns) return;
     if (l->waited || l->closed)
-        ct_events_add(l->server->events, CT_EVENT_ENDED, l->handle);
+        ct_events_add(l->events, CT_EVENT_ENDED, l->handle);
     l->waited = false;
     if (!l->closed) return;
     ct_slots_remove(&l->server->listeners, l->handle);
@@ -126,6 +138,10 @@ static void retire(ct_conn *c) {
         ct_conn_close(c, false);
 }
 
+static void retire_idle(ct_conn *c) {
+    if (!c->request || c->request->handle) retire(c);
+}
+
 /* Calls fn for all connections, of which it may close the one it is given. */
 static void for_each(ct_listener *l, void (*fn)(ct_conn *c)) {
     ct_list *end = &l->server->conns, *n, *next;
@@ -140,8 +156,8 @@ static void for_each(ct_listener *l, void (*fn)(ct_conn *c)) {
     l->conns--;
 }
 
-bool ct_listener_drain(ct_listener *l) {
-    for_each(l, retire);
+bool ct_listener_drain(ct_listener *l, bool heads) {
+    for_each(l, heads ? retire : retire_idle);
     l->waited = l->conns > 0;
     return !l->waited;
 }
@@ -158,4 +174,63 @@ void ct_listener_close(ct_listener *l, bool drop) {
     if (drop) for_each(l, drop_conn);
     l->conns++;
     ct_listener_left(l);
+}
+
+/* -- Generations ----------------------------------------------------------- */
+
+/* The listener of `events` whose socket was asked for with the same address. */
+static ct_listener *find_heir(const ct_server *s, const ct_events *events,
+                              const ct_listener *of) {
+    for (uint32_t i = 1; i < s->listeners.used; i++) {
+        ct_listener *l = s->listeners.slots[i].object;
+
+        if (l && l->events == events && l->listen && of->listen &&
+            ct_listen_is_same(l->listen, of->listen))
+            return l;
+    }
+    return NULL;
+}
+
+static void bequeath(ct_listener *l, ct_listener *heir) {
+    ct_list *end = &l->server->conns;
+
+    l->conns++; /* not freed under our hands */
+    for (ct_list *n = end->next; n != end; n = n->next) {
+        ct_conn *c = ct_list_of(n, ct_conn, node);
+
+        if (c->listener != l) continue;
+        ct_listener_join(heir, c);
+        l->conns--;
+    }
+    l->conns--;
+}
+
+void ct_listener_succeed(ct_server *s, const ct_events *old,
+                         const ct_events *new) {
+    for (uint32_t i = 1; i < s->listeners.used; i++) {
+        ct_listener *l = s->listeners.slots[i].object, *heir;
+
+        if (!l || l->events != old || !l->listen) continue;
+        heir = find_heir(s, new, l);
+        if (heir)
+            bequeath(l, heir);
+        else
+            (void)ct_listener_drain(l, false);
+        ct_listener_close(l, false);
+    }
+}
+
+void ct_listener_disown(ct_server *s, const ct_events *events) {
+    for (uint32_t i = 1; i < s->listeners.used; i++) {
+        ct_listener *l = s->listeners.slots[i].object;
+
+        if (l && l->events == events) ct_listener_close(l, true);
+    }
+    for (uint32_t i = 1; i < s->requests.used; i++) {
+        ct_request *r = s->requests.slots[i].object;
+
+        if (!r || r->events != events) continue;
+        if (r->conn) ct_conn_close(r->conn, true);
+        ct_request_free(r);
+    }
 }

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/version.h"
+#include "http/access.h"
 #include "http/body.h"
 #include "http/fields.h"
 #include "http/server.h"
@@ -371,6 +372,12 @@ int ct_reply_abort(ct_request *r) {
 
 /* -- Errors ---------------------------------------------------------------- */
 
+static void log_refused(ct_conn *c, ct_request *r, uint32_t status) {
+    if (!r->handle && !r->verb.n) /* half a head, which lies in `in` */
+        (void)ct_request_refuse(r, ct_buf_bytes(&c->in), c->in.len);
+    ct_access_refused(c->server, r, status);
+}
+
 void ct_reply_error(ct_conn *c, uint32_t status, const char *why) {
     ct_request *r = c->request;
     const char *reason = ct_reply_reason(status);
@@ -392,6 +399,7 @@ void ct_reply_error(ct_conn *c, uint32_t status, const char *why) {
         return;
     }
     if (r && r->wire.method == CT_METHOD_HEAD && r->handle) n = 0;
+    if (r) log_refused(c, r, status);
     c->linger = true;
     ct_conn_detach(c, true);
     ct_conn_reply(c, head, (size_t)m, (ct_str){ page, (uint32_t)n }, false);

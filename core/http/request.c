@@ -70,6 +70,17 @@ static bool parse(ct_request *r, const char *p) {
     return good;
 }
 
+size_t ct_request_refuse(ct_request *r, const char *p, size_t n) {
+    const ct_wire *w = &r->wire;
+
+    if (n < w->verb.at + w->verb.n || n < w->target.at + w->target.n) return n;
+    ct_buf_add(&r->text, p + w->verb.at, w->verb.n);
+    ct_buf_add(&r->text, p + w->target.at, w->target.n);
+    r->verb = (ct_str){ ct_buf_bytes(&r->text), w->verb.n };
+    r->uri = (ct_str){ r->verb.p + w->verb.n, w->target.n };
+    return n;
+}
+
 bool ct_request_begin(ct_request *r, const char *p) {
     ct_server *s = r->server;
 
@@ -90,8 +101,8 @@ bool ct_request_begin(ct_request *r, const char *p) {
     if (s->access.fd >= 0) r->precise = ct_clock_precise();
     r->body.done = !ct_wire_has_body(&r->wire);
     s->handled++;
-    ct_events_add(s->events, CT_EVENT_REQUEST, r->handle);
-    if (s->events->count >= BATCH) ct_loop_yield(s->loop);
+    ct_events_add(r->events, CT_EVENT_REQUEST, r->handle);
+    if (r->events->count >= BATCH) ct_loop_yield(s->loop);
     return true;
 }
 

@@ -43,10 +43,11 @@ typedef struct ct_body {
 
 typedef struct ct_request {
     struct ct_server *server;
-    struct ct_conn *conn; /* NULL: reply complete, or the client is gone */
-    ct_list node;         /* in server->spare */
-    uint32_t handle;      /* 0 until the head is complete */
-    uint32_t owner;       /* listener */
+    struct ct_conn *conn;     /* NULL: reply complete, or the client is gone */
+    ct_list node;             /* in server->spare */
+    struct ct_events *events; /* whom its events go to: the generation's */
+    uint32_t handle;          /* 0 until the head is complete */
+    uint32_t owner;           /* listener */
     ct_peer peer;
     bool secure; /* it came over TLS */
     ct_wire wire;
@@ -58,6 +59,7 @@ typedef struct ct_request {
     ct_body body;
     ct_coding *coding;       /* or NULL */
     double started, precise; /* wall clock; for the access log */
+    bool logged;             /* its line is in the access log */
     /* The reply. */
     uint16_t status; /* 0: its head is not out */
     bool complete;   /* nothing more will follow */
@@ -76,6 +78,10 @@ ct_request *ct_request_new(struct ct_server *s);
  * handle is left: nothing was queued. */
 bool ct_request_begin(ct_request *r, const char *p)
     __attribute__((warn_unused_result));
+
+/* The head at `p` is refused: keeps what is known of its request line. Returns
+ * `n`, the bytes that there are: nothing behind it is a request. */
+size_t ct_request_refuse(ct_request *r, const char *p, size_t n);
 
 /* Gives the request back; its handle is old from here on. */
 void ct_request_free(ct_request *r);

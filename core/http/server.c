@@ -39,8 +39,8 @@ void ct_server_deadline(ct_server *s, ct_deadline *d, uint32_t after_ms) {
 
 /* -- Life ------------------------------------------------------------------ */
 
-void ct_server_init(ct_server *s, ct_loop *loop, ct_events *events) {
-    *s = (ct_server){ .loop = loop, .events = events };
+void ct_server_init(ct_server *s, ct_loop *loop) {
+    *s = (ct_server){ .loop = loop };
     s->options = (ct_server_options){
         .wire = { .max_line_size = 8192,
                   .max_header_size = 65536,
@@ -137,7 +137,7 @@ static void check_begun(ct_server *s) {
     }
 }
 
-bool ct_server_turn(ct_server *s) {
+void ct_server_turn(ct_server *s) {
     ct_list ready;
 
     check_begun(s);
@@ -148,7 +148,7 @@ bool ct_server_turn(ct_server *s) {
                    s->access_lines.len);
         ct_buf_fini(&s->access_lines);
     }
-    if (ct_list_is_empty(&s->ready)) return s->events->count > 0;
+    if (ct_list_is_empty(&s->ready)) return;
     /* Whoever becomes ready meanwhile has its turn in the next round. */
     ready = s->ready;
     ready.next->prev = ready.prev->next = &ready;
@@ -162,5 +162,5 @@ bool ct_server_turn(ct_server *s) {
         else
             ct_conn_input(c);
     }
-    return s->events->count > 0 || !ct_list_is_empty(&s->ready);
+    if (!ct_list_is_empty(&s->ready)) s->loop->again = true;
 }

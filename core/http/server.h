@@ -40,7 +40,6 @@ typedef struct ct_server_options {
 typedef struct ct_server {
     ct_server_options options;
     ct_loop *loop;      /* borrowed */
-    ct_events *events;  /* borrowed: where Lua pulls from */
     ct_slots requests;  /* handle -> ct_request */
     ct_slots listeners; /* handle -> ct_listener, closed ones too */
     ct_list conns;      /* all */
@@ -60,15 +59,14 @@ typedef struct ct_server {
     ct_buf access_lines;  /* of this turn */
 } ct_server;
 
-/* Ready, with the default limits. Borrows `loop` and `events`. */
-void ct_server_init(ct_server *s, ct_loop *loop, ct_events *events);
+/* Ready, with the default limits. Borrows `loop`. */
+void ct_server_init(ct_server *s, ct_loop *loop);
 
 /* Closes all listeners and connections and frees what they held. */
 void ct_server_fini(ct_server *s);
 
-/* After Lua has run: sends what is corked, reads on where input waits. Returns
- * true when that made new events. */
-bool ct_server_turn(ct_server *s);
+/* After Lua has run: sends what is corked, reads on where input waits. */
+void ct_server_turn(ct_server *s);
 
 /* Counts the connections that have output to send, or linger behind it. */
 uint32_t ct_server_unsent(const ct_server *s);

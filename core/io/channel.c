@@ -5,10 +5,12 @@
 
 #include "base/mem.h"
 #include "io/pipe.h"
+#include "io/tls.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -179,6 +181,45 @@ void ct_channel_limit(ct_channel *c, double max_in, size_t chunk) {
                                          : chunk;
 }
 
+/* -- TLS ------------------------------------------------------------------- */
+
+void ct_channel_fail(ct_channel *c) {
+    int error = ct_tls_is_on(&c->stream) ? ct_tls_errno(&c->stream) : errno;
+
+    c->error = error ? error : EIO;
+}
+
+bool ct_channel_start_tls(ct_channel *c, ct_tls_context *context,
+                          const char *host, char *why, size_t size) {
+    size_t unread = c->in.len - c->given;
+
+    if (c->connecting || c->ended || c->error || c->shut) {
+        snprintf(why, size, "cannot start TLS: the stream is not connected");
+        return false;
+    }
+    if (c->stream.ops != &ct_stream_plain && !ct_tls_is_on(&c->stream)) {
+        snprintf(why, size, "cannot start TLS: the stream is no socket");
+        return false;
+    }
+    if (c->out.len) {
+        snprintf(why, size, "cannot start TLS: bytes wait to be sent");
+        return false;
+    }
+    return ct_tls_start(&c->stream, context, host, unread, why, size);
+}
+
+int ct_channel_handshake(ct_channel *c) {
+    int status;
+
+    if (c->error) return CT_ERROR;
+    c->asked = true;
+    status = ct_tls_handshake(&c->stream);
+    if (status == 0) return CT_OK;
+    if (status == CT_STREAM_AGAIN) return CT_AGAIN;
+    ct_channel_fail(c);
+    return c->ended = CT_ERROR;
+}
+
 /* -- Sending --------------------------------------------------------------- */
 
 ssize_t ct_channel_write(ct_channel *c, const char *p, size_t n) {
@@ -196,7 +237,7 @@ ssize_t ct_channel_write(ct_channel *c, const char *p, size_t n) {
     sent = ct_stream_send(&c->stream, p, n);
     if (sent >= 0) return sent;
     if (sent == CT_STREAM_AGAIN) return 0;
-    c->error = errno ? errno : EIO;
+    ct_channel_fail(c);
     return -1;
 }
 

@@ -12,6 +12,7 @@
 #include "base/regex.h"
 #include "io/address.h"
 #include "io/stream.h"
+#include "io/tls_context.h"
 
 enum { CT_CHANNEL_MAX = 1 << 20 }; /* bytes that `out` may hold */
 
@@ -78,12 +79,23 @@ ct_channel *ct_channel_adopt(ct_stream *stream, ct_buf *in, ct_buf *out,
 /* OK when connected, AGAIN, ERROR: see `error`. */
 int ct_channel_state(const ct_channel *c);
 
+/* Makes it the TLS connection of a server or a client, whom `host` names: see
+ * ct_tls_start(). False with the reason in `why`, and nothing has changed; also
+ * while it connects, and when bytes wait to be read or sent in plain text. */
+bool ct_channel_start_tls(ct_channel *c, ct_tls_context *context,
+                          const char *host, char *why, size_t size)
+    __attribute__((warn_unused_result));
+
+/* Shakes hands as far as possible: OK, AGAIN (`fn` tells), ERROR: see `error`,
+ * which is EPROTO when ct_tls_why() knows more. Reading and writing do it, too. */
+int ct_channel_handshake(ct_channel *c);
+
 /* Limits what is read ahead (1 byte to 2 GiB) and at once (at most 64 KiB). */
 void ct_channel_limit(ct_channel *c, double max_in, size_t chunk);
 
 /* Gives what is wanted: OK with a view that is valid until the next call with
  * this channel or loop; AGAIN: `fn` tells when to repeat; EOF, ERROR: the input
- * has ended before it; LIMIT: it cannot come within its limit (out->n is 1), or
+ * has ended before it (a TLS session that was cut off is an ERROR); LIMIT: it cannot come within its limit (out->n is 1), or
  * the buffer is full (0). In all but the first case no byte is lost. */
 int ct_channel_read(ct_channel *c, const ct_want *want, ct_str *out);
 
@@ -104,6 +116,9 @@ ssize_t ct_channel_write(ct_channel *c, const char *p, size_t n);
  * CT_CHANNEL_MAX would wait. */
 bool ct_channel_send(ct_channel *c, const char *p, size_t n)
     __attribute__((warn_unused_result));
+
+/* Notes why the stream answered ERROR, or (TLS) an EOF that is none. */
+void ct_channel_fail(ct_channel *c);
 
 /* Reads at most `n` bytes: as ct_stream_recv(), the buffer's first. */
 ssize_t ct_channel_recv(ct_channel *c, char *p, size_t n);

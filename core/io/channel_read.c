@@ -4,7 +4,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/channel.h"
 
-#include <errno.h>
+#include "io/tls.h"
 #include <string.h>
 
 enum {
@@ -43,6 +43,12 @@ static ssize_t within(const ct_want *w, ct_str have, ssize_t found) {
     return have.n >= w->n ? NEVER : found;
 }
 
+/* Of a TLS session only the peer's word is an end: all others can be an
+ * attacker's. */
+static bool has_end(const ct_channel *c) {
+    return c->ended == CT_EOF || (c->ended && !ct_tls_is_on(&c->stream));
+}
+
 /* How many bytes of `have` to give, or NOT_YET or NEVER. */
 static ssize_t look(ct_channel *c, const ct_want *w, ct_str have) {
     switch (w->how) {
@@ -52,7 +58,7 @@ static ssize_t look(ct_channel *c, const ct_want *w, ct_str have) {
     case CT_WANT_SOME:
         if (!have.n && w->n) return NOT_YET;
         return (ssize_t)(have.n < w->n ? have.n : w->n);
-    default: return c->ended ? (ssize_t)have.n : NOT_YET;
+    default: return has_end(c) ? (ssize_t)have.n : NOT_YET;
     }
 }
 
@@ -64,7 +70,9 @@ static ssize_t from_socket(ct_channel *c, char *p, size_t n) {
     c->asked = true;
     if (c->error) return CT_STREAM_ERROR;
     got = ct_stream_recv(&c->stream, p, n);
-    if (got == CT_STREAM_ERROR) c->error = errno ? errno : EIO;
+    if (got == CT_STREAM_EOF && ct_tls_is_truncated(&c->stream))
+        got = CT_STREAM_ERROR;
+    if (got == CT_STREAM_ERROR) ct_channel_fail(c);
     return got;
 }
 
@@ -139,7 +147,7 @@ static int advance(ct_channel *c, const ct_want *w, ct_str *out, bool *more) {
         return status;
     }
     if (status == CT_OK) ct_buf_add(&c->in, c->stream.loop->scratch, got);
-    *more = status == CT_OK || (w->how == CT_WANT_ALL && status != CT_AGAIN);
+    *more = status == CT_OK || (w->how == CT_WANT_ALL && has_end(c));
     return status;
 }
 

@@ -25,16 +25,20 @@ enum { BURST = 128 };
 static const double PAUSE = 0.1; /* seconds */
 
 struct ct_listen {
+    ct_list node; /* in loop->listens */
     struct event event;
     ct_loop *loop;
     ct_peer_fn *fn;
     void *arg;
     ct_timer *pause;
     ct_address at;
-    ino_t inode; /* of the unix socket's file */
+    ct_address asked; /* before the kernel chose a port */
+    ino_t inode;      /* of the unix socket's file */
     uint64_t muted_till;
     int fd, spare;
-    bool held; /* see ct_listen_hold() */
+    bool held;      /* see ct_listen_hold() */
+    bool staged;    /* does not accept before ct_listen_commit() */
+    bool inherited; /* a socket that nobody has asked for yet */
 };
 
 /* -- Opening --------------------------------------------------------------- */
@@ -135,16 +139,58 @@ static void explain(const ct_address *at, int error, char *why, size_t size) {
     snprintf(why, size, "%s: %s", text, reason(at, error));
 }
 
+/* -- Sockets that are there ------------------------------------------------- */
+
+static bool is_same(const ct_address *a, const ct_address *b) {
+    return a->size == b->size && memcmp(&a->sa, &b->sa, a->size) == 0;
+}
+
+bool ct_listen_is_same(const ct_listen *a, const ct_listen *b) {
+    return is_same(&a->asked, &b->asked);
+}
+
+/* One that this process was started with, or while a generation is loaded that
+ * of the one before. */
+static const ct_listen *find_socket(const ct_listen *l) {
+    const ct_list *end = &l->loop->listens;
+
+    for (const ct_list *n = end->next; n != end; n = n->next) {
+        const ct_listen *other = ct_list_of(n, ct_listen, node);
+
+        if (other->staged || !is_same(&other->asked, &l->asked)) continue;
+        if (other->inherited || l->loop->staging) return other;
+    }
+    return NULL;
+}
+
+/* Shares a socket: 1, or 0 when there is none to share, -1 with errno set. */
+static int share_socket(ct_listen *l) {
+    const ct_listen *other = find_socket(l);
+
+    if (!other) return 0;
+    l->fd = fcntl(other->fd, F_DUPFD_CLOEXEC, 0);
+    if (l->fd == -1) return -1;
+    l->at = other->at;
+    return 1;
+}
+
+static bool find_name(ct_listen *l) {
+    if (is_unix(&l->at)) return true;
+    l->at.size = sizeof l->at.sa;
+    return getsockname(l->fd, (struct sockaddr *)&l->at.sa, &l->at.size) == 0;
+}
+
 static bool open_listener(ct_listen *l, int backlog) {
+    int shared = share_socket(l);
+
+    if (shared) return shared > 0;
     l->fd = open_socket(&l->at);
     if (l->fd == -1) return false;
     prepare(l->fd, &l->at);
     if (bind(l->fd, sockaddr_of(&l->at), l->at.size) == -1) return false;
     l->inode = inode_of(&l->at);
     if (listen(l->fd, backlog) == -1) return false;
-    if (is_unix(&l->at)) return true;
-    l->at.size = sizeof l->at.sa;
-    return getsockname(l->fd, (struct sockaddr *)&l->at.sa, &l->at.size) == 0;
+    return find_name(l);
 }
 
 /* -- Accepting ------------------------------------------------------------- */
@@ -233,7 +279,10 @@ ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
     l->loop = loop;
     l->fn = fn;
     l->arg = arg;
-    l->at = *at;
+    l->at = l->asked = *at;
+    l->fd = -1;
+    l->staged = loop->staging;
+    ct_list_init(&l->node);
     l->pause = ct_timer_new(loop, on_pause_over, l);
     l->spare = open_spare();
     if (!open_listener(l, backlog)) {
@@ -244,10 +293,58 @@ ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
         errno = error;
         return NULL;
     }
+    ct_list_add(&loop->listens, &l->node);
     event_assign(&l->event, loop->base, l->fd, EV_READ | EV_PERSIST, on_ready,
                  l);
-    event_add(&l->event, NULL);
+    if (!l->staged) event_add(&l->event, NULL);
     return l;
+}
+
+/* The file of a unix socket goes to the generation that goes on. */
+static void take_file(ct_listen *l) {
+    const ct_list *end = &l->loop->listens;
+
+    for (ct_list *n = end->next; n != end; n = n->next) {
+        ct_listen *other = ct_list_of(n, ct_listen, node);
+
+        if (other == l || !other->inode || !ct_listen_is_same(other, l))
+            continue;
+        l->inode = other->inode;
+        other->inode = 0;
+    }
+}
+
+void ct_listen_commit(ct_loop *loop, bool later) {
+    ct_list *end = &loop->listens, *n, *next;
+
+    for (n = end->next; n != end; n = next) {
+        ct_listen *l = ct_list_of(n, ct_listen, node);
+
+        next = n->next;
+        if (l->inherited) {
+            ct_listen_free(l);
+        } else if (l->staged) {
+            l->staged = false;
+            take_file(l);
+            if (!l->held) event_add(&l->event, NULL);
+        } else if (later) {
+            ct_listen_hold(l, true);
+        }
+    }
+}
+
+bool ct_listen_inherit(ct_loop *loop, int fd, const ct_address *asked) {
+    ct_listen *l = ct_new(ct_listen);
+
+    l->loop = loop;
+    l->fd = fd;
+    l->spare = -1;
+    l->inherited = true;
+    l->asked = l->at = *asked;
+    ct_list_add(&loop->listens, &l->node);
+    if (find_name(l)) return true;
+    ct_listen_free(l);
+    return false;
 }
 
 const ct_address *ct_listen_address(const ct_listen *l) {
@@ -257,6 +354,7 @@ const ct_address *ct_listen_address(const ct_listen *l) {
 void ct_listen_hold(ct_listen *l, bool hold) {
     if (hold == l->held) return;
     l->held = hold;
+    if (l->staged) return;
     if (hold)
         event_del(&l->event);
     else
@@ -266,6 +364,7 @@ void ct_listen_hold(ct_listen *l, bool hold) {
 /* The file is ours only as long as nobody has replaced it. */
 void ct_listen_free(ct_listen *l) {
     if (!l) return;
+    ct_list_remove(&l->node);
     if (event_initialized(&l->event)) event_del(&l->event);
     ct_timer_free(l->pause);
     if (l->inode && inode_of(&l->at) == l->inode) unlink(path_of(&l->at));

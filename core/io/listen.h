@@ -16,9 +16,22 @@ typedef void ct_peer_fn(int fd, const ct_address *peer, void *arg);
 /* Opens and watches a listening socket. A stale unix socket file (nobody
  * answers) is replaced; mode 0600. On failure returns NULL and writes the reason
  * ("127.0.0.1:80: Permission denied: ...") to `why` (`size` bytes, a string).
- * Borrows `loop`. Caller frees with ct_listen_free(). */
+ * While loop->staging is set, a socket of the same address that is open already
+ * is shared, and nothing is accepted before ct_listen_commit(). Borrows `loop`. Caller frees with ct_listen_free(). */
 ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
                          ct_peer_fn *fn, void *arg, char *why, size_t size);
+
+/* Takes a listening socket that this process was started with, for whoever will
+ * ask for `asked`. False, and closed, when it is none. */
+bool ct_listen_inherit(ct_loop *loop, int fd, const ct_address *asked);
+
+/* True when both were asked for with the same address. */
+bool ct_listen_is_same(const ct_listen *a, const ct_listen *b);
+
+/* What was opened while loop->staging was set begins to accept, and what was open
+ * before, when there is a `later` one, stops; sockets that nobody asked for are
+ * closed. */
+void ct_listen_commit(ct_loop *loop, bool later);
 
 /* The address bound, with the port that the kernel chose for port 0. Borrows. */
 const ct_address *ct_listen_address(const ct_listen *l);

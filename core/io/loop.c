@@ -52,6 +52,7 @@ static bool is_epoll(const struct event_base *base) {
 
 bool ct_loop_init(ct_loop *loop, ct_log *log, const char **why) {
     *loop = (ct_loop){ .log = log };
+    ct_list_init(&loop->listens);
     ct_clock_update(&loop->clock);
     event_set_mem_functions(ct_alloc, ct_realloc, ct_free);
     event_set_fatal_callback(on_fatal);

@@ -6,6 +6,7 @@
 #define CT_LOOP_H
 
 #include "base/clock.h"
+#include "base/list.h"
 #include "base/log.h"
 #include <stdbool.h>
 
@@ -21,7 +22,9 @@ typedef struct ct_loop {
     double muted_till;             /* libevent may log one line a second */
     bool (*after_turn)(void *arg); /* true: call again without waiting */
     void *after_arg;
-    char *scratch; /* CT_LOOP_SCRATCH bytes, lent during one callback */
+    ct_list listens; /* all ct_listen, and sockets that were inherited */
+    bool staging;    /* see ct_listen_new() */
+    char *scratch;   /* CT_LOOP_SCRATCH bytes, lent during one callback */
 } ct_loop;
 
 enum { CT_LOOP_SCRATCH = 65536 };

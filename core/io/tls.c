@@ -27,6 +27,7 @@ typedef struct ct_tls {
     int end; /* what recv answers from here on: EOF, ERROR; 0 while it goes on */
     bool truncated;
     bool broken; /* OpenSSL must not be asked again */
+    bool ending; /* close_notify waits for room */
     char *why;   /* or NULL */
 } ct_tls;
 
@@ -189,14 +190,18 @@ static ssize_t tls_sendfile(ct_stream *s, int fd, uint64_t at, size_t n) {
     return (ssize_t)sent;
 }
 
-/* Sends close_notify, if there is a session to end: what OpenSSL says of it. */
+/* Sends close_notify, if there is a session to end: what OpenSSL says of it. A
+ * repeated call sends what did not fit, and does not wait for the peer's. */
 static int end_session(const ct_stream *s) {
-    const ct_tls *t = s->tls;
+    ct_tls *t = s->tls;
+    int r;
 
     if (t->broken || SSL_in_init(t->ssl)) return 0;
-    if (SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN) return 0;
+    if (SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN && !t->ending) return 0;
     begin(s);
-    return SSL_shutdown(t->ssl);
+    r = SSL_shutdown(t->ssl);
+    t->ending = r < 0;
+    return r;
 }
 
 static int tls_shut(ct_stream *s) {
@@ -339,6 +344,14 @@ static SSL *agreed(const ct_stream *s) {
 
 const char *ct_tls_why(const ct_stream *s) {
     return s->tls && s->tls->why ? s->tls->why : "";
+}
+
+int ct_tls_errno(const ct_stream *s) {
+    const ct_tls *t = s->tls;
+
+    if (!t || !t->end) return 0;
+    if (t->wire.error) return t->wire.error;
+    return t->wire.ended && !t->truncated ? ECONNABORTED : EPROTO;
 }
 
 bool ct_tls_is_truncated(const ct_stream *s) {

@@ -43,6 +43,10 @@ int ct_tls_handshake(ct_stream *s);
  * certificate has expired"), or "". Borrows. */
 const char *ct_tls_why(const ct_stream *s);
 
+/* The same as errno: what the socket said, which ct_tls_why() repeats; ECONNABORTED
+ * when the peer left during the handshake; EPROTO for all else; 0: nothing failed. */
+int ct_tls_errno(const ct_stream *s);
+
 /* True when EOF came without the end of the session. */
 bool ct_tls_is_truncated(const ct_stream *s);
 

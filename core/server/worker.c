@@ -10,17 +10,23 @@
 
 static bool after_turn(void *arg) {
     ct_worker *w = arg;
-    bool more = ct_vm_turn(w->vm);
+    bool more = ct_generations_turn(&w->generations);
 
-    more |= ct_server_turn(&w->server);
-    if (w->vm->exiting) ct_loop_stop(&w->loop);
-    return more;
+    ct_server_turn(&w->server);
+    return more || ct_generations_have_events(&w->generations);
+}
+
+static void nobody(bool ok, const char *text, void *arg) {
+    (void)ok, (void)text, (void)arg; /* the log has it */
 }
 
 static void on_signal(int signal, void *arg) {
     ct_worker *w = arg;
 
-    ct_events_add(&w->events, CT_EVENT_STOP, (uint32_t)signal);
+    if (signal == SIGHUP)
+        ct_generations_reload(&w->generations, nobody, NULL);
+    else
+        ct_generations_stop(&w->generations, signal);
 }
 
 /* Ten thousand connections need descriptors: take what the system allows. */
@@ -33,21 +39,16 @@ static void raise_descriptors(void) {
 }
 
 static int run(ct_worker *w, int argc, char **argv) {
-    static const int stops[] = { SIGINT, SIGTERM, SIGQUIT };
-    const char *why;
+    static const int list[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP };
 
-    w->vm = ct_vm_new(&w->loop, &w->server, &w->events, &why);
-    if (!w->vm) {
-        ct_log_line(&w->log, CT_LEVEL_ERROR, "vm", "%s", why);
-        return 1;
-    }
-    w->signals = ct_signals_new(&w->loop, stops, 3, on_signal, w);
     w->loop.after_turn = after_turn;
     w->loop.after_arg = w;
     w->loop.again = true;
-    if (!ct_vm_start(w->vm, argc, argv)) return 1;
+    if (!ct_generations_init(&w->generations, &w->loop, &w->server, argc, argv))
+        return 1;
+    w->signals = ct_signals_new(&w->loop, list, 4, on_signal, w);
     if (!ct_loop_run(&w->loop)) return 1;
-    return w->vm->exit_code;
+    return w->generations.current->exit_code;
 }
 
 int ct_worker_run(ct_worker *w, int argc, char **argv) {
@@ -60,17 +61,16 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
         ct_log_line(&w->log, CT_LEVEL_ERROR, "loop", "%s", why);
         return 1;
     }
-    ct_server_init(&w->server, &w->loop, &w->events);
+    ct_server_init(&w->server, &w->loop);
     code = run(w, argc, argv);
     ct_server_fini(&w->server);
-    if (!ct_vm_free(w->vm)) {
+    if (!ct_generations_fini(&w->generations)) {
         ct_log_line(&w->log, CT_LEVEL_WARNING, "vm",
                     "a thread is still at work: it is cut off");
         fflush(stdout);
         _exit(code); /* what would be freed now, it may be using */
     }
     ct_signals_free(w->signals);
-    ct_events_fini(&w->events);
     ct_loop_fini(&w->loop);
     ct_log_fini(&w->log);
     return code;

@@ -344,6 +344,13 @@ int ct_abi_log_open(ct_vm *vm, const char *path) {
     return opened(vm, ct_log_open(vm->log, path), path);
 }
 
+int ct_abi_log_open_rotated(ct_vm *vm, const char *path, double most,
+                            uint32_t backups) {
+    bool good = ct_log_open_rotated(vm->log, path, (uint64_t)most, backups);
+
+    return opened(vm, good, path);
+}
+
 int ct_abi_access_log_open(ct_vm *vm, const char *path) {
     ct_log *access = &vm->server->access;
 

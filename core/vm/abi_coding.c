@@ -2,12 +2,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "abi.h"
 
+#include "base/deflate.h"
 #include "http/coding.h"
 #include "http/multipart.h"
 #include "http/request.h"
 #include "vm/vm.h"
 
 _Static_assert(sizeof(ct_multipart) == 256, "as the FFI lays it out");
+_Static_assert(sizeof(ct_gunzip) == CT_INFLATE_PLACE, "room for a decoder");
 _Static_assert((int)CT_ENCODE_FINISH == (int)CT_FLUSH_END, "the same order");
 
 static ct_request *request_of(ct_vm *vm, uint32_t handle) {
@@ -68,6 +70,24 @@ int ct_abi_decode_end(ct_vm *vm, uint32_t request) {
     ct_inflate *z = decoder_of(vm, request);
 
     return z && ct_inflate_is_whole(z) ? CT_OK : CT_ERROR;
+}
+
+void ct_abi_gunzip(ct_gunzip *z) {
+    (void)ct_inflate_place(z);
+}
+
+int ct_abi_gunzip_run(ct_gunzip *z, const char *p, uint32_t size, uint32_t *at,
+                      char *out, uint32_t room) {
+    ct_str in = { p + *at, size - *at };
+    size_t made;
+
+    if (!ct_inflate_run((ct_inflate *)z, &in, out, room, &made)) return -1;
+    *at = size - in.n;
+    return (int)made;
+}
+
+int ct_abi_gunzip_end(const ct_gunzip *z) {
+    return ct_inflate_is_whole((const ct_inflate *)z);
 }
 
 /* -- Forms ----------------------------------------------------------------- */

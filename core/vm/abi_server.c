@@ -81,7 +81,8 @@ int ct_abi_temp_dir(ct_vm *vm, const char *path) {
 }
 
 uint32_t ct_abi_listen(ct_vm *vm, const char *address) {
-    return ct_listener_open(vm->server, address, vm->why, sizeof vm->why);
+    return ct_listener_open(vm->server, vm->events, address, vm->why,
+                            sizeof vm->why);
 }
 
 int ct_abi_listen_address(ct_vm *vm, uint32_t listener, ct_str *out) {
@@ -109,11 +110,11 @@ int ct_abi_listen_hold(ct_vm *vm, uint32_t listener, int hold) {
     return CT_OK;
 }
 
-int ct_abi_listen_drain(ct_vm *vm, uint32_t listener) {
+int ct_abi_listen_drain(ct_vm *vm, uint32_t listener, int heads) {
     ct_listener *l = listener_of(vm, listener);
 
     if (!l) return CT_CLOSED;
-    return ct_listener_drain(l) ? CT_OK : CT_AGAIN;
+    return ct_listener_drain(l, heads) ? CT_OK : CT_AGAIN;
 }
 
 void ct_abi_exit(ct_vm *vm, int code) {

@@ -7,7 +7,7 @@
 #include "http/listener.h"
 #include "io/tls.h"
 #include "io/tls_cert.h"
-#include "vm/vm.h"
+#include "vm/channel.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -146,16 +146,6 @@ void ct_vm_free_tlses(ct_vm *vm) {
 
 /* -- What was agreed on ---------------------------------------------------- */
 
-/* The stream of a request that came over TLS, or NULL and why not. */
-static const ct_stream *stream_of(ct_vm *vm, uint32_t request, int *status) {
-    const ct_request *r = ct_slots_get(&vm->server->requests, request);
-
-    *status = CT_CLOSED;
-    if (!r || !r->conn) return NULL;
-    *status = ct_tls_is_on(&r->conn->stream) ? CT_OK : CT_EOF;
-    return *status == CT_OK ? &r->conn->stream : NULL;
-}
-
 static ct_str text(const char *p) {
     return (ct_str){ p, (uint32_t)strlen(p) };
 }
@@ -169,15 +159,6 @@ static void describe(const ct_stream *s, ct_tls_info *out) {
     out->server_name = text(ct_tls_server_name(s));
     out->protocol = (ct_str){ protocol, (uint32_t)n };
     out->resumed = ct_tls_is_resumed(s);
-}
-
-int ct_abi_request_tls(ct_vm *vm, uint32_t request, ct_tls_info *out) {
-    int status;
-    const ct_stream *s = stream_of(vm, request, &status);
-
-    *out = (ct_tls_info){ 0 };
-    if (s) describe(s, out);
-    return status;
 }
 
 static int put(ct_vm *vm, const char *p, size_t n, ct_str *out) {
@@ -197,15 +178,12 @@ static int put_der(ct_vm *vm, X509 *x, ct_str *out) {
     return status;
 }
 
-int ct_abi_request_certificate(ct_vm *vm, uint32_t request, int der,
-                               ct_str *out) {
-    int status;
-    const ct_stream *s = stream_of(vm, request, &status);
-    X509 *peer = s ? ct_tls_peer(s) : NULL;
+/* The certificate of who is at the other end. */
+static int certificate(ct_vm *vm, const ct_stream *s, int der, ct_str *out) {
+    X509 *peer = ct_tls_peer(s);
     ct_buf b = { 0 };
+    int status;
 
-    *out = (ct_str){ "", 0 };
-    if (!s) return status;
     if (!peer) return CT_EOF;
     if (der) {
         status = put_der(vm, peer, out);
@@ -216,4 +194,102 @@ int ct_abi_request_certificate(ct_vm *vm, uint32_t request, int der,
     }
     X509_free(peer);
     return status;
+}
+
+/* -- Requests -------------------------------------------------------------- */
+
+/* The stream of a request that came over TLS, or NULL and why not. */
+static const ct_stream *stream_of(ct_vm *vm, uint32_t request, int *status) {
+    const ct_request *r = ct_slots_get(&vm->server->requests, request);
+
+    *status = CT_CLOSED;
+    if (!r || !r->conn) return NULL;
+    *status = ct_tls_is_on(&r->conn->stream) ? CT_OK : CT_EOF;
+    return *status == CT_OK ? &r->conn->stream : NULL;
+}
+
+int ct_abi_request_tls(ct_vm *vm, uint32_t request, ct_tls_info *out) {
+    int status;
+    const ct_stream *s = stream_of(vm, request, &status);
+
+    *out = (ct_tls_info){ 0 };
+    if (s) describe(s, out);
+    return status;
+}
+
+int ct_abi_request_certificate(ct_vm *vm, uint32_t request, int der,
+                               ct_str *out) {
+    int status;
+    const ct_stream *s = stream_of(vm, request, &status);
+
+    *out = (ct_str){ "", 0 };
+    return s ? certificate(vm, s, der, out) : status;
+}
+
+/* -- Channels -------------------------------------------------------------- */
+
+static ct_channel *channel_of(ct_vm *vm, uint32_t handle) {
+    vm_channel *c = ct_slots_get(&vm->channels, handle);
+
+    return c ? c->channel : NULL;
+}
+
+int ct_abi_channel_start_tls(ct_vm *vm, uint32_t channel, uint32_t tls,
+                             const char *host) {
+    ct_channel *c = channel_of(vm, channel);
+    ct_tls_context *context = context_of(vm, tls);
+
+    snprintf(vm->why, sizeof vm->why, "the TLS context is closed");
+    if (!c) return CT_CLOSED;
+    if (!context) return CT_ERROR;
+    return ct_channel_start_tls(c, context, or_null(host), vm->why,
+                                sizeof vm->why)
+               ? CT_OK
+               : CT_ERROR;
+}
+
+int ct_abi_channel_handshake(ct_vm *vm, uint32_t channel) {
+    ct_channel *c = channel_of(vm, channel);
+
+    if (!c) return CT_CLOSED;
+    return ct_tls_is_on(&c->stream) ? ct_channel_handshake(c) : CT_ERROR;
+}
+
+int ct_abi_channel_tls_why(ct_vm *vm, uint32_t channel, ct_str *out) {
+    const ct_channel *c = channel_of(vm, channel);
+
+    *out = text("");
+    if (!c) return CT_CLOSED;
+    *out = text(ct_tls_is_truncated(&c->stream)
+                    ? "the connection ended before the TLS session"
+                    : ct_tls_why(&c->stream));
+    return CT_OK;
+}
+
+/* The same for a channel. */
+static const ct_stream *secured(ct_vm *vm, uint32_t channel, int *status) {
+    const ct_channel *c = channel_of(vm, channel);
+
+    *status = CT_CLOSED;
+    if (!c) return NULL;
+    *status = *ct_tls_version(&c->stream) ? CT_OK : CT_EOF;
+    return *status == CT_OK ? &c->stream : NULL;
+}
+
+int ct_abi_channel_tls(ct_vm *vm, uint32_t channel, ct_tls_info *out) {
+    int status;
+    const ct_stream *s = secured(vm, channel, &status);
+
+    *out = (ct_tls_info){ 0 };
+    if (s) describe(s, out);
+    return status;
+}
+
+int ct_abi_channel_certificate(ct_vm *vm, uint32_t channel, int der,
+                               ct_str *out) {
+    int status;
+    const ct_stream *s = secured(vm, channel, &status);
+
+    *out = (ct_str){ "", 0 };
+    return s ? certificate(vm, s, der, out) : status;
 }

@@ -90,13 +90,13 @@ bool ct_vm_open(ct_vm *vm) {
     return false;
 }
 
-ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, ct_events *events,
-                 const char **why) {
+ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, const char **why) {
     ct_vm *vm = ct_new(ct_vm);
 
     vm->loop = loop;
     vm->server = server;
-    vm->events = events;
+    vm->events = ct_new(ct_events);
+    ct_list_init(&vm->node);
     vm->log = loop->log;
     vm->next_pump = vm->pump_ref = LUA_NOREF;
     ct_list_init(&vm->closing);
@@ -202,6 +202,10 @@ bool ct_vm_turn(ct_vm *vm) {
     return vm->wake;
 }
 
+bool ct_vm_is_busy(const ct_vm *vm) {
+    return vm->jobs.count || !ct_list_is_empty(&vm->closing);
+}
+
 bool ct_vm_free(ct_vm *vm) {
     if (!vm) return true;
     if (vm->lua) lua_close(vm->lua);
@@ -216,6 +220,9 @@ bool ct_vm_free(ct_vm *vm) {
     ct_vm_free_resolves(vm);
     ct_vm_free_clients(vm);
     ct_vm_free_tlses(vm);
+    ct_events_fini(vm->events);
+    ct_free(vm->events);
+    ct_free(vm->report);
     ct_free(vm);
     return true;
 }

@@ -20,10 +20,12 @@ enum { CT_VM_WHY = 1024 };
 
 struct ct_vm {
     struct lua_State *lua;
-    ct_loop *loop; /* borrowed, as the three below */
+    ct_list node;  /* for its owner */
+    ct_loop *loop; /* borrowed, as the two below */
     ct_server *server;
-    ct_events *events;
     ct_log *log;
+    ct_events *events;      /* that wait for Lua; of this generation alone */
+    uint32_t generation;    /* 1: the first */
     ct_slots timers;        /* handle -> vm_timer (abi.c) */
     ct_slots regexes;       /* handle -> ct_regex */
     ct_slots digests;       /* handle -> ct_digest_run */
@@ -46,17 +48,19 @@ struct ct_vm {
     int pump_ref;           /* its registry reference */
     int next_pump;          /* that of the function that gives another one */
     bool wake;              /* Lua has work that no event tells of */
-    bool exiting;
-    bool thread; /* an executor's: there is no loop, no server, no events */
+    bool ready;             /* all is loaded */
+    bool wants_reload;
+    bool exiting; /* see exit_code; of an old generation: it is through */
+    bool thread;  /* an executor's: there is no loop, no server, no events */
     int exit_code;
+    char *report;  /* why it could not be loaded, or NULL */
     int why_errno; /* of `why`, when a system call was the reason */
     char why[CT_VM_WHY];
 };
 
 /* A state with the standard libraries and the framework's loader. NULL and a
  * reason in *why when that fails. Borrows all arguments. */
-ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, ct_events *events,
-                 const char **why);
+ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, const char **why);
 
 /* Runs tornado.main with the command line. False, with the error logged, when it
  * raised. */
@@ -69,6 +73,9 @@ bool ct_vm_turn(ct_vm *vm);
 /* Opens vm->lua: the standard libraries and the framework's loader. False, with
  * vm->lua NULL, when LuaJIT cannot. */
 bool ct_vm_open(ct_vm *vm) __attribute__((warn_unused_result));
+
+/* True while a thread works for it, so that freeing it would block. */
+bool ct_vm_is_busy(const ct_vm *vm);
 
 /* Frees the state with all that it has handles of. False when a thread is still
  * at work after a second: then the process must end by _exit(), and nothing else

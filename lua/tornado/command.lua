@@ -2,11 +2,9 @@
 -- process is to go on serving.
 local config = require "tornado.config"
 local core = require "tornado.core"
-local executor = require "tornado.concurrent.executor"
 local gen = require "tornado.gen"
-local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
-local log = require "tornado.log"
+local serving = require "tornado.serving"
 local sites = require "tornado.sites"
 local util = require "tornado.util"
 
@@ -29,192 +27,35 @@ Options, each also a line of ctornado.conf [default]:
 Exit codes: 0 done, 1 the work failed, 2 wrong usage.
 ]]
 
+local problems = {}
+
+-- A later generation tells whoever asked for it, not the terminal of the first.
 local function fail(text)
-    io.stderr:write("ctornado: ", text, "\n")
+    problems[#problems + 1] = text
+    if core.generation() == 1 then io.stderr:write("ctornado: ", text, "\n") end
 end
 
--- Serving -----------------------------------------------------------------------------
-
-local LIMITS = {
-    "max_line_size", "max_header_size", "max_fields", "max_body_size", "body_buffer_size",
-    "write_buffer_size", "header_timeout", "body_timeout", "body_min_rate", "idle_timeout",
-    "write_timeout", "handler_timeout", "max_connections", "max_keepalive_requests", "backlog",
-    "static_coded_size",
-}
-
-local function set_logs(options)
-    log.set_level(options.log_level)
-    log.set_format(options.log_format)
-    if options.log_file ~= "" then
-        local ok, why = core.log_open(options.log_file)
-        if not ok then return nil, "log_file: " .. why end
-    end
-    local access = options.access_log
-    if access == "" and options.debug then access = "stderr" end
-    require("tornado.web").Application.access_log = access ~= ""
-    local ok, why = core.access_log_open(access)
-    if not ok then return nil, "access_log: " .. why end
-    return true
-end
-
-local function set_limits(options)
-    for _, name in ipairs(LIMITS) do core.set_option(name, options[name]) end
-    httpserver.max_body_size = options.max_body_size
-    httpserver.handler_timeout = options.handler_timeout
-    if core.file_kind(options.body_temp_dir) ~= "folder" then
-        return nil, "body_temp_dir: no such folder: " .. options.body_temp_dir
-    end
-    core.set_temp_dir(options.body_temp_dir)
-    return true
-end
-
-local function set_executor(options)
-    local threads = options.executor_threads
-    executor.configure {
-        max_workers = threads > 0 and threads or nil, max_queue = options.executor_queue,
-        timeout = options.executor_timeout,
-    }
-end
-
-local function set_resolver(options)
-    local ok, why = core.set_resolver {
-        servers = options.resolver_servers, conf = options.resolver_conf,
-        timeout = options.resolver_timeout, tries = options.resolver_tries,
-        deadline = options.resolver_deadline, max_ttl = options.resolver_max_ttl,
-    }
-    if not ok then return nil, "resolver_servers: " .. why end
-    return true
-end
-
--- A list of { ADDRESS, ssl_options ... } and { ADDRESS, redirect = PORT }.
-local function addresses(options)
-    local list = {}
-    for i, item in ipairs(options.listen) do
-        list[i] = type(item) == "table" and item or { item }
-    end
-    if #list > 0 then return list end
-    local host = options.address
-    if host:find(":", 1, true) and host:sub(1, 1) ~= "[" then host = "[" .. host .. "]" end
-    list[1] = { host .. ":" .. options.port }
-    if options.certfile ~= "" then
-        list[1].certfile = options.certfile
-        list[1].keyfile = options.keyfile ~= "" and options.keyfile or nil
-    end
-    return list
-end
-
-local function load_everything(options)
-    if #options.sites == 0 then
-        return nil, { "no site to serve: give --site=DIR, or sites = { ... } in " ..
-            options.config }
-    end
-    local app, reasons = sites.load_all(options.sites)
-    if not app then return nil, reasons end
-    return app
-end
-
-local function settings_for(app, options)
-    for _, mount in ipairs(app.list or { { app = app } }) do
-        local settings = mount.app.settings
-        if options.debug and settings.debug == nil then settings.debug = true end
-        mount.app:apply_debug()
-    end
-end
-
--- Listening --------------------------------------------------------------------------------
-
--- What stands beside an address, as ssl_options; nil: there is nothing.
-local function ssl_options_of(item, options)
-    local out
-    for name, value in pairs(item) do
-        if name ~= 1 and name ~= "redirect" then
-            out = out or {}
-            out[name] = value
-        end
-    end
-    if not out or out.certfile ~= "self-signed" then return out end
-    if not options.debug then
-        error('certfile = "self-signed" is for debug = true: no client would trust it', 0)
-    end
-    out.certfile, out.self_signed = nil, true
-    return out
-end
-
-local function listen_on(app, item, options)
-    local ssl_options = ssl_options_of(item, options)
-    local scheme = ssl_options and "https://" or "http://"
-    if item.redirect then
-        if ssl_options or type(item.redirect) ~= "number" then
-            error("redirect: expected the port that HTTPS is on, without a certificate", 0)
-        end
-        app = httpserver.redirect_to_https(item.redirect)
-    end
-    local server = httpserver.HTTPServer(app, {
-        xheaders = options.xheaders, trusted_downstream = options.trusted_downstream,
-        decompress_request = options.decompress_request, ssl_options = ssl_options,
-    })
-    local bound = server:listen_on(item[1])
-    log.gen_log:info("ctornado %s on %s%s", util.version, bound:find("^unix:") and "" or scheme,
-        bound)
-    return server
-end
-
-local stopping
-
-local function stop(servers, signal)
-    if stopping or signal == 2 then return core.exit(DONE) end
-    stopping = true
-    log.gen_log:info("stopping: %d requests under way", httpserver.live_count())
-    for _, server in ipairs(servers) do
-        server:stop()
-        server:end_streams()
-    end
-    local deadline = core.monotonic() + 10
-    local function look()
-        local under_way = httpserver.live_count() + core.counts().unsent
-        if under_way == 0 or core.monotonic() > deadline then return core.exit(DONE) end
-        ioloop.call_later(0.05, look)
-    end
-    look()
-end
+-- Serving and checking -----------------------------------------------------------------
 
 function commands.serve(options, rest)
     if #rest > 0 then
         fail("serve takes no arguments, got " .. rest[1])
         return USAGE
     end
-    local ok, why = set_logs(options)
-    if ok then ok, why = set_limits(options) end
-    if not ok then
-        fail(why)
-        return FAILED
-    end
-    local app, reasons = load_everything(options)
-    if not app then
-        for _, reason in ipairs(reasons) do fail(reason) end
-        return FAILED
-    end
-    settings_for(app, options)
-    local servers = {}
-    for i, item in ipairs(addresses(options)) do
-        local good, result = pcall(listen_on, app, item, options)
-        if not good then
-            fail(type(result) == "table" and result.message or tostring(result))
-            return FAILED
-        end
-        servers[i] = result
-    end
-    ioloop.on(core.EVENT_STOP, function(signal) stop(servers, signal) end)
+    local ok, reasons = serving.start(options)
+    if ok then return nil end
+    for _, reason in ipairs(reasons) do fail(reason) end
+    return FAILED
 end
 
 -- Returns how many templates of a site are broken.
 local function check_templates(app, path)
-    local count, problems = require "tornado.web.check"(app)
-    for _, problem in ipairs(problems) do fail(problem) end
-    if #problems == 0 then
+    local count, broken = require "tornado.web.check"(app)
+    for _, problem in ipairs(broken) do fail(problem) end
+    if #broken == 0 then
         print(("%s: good%s"):format(path, count > 0 and (", %d templates"):format(count) or ""))
     end
-    return #problems
+    return #broken
 end
 
 function commands.check(options)
@@ -286,6 +127,14 @@ local OWN_ARGUMENTS = { run = true, test = true }
 
 local command = {}
 
+--- Says that something went wrong.
+command.fail = fail
+
+--- What went wrong in the commands so far, as text.
+function command.problems()
+    return table.concat(problems, "\n")
+end
+
 --- Runs a command line (an array of arguments); returns an exit code, or nil to go on.
 function command.run(arguments)
     local line, why = config.parse_command_line(arguments, OWN_ARGUMENTS)
@@ -311,8 +160,7 @@ function command.run(arguments)
         return FAILED
     end
     local ok
-    set_executor(options)
-    ok, why = set_resolver(options)
+    ok, why = serving.set_tools(options)
     if not ok then
         fail(why)
         return FAILED

@@ -19,6 +19,8 @@ config.OPTIONS = {
     { "certfile", "string", "", "HTTPS on address and port: PEM certificate, or self-signed" },
     { "keyfile", "string", "", "its key; empty: it is in certfile" },
     { "backlog", "integer", 4096, "connections that may wait to be accepted", 1, 65535 },
+    { "stop_timeout", "seconds", 10, "for what is under way when the server is told to end", 0 },
+    { "reload_grace", "seconds", 600, "for what an older generation of the sites has begun", 0 },
     { "workers", "integer", 1, "processes that serve: this version runs one", 1, 1 },
     { "debug", "boolean", false, "development: tracebacks in replies, access log to stderr" },
     { "log_level", "level", "info", "debug, info, warning, error or none" },

@@ -51,6 +51,7 @@ for _, name in ipairs {
     "JOB",
     "PROCESS",
     "FETCH",
+    "RETIRE",
     "STOP",
 } do
     core["EVENT_" .. name] = tonumber(C["CT_EVENT_" .. name])
@@ -370,6 +371,13 @@ function core.log_set_level(level)
     C.ct_abi_log_set_level(vm, level)
 end
 
+--- Sends the log to a file which is rotated before it has more than `most` bytes, keeping `backups`
+-- older ones (path.1, path.2, ...); nil and why not.
+function core.log_open_rotated(path, most, backups)
+    if C.ct_abi_log_open_rotated(vm, path, most, backups) ~= C.CT_OK then return nil, why() end
+    return true
+end
+
 --- Sends the log to a file; nil and why not.
 function core.log_open(path)
     if C.ct_abi_log_open(vm, path) ~= C.CT_OK then return nil, why() end
@@ -390,6 +398,7 @@ for _, part in ipairs {
     "client",
     "codings",
     "files",
+    "generation",
     "jobs",
     "listeners",
     "processes",

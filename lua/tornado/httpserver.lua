@@ -1,5 +1,6 @@
 -- The HTTP server: listeners and what their requests are given to. An application
--- is anything with `start_request(request)`, or a function(request).
+-- is anything with `start_request(request)`, which may return a HTTPMessageDelegate (see
+-- httputil/delegates.lua), or a function(request), which answers through request.connection.
 local core = require "tornado.core"
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
@@ -51,6 +52,8 @@ function httpserver.release(request)
 end
 
 local release = httpserver.release
+
+require("tornado.httpserver.connection")(httpserver)
 
 local function on_request(handle, event)
     local server = servers[event.owner]
@@ -185,18 +188,22 @@ end
 local function callback_of(application)
     if type(application) == "function" then return application end
     if type(application) == "table" and application.start_request then
-        return function(request) return application:start_request(request) end
+        return function(request)
+            local delegate = application:start_request(request)
+            if delegate then return httpserver.serve(request, delegate) end
+        end
     end
     error("bad application: expected web.Application or function, got " ..
         type(application), 4)
 end
 
---- Takes an application, or a function(request). Options, as Tornado's: no_keep_alive, xheaders
---- and trusted_downstream (see httputil/proxy.lua: a list of addresses and networks whose word on
---- X-Real-Ip, X-Forwarded-For, X-Forwarded-Proto and X-Scheme is believed; this machine's always
---- is), protocol ("https" behind a proxy that says nothing), decompress_request,
---- idle_connection_timeout, ssl_options (see netutil.tls.ssl_options_to_context()); and these
---- of ctornado.conf, for this server alone: max_line_size, max_header_size, max_fields,
+--- Takes an application, or a function(request), which gets the request when its head is here
+--- (Tornado: with its body; see request:collect_body()). Options, as Tornado's: no_keep_alive,
+--- xheaders and trusted_downstream (see httputil/proxy.lua: a list of addresses and networks whose
+--- word on X-Real-Ip, X-Forwarded-For, X-Forwarded-Proto and X-Scheme is believed; this machine's
+--- always is), protocol ("https" behind a proxy that says nothing), decompress_request,
+--- idle_connection_timeout, ssl_options (see netutil.tls.ssl_options_to_context()); and these of
+--- ctornado.conf, for this server alone: max_line_size, max_header_size, max_fields,
 --- max_body_size, body_buffer_size, write_buffer_size (bytes), header_timeout, body_timeout,
 --- body_min_rate, idle_timeout, write_timeout, handler_timeout (seconds), max_keepalive_requests.
 --- Raises for others.
@@ -358,7 +365,7 @@ local function forget(listener, waiter)
 end
 
 local function wait_for_end(listener, deadline)
-    while core.listen_drain(listener) == core.AGAIN do
+    while core.listen_drain(listener, true) == core.AGAIN do
         local waiter = ioloop.waiter()
         drains[listener] = drains[listener] or {}
         drains[listener][waiter] = true
@@ -391,8 +398,14 @@ function HTTPServer:close_all_connections(seconds)
     local all = {}
     for _, listener in ipairs(self.listeners) do all[#all + 1] = listener end
     for listener in pairs(self._ending) do all[#all + 1] = listener end
-    for _, listener in ipairs(all) do core.listen_drain(listener) end
+    for _, listener in ipairs(all) do core.listen_drain(listener, true) end
     for _, listener in ipairs(all) do wait_for_end(listener, deadline) end
+end
+
+--- After stop(): closes idle connections, and has the others end with the reply under way. What has
+-- begun to come is answered. Does not wait.
+function HTTPServer:drain()
+    for listener in pairs(self._ending) do core.listen_drain(listener) end
 end
 
 --- Reads the files of ssl_options again, for connections to come. Raises SSLError, and nothing has

@@ -1,6 +1,7 @@
--- HTTP's data: headers, start lines, query strings, cookies, dates. A table of contents
--- over httputil/*.lua with Tornado's names; no I/O here, and no request object.
+-- HTTP's data: headers, start lines, query strings, cookies, dates, requests, and the interfaces
+-- of a server. A table of contents over httputil/*.lua with Tornado's names.
 
+local delegates = require "tornado.httputil.delegates"
 local errors = require "tornado.httputil.errors"
 local lines = require "tornado.httputil.lines"
 local params = require "tornado.httputil.params"
@@ -26,6 +27,13 @@ httputil.encode_username_password = lines.encode_username_password
 
 httputil._parse_header = params.parse
 httputil._encode_header = params.encode
+
+httputil.HTTPConnection = delegates.HTTPConnection
+httputil.HTTPMessageDelegate = delegates.HTTPMessageDelegate
+httputil.HTTPServerConnectionDelegate = delegates.HTTPServerConnectionDelegate
+httputil.HTTPServerRequest = require "tornado.httputil.request"
+httputil.RequestStartLine = delegates.RequestStartLine
+httputil.ResponseStartLine = delegates.ResponseStartLine
 
 httputil.parse_cookie = cookies.parse
 httputil.format_cookie = cookies.format

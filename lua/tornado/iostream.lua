@@ -1,11 +1,12 @@
 -- Streams of bytes that a coroutine reads and writes: connections, pipes. Tornado's iostream.
 --
--- Contents: IOStream, PipeIOStream, pair(), pipe(), UDPSocket, and the errors.
+-- Contents: IOStream, SSLIOStream, PipeIOStream, pair(), pipe(), UDPSocket, and the errors.
 local address = require "tornado.netutil.address"
 local BaseIOStream = require "tornado.iostream.base"
 local core = require "tornado.core"
 local errors = require "tornado.iostream.errors"
 local ioloop = require "tornado.ioloop"
+local tls = require "tornado.netutil.tls"
 local util = require "tornado.util"
 
 local iostream = {
@@ -14,6 +15,7 @@ local iostream = {
     UnsatisfiableReadError = errors.UnsatisfiableReadError,
     StreamBufferFullError = errors.StreamBufferFullError,
     SocketError = errors.SocketError,
+    SSLError = tls.SSLError,
     UDPSocket = require "tornado.iostream.udp",
 }
 
@@ -109,14 +111,127 @@ function IOStream:end_writing()
     if self._channel then core.channel_shut(self._channel) end
 end
 
---- Makes the connection one of TLS. Raises when the stream is not idle.
-function IOStream:start_tls(server_side, ssl_options, server_hostname)
+-- TLS ----------------------------------------------------------------------------------------
+
+local SSLIOStream = IOStream:extend "SSLIOStream"
+iostream.SSLIOStream = SSLIOStream
+
+local default -- the context of clients without ssl_options: the system's authorities are many
+
+-- Has C begin with TLS on a channel, by ssl_options: a table, a context, nil.
+local function begin(channel, server_side, ssl_options, host, level)
+    local context
+    if ssl_options == nil and not server_side then
+        default = default or tls.ssl_options_to_context()
+        context = default
+    else
+        context = tls.ssl_options_to_context(ssl_options, server_side, level + 1)
+    end
+    local fits = context.server_side == server_side
+    local ok, why = false, "the SSLContext is one for the other side"
+    if not context.handle then
+        why = "the TLS context is closed"
+    elseif fits then
+        ok, why = core.channel_start_tls(channel, context.handle, host)
+    end
+    if context ~= default and context ~= ssl_options then context:close() end
+    if not ok then error(tls.SSLError("%s", why), 0) end
+end
+
+local TIMEOUT = { timeout = util.NONE }
+
+--- Makes the connection one of TLS, as a server or a client; returns an SSLIOStream, which has the
+--- limits and the close callback, when hands are shaken. This stream is closed for whoever still
+--- has it. `ssl_options`: netutil.ssl_options_to_context()'s, or an SSLContext; clients verify the
+--- certificate if nothing else is said. `server_hostname`: whom a client means. Option: timeout.
+--- Raises SSLError, SocketError, TimeoutError, and when the stream is not idle: bytes that came in
+--- plain text would pass for protected ones.
+function IOStream:start_tls(server_side, ssl_options, server_hostname, options)
     if self._reader or self._first or self._closed or not self._channel
         or core.channel_rest(self._channel) ~= "" then
         error("IOStream is not idle; cannot convert to SSL", 2)
     end
-    if not core.channel_start_tls then error(util.Error("this build has no TLS"), 0) end
-    return core.channel_start_tls(self._channel, server_side, ssl_options, server_hostname)
+    options = util.options(options, TIMEOUT, "start_tls")
+    begin(self._channel, server_side or false, ssl_options, server_hostname, 2)
+    local stream = SSLIOStream(nil, { max_buffer_size = self.max_buffer_size,
+        read_chunk_size = self.read_chunk_size,
+        max_write_buffer_size = self.max_write_buffer_size })
+    self:_give(stream)
+    stream:wait_for_handshake(options)
+    return stream
+end
+
+local KEYS = { ssl_options = util.NONE, server_side = false, server_hostname = util.NONE }
+
+--- A TCP or unix connection with TLS. Takes what IOStream does, and the options ssl_options,
+--- server_side (false) and server_hostname. Reading and writing shake hands first.
+function SSLIOStream:init(descriptor, options)
+    local own, base = {}, {}
+    for name, value in pairs(options or {}) do
+        if KEYS[name] ~= nil then own[name] = value else base[name] = value end
+    end
+    self._server_side = own.server_side or false
+    self._ssl_options, self._host = own.ssl_options, own.server_hostname
+    IOStream.init(self, descriptor, base)
+    if descriptor == nil then return end
+    local ok, err = pcall(begin, self._channel, self._server_side, self._ssl_options, self._host, 0)
+    if ok then return end
+    self:close()
+    error(err, 0)
+end
+
+--- As IOStream:connect(), with the handshake; option: server_hostname, which is the address
+--- without it. Raises an SSLError, too, and is closed then.
+function SSLIOStream:connect(to, options)
+    local deadline = options and options.timeout and core.precise() + options.timeout
+    IOStream.connect(self, to, options)
+    local host = options and options.server_hostname or self._host
+        or address.parse(address.text(to, 2))[1]
+    local ok, err = pcall(begin, self._channel, false, self._ssl_options, host, 0)
+    if not ok then
+        self:close(err)
+        error(err, 0)
+    end
+    local left = deadline and math.max(0, deadline - core.precise())
+    return self:wait_for_handshake { timeout = left }
+end
+
+--- Waits until hands are shaken; returns itself. Raises what went wrong (SSLError: see there,
+--- SocketError), with the stream closed. Option: timeout (TimeoutError, and it is closed, too).
+function SSLIOStream:wait_for_handshake(options)
+    if self._connector then error("Already waiting", 2) end
+    local timeout = util.options(options, TIMEOUT, "wait_for_handshake").timeout
+    local deadline = timeout and core.precise() + timeout
+    while self._channel do
+        local status = core.channel_handshake(self._channel)
+        if status == core.OK then return self end
+        if status ~= core.AGAIN then
+            self:close(errors.of_channel(self._channel))
+        else
+            local waiter = ioloop.waiter()
+            self._connector = waiter
+            ioloop.wait_for(waiter, deadline and math.max(0, deadline - core.precise()), leave,
+                self)
+            self._connector = nil
+        end
+    end
+    error(self.error or errors.StreamClosedError(), 0)
+end
+
+--- What was agreed on: { version, cipher, server_name, protocol (of ALPN, or ""), resumed }; nil
+--- before the handshake is over, and when closed.
+-- Tornado: Python's stream.socket.version() and its like.
+function SSLIOStream:tls()
+    return self._channel and core.channel_tls(self._channel)
+end
+
+--- The peer's certificate as Python's getpeercert() has it, or with `binary_form` its DER; nil
+--- without one.
+function SSLIOStream:get_ssl_certificate(binary_form)
+    if not self._channel then return nil end
+    if binary_form then return core.channel_certificate_der(self._channel) end
+    local parts = core.channel_certificate(self._channel)
+    return parts and tls.certificate_table(parts)
 end
 
 --- Two streams that are connected with each other.

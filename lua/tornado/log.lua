@@ -2,6 +2,7 @@
 -- log, which is C: levels, one line a message, control bytes escaped.
 -- A message is formatted only when its level is on.
 local core = require "tornado.core"
+local rotation = require "tornado.log.rotation"
 local util = require "tornado.util"
 
 local log = {}
@@ -92,9 +93,24 @@ log.LogFormatter = require "tornado.log.formatter"
 
 -- Options --------------------------------------------------------------------------------
 
+-- Opens the file as log_rotate_mode says; true, or nil and why not.
+local function open_file(path, options)
+    local mode, backups = options.log_rotate_mode or "size", options.log_file_num_backups or 0
+    if mode == "time" then
+        return rotation.start(path, options.log_rotate_when, options.log_rotate_interval, backups)
+    elseif mode ~= "size" then
+        error(('The value of log_rotate_mode option should be "size" or "time", not "%s".'):format(
+            tostring(mode)), 3)
+    end
+    rotation.stop()
+    return core.log_open_rotated(core.absolute(path), options.log_file_max_size or 0, backups)
+end
+
 --- Sets the log up by the options logging ("none" or nil: leave it alone), log_file_prefix,
--- log_to_stderr and log_format. Raises why not.
--- Tornado: may write to several places and rotates files; here there is one log, C's.
+-- log_to_stderr, log_format, and those of rotation: log_rotate_mode ("size" or "time"),
+-- log_file_max_size (bytes), log_file_num_backups, log_rotate_when ("S", "M", "H", "D", "W0" to
+-- "W6", "midnight"), log_rotate_interval. Raises why not.
+-- Tornado: may write to several places; here there is one log, C's.
 function log.enable_pretty_logging(options)
     local level = options.logging
     if not level or level:lower() == "none" then return end
@@ -106,7 +122,8 @@ function log.enable_pretty_logging(options)
         path = "stderr"
     end
     if path == "" then return end
-    local ok, why = core.log_open(path)
+    local open = path == "stderr" and core.log_open or open_file
+    local ok, why = open(path, options)
     if not ok then error(why, 2) end
 end
 
@@ -121,6 +138,15 @@ function log.define_logging_options(options)
         "(colorized if possible). This is the default unless --log-file-prefix is set." })
     options:define("log_file_prefix", { type = "string", metavar = "PATH",
         help = "File for the log, which is appended to." })
+    options:define("log_file_max_size", { default = 100000000,
+        help = "Bytes of a log file before another one begins." })
+    options:define("log_file_num_backups", { default = 10, help = "Number of log files to keep." })
+    options:define("log_rotate_when", { default = "midnight",
+        help = "The type of interval between log files: S, M, H, D, W0-W6, midnight." })
+    options:define("log_rotate_interval", { default = 1,
+        help = "The number of such intervals between log files." })
+    options:define("log_rotate_mode", { default = "size", metavar = "size|time",
+        help = "What ends a log file." })
     options:define("log_format", { default = "text", metavar = "text|json",
         help = "Lines of text, or an object a line." })
     options:add_parse_callback(function()

@@ -20,10 +20,12 @@ end
 local function run(arguments)
     local ok, code, trace = ioloop.protect(command.run, arguments)
     if not ok then
-        io.stderr:write("ctornado: ", trace or tostring(code), "\n")
+        command.fail(trace or tostring(code))
         code = 1
     end
-    if code then core.exit(code) end
+    if not code then return end
+    if core.generation() > 1 then return core.failed(command.problems()) end
+    core.exit(code)
 end
 
 return {

@@ -1,10 +1,11 @@
--- Listening sockets, and names: the resolver, Resolver and its descendants (netutil/resolver.lua).
--- Tornado's netutil.
+-- Listening sockets, names (netutil/resolver.lua) and TLS contexts (netutil/tls.lua). Tornado's
+-- netutil.
 local address = require "tornado.netutil.address"
 local core = require "tornado.core"
 local ioloop = require "tornado.ioloop"
 local iostream = require "tornado.iostream"
 local resolver = require "tornado.netutil.resolver"
+local tls = require "tornado.netutil.tls"
 local util = require "tornado.util"
 
 local netutil = {
@@ -179,5 +180,6 @@ function netutil.add_accept_handler(socket, fn, options)
 end
 
 for name, value in pairs(resolver) do netutil[name] = value end
+for name, value in pairs(tls) do netutil[name] = value end
 
 return netutil

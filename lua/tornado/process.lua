@@ -1,6 +1,7 @@
 -- Child processes: Subprocess, and run() for those of which only the output matters. Their end is
 -- an event of the loop, so there is no SIGCHLD handler and nothing to initialize().
 local core = require "tornado.core"
+local gen = require "tornado.gen"
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
 local util = require "tornado.util"
@@ -273,5 +274,104 @@ function Subprocess.initialize() end
 
 --- Likewise.
 function Subprocess.uninitialize() end
+
+-- Only its output ---------------------------------------------------------------------
+
+local RUN = {
+    input = "", timeout = util.NONE, grace = GRACE, max_output = 64 * 1048576, cwd = util.NONE,
+    env = util.NONE, executable = util.NONE,
+}
+
+-- What a run has: its child, what is left of max_output, how many of its parts have not ended.
+local function start(args, given)
+    local STREAM = Subprocess.STREAM
+    local ok, child = pcall(Subprocess, args, {
+        stdin = given.input ~= "" and STREAM or Subprocess.NULL, stdout = STREAM, stderr = STREAM,
+        cwd = given.cwd, env = given.env, executable = given.executable,
+    })
+    if ok then
+        return { child = child, left = given.max_output, parts = 0, waiter = ioloop.waiter() }
+    end
+    if type(child) ~= "string" then error(child, 0) end
+    error(child:gsub("^tornado/process%.lua:%d+: ", ""), 3)
+end
+
+-- Reads to the stream's end, or until there is too much.
+local function collect(state, stream, pieces)
+    while state.left >= 0 do
+        local ok, piece = pcall(stream.read_bytes, stream, 65536, { partial = true })
+        if not ok then return end
+        state.left = state.left - #piece
+        pieces[#pieces + 1] = piece
+    end
+    state.over = true
+    ioloop.wake(state.waiter)
+end
+
+-- A program need not read what it is given.
+local function feed(_, stream, input)
+    pcall(stream.write, stream, input)
+    stream:close()
+end
+
+local function part(state, fn, ...)
+    state.parts = state.parts + 1
+    gen.spawn(function(...)
+        fn(state, ...)
+        state.parts = state.parts - 1
+        if state.parts == 0 then ioloop.wake(state.waiter) end
+    end, ...)
+end
+
+local function close_streams(child)
+    for _, name in ipairs(ENDS) do
+        if child[name] then child[name]:close() end
+    end
+end
+
+-- For a wait that is cancelled: nothing is left behind, and nobody waits for it.
+local function abandon(state)
+    close_streams(state.child)
+    if not state.child.returncode then
+        core.process_kill(state.child._handle, SIGNALS.KILL, true, true)
+    end
+end
+
+local function run_parts(state, given, out, err)
+    local child = state.child
+    part(state, collect, child.stdout, out)
+    part(state, collect, child.stderr, err)
+    part(state, function() pcall(wait, child, nil) end)
+    if child.stdin then part(state, feed, child.stdin, given.input) end
+    local ok, why = pcall(ioloop.wait_for, state.waiter, given.timeout)
+    if ok and not state.over then return close_streams(child) end
+    if not ok and not util.isinstance(why, util.TimeoutError) then
+        abandon(state)
+        error(why, 0)
+    end
+    close_streams(child)
+    child:stop(given.grace)
+    local name = util.shown(child.args[1])
+    if ok then
+        error(ProcessError("%s printed more than %d bytes", name, given.max_output), 0)
+    end
+    error(util.TimeoutError("%s did not end within %g seconds", name, given.timeout), 0)
+end
+
+--- Runs a program to its end; returns its code, what it wrote to stdout, and to stderr. Options:
+-- input (for stdin), timeout (seconds; TimeoutError), grace (see stop()), max_output (64 MiB, of
+-- both; ProcessError), cwd, env, executable. Whatever it raises, cancelled waits included, the
+-- program and what it started in its group do not survive it. It ends when both outputs are
+-- closed, by what the program started in the background, too.
+function process.run(args, options)
+    local given = util.options(options, RUN, "process.run")
+    if type(given.input) ~= "string" then
+        error("bad input: expected string, got " .. type(given.input), 2)
+    end
+    local state = start(args, given)
+    local out, err = {}, {}
+    run_parts(state, given, out, err)
+    return state.child.returncode, table.concat(out), table.concat(err)
+end
 
 return process

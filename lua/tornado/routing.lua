@@ -4,6 +4,7 @@
 -- Knows paths and hosts, but no handlers: tornado.web drives it, or a server does directly.
 
 local core = require "tornado.core"
+local delegates = require "tornado.httputil.delegates"
 local matchers = require "tornado.routing.matchers"
 local util = require "tornado.util"
 
@@ -18,6 +19,7 @@ routing.Matcher = matchers.Matcher
 routing.PathMatches = PathMatches
 routing.HostMatches = HostMatches
 routing.AnyMatches = AnyMatches
+routing.DefaultHostMatches = matchers.DefaultHostMatches
 
 -- At most this many spellings of Host are remembered; peers choose them.
 local MAX_HOSTS = 1000
@@ -53,10 +55,29 @@ function Rule:init(matcher, target, target_kwargs, name)
     init_rule(self, matcher, target, target_kwargs, name)
 end
 
---- Gives a request to a target that is no handler class.
+--- Gives a request to a target that is no handler class; returns the delegate that it may have.
 function Rule:start_request(request)
     local target = self.target
-    if type(target) == "function" then return target(request) end
+    if type(target) ~= "function" then return target:start_request(request) end
+    target(request)
+end
+
+-- What has a function(request) called when the server serves it.
+local FunctionDelegate = delegates.HTTPMessageDelegate:extend "FunctionDelegate"
+
+function FunctionDelegate:execute()
+    self.target(self.request)
+end
+
+--- Returns the delegate of a target that is no handler class, or nil when it has none.
+function Rule:find_handler(request)
+    local target = self.target
+    if type(target) == "function" then
+        local delegate = FunctionDelegate()
+        delegate.target, delegate.request = target, request
+        return delegate
+    end
+    if target.find_handler then return target:find_handler(request) end
     return target:start_request(request)
 end
 
@@ -104,8 +125,14 @@ function Router:init(rules)
     if rules ~= nil then self:add_rules(rules) end
 end
 
+-- Whether a target is a Router that only has rules. One with a find_handler() of its own is asked
+-- that.
 local function is_router(target)
-    return util.isinstance(target, Router)
+    return util.isinstance(target, Router) and target.find_handler == Router.find_handler
+end
+
+local function asks(target)
+    return util.isinstance(target, Router) and not is_router(target)
 end
 
 -- A list of rules stands for a Router of them.
@@ -130,6 +157,7 @@ function Router:add(pattern, target, kwargs, name)
     rule.target = as_target(rule.target)
     if is_router(rule.target) then rule.delegate = false end
     local nested = is_router(rule.target)
+    local asked = asks(rule.target)
     local order = #self.rules + 1
     self.rules[order] = rule
     remember_name(self, rule)
@@ -137,12 +165,13 @@ function Router:add(pattern, target, kwargs, name)
     if is_router(rule.target) or not util.isinstance(rule.matcher, PathMatches) then
         self.has_hosts = true
     end
-    if literal and not nested then
+    if literal and not nested and not asked then
         if not self._literals[literal] then
             self._literals[literal] = { rule = rule, order = order }
         end
     else
-        self._tried[#self._tried + 1] = { rule = rule, order = order, nested = nested }
+        local entry = { rule = rule, order = order, nested = nested, asked = asked }
+        self._tried[#self._tried + 1] = entry
         if order < self._first_tried then self._first_tried = order end
     end
     return rule
@@ -196,39 +225,53 @@ local function routers_of(self, host)
     return list
 end
 
+-- The rule of a Router with a find_handler() of its own: it leads to the delegate.
+local function ask(rule, request)
+    if not request then return rule end
+    local delegate = rule.target:find_handler(request)
+    if not delegate then return nil end
+    local function found() return delegate end
+    return { delegate = true, start_request = found, find_handler = found, name = rule.name }
+end
+
+-- What the target of a rule that matches has for the path, which may be nothing.
+local function enter(entry, path, host, args, request)
+    if entry.nested then return entry.rule.target:find(path, host, request) end
+    if entry.asked then return ask(entry.rule, request), nil end
+    return entry.rule, args
+end
+
 -- Tries the rules before `limit` in order; a Router as target may find nothing.
-local function try_rules(self, path, host, limit)
+local function try_rules(self, path, host, limit, request)
     local tried = self._tried
     for i = 1, #tried do
         local entry = tried[i]
         if entry.order > limit then return nil end
-        local rule = entry.rule
-        local matched, args = rule.matcher:match(path, host)
+        local matched, args = entry.rule.matcher:match(path, host, request)
         if matched then
-            if not entry.nested then return rule, args end
-            local inner, inner_args = rule.target:find(path, host)
-            if inner then return inner, inner_args end
+            local rule, found = enter(entry, path, host, args, request)
+            if rule then return rule, found end
         end
     end
     return nil
 end
 
-local function find_in_hosts(self, path, host)
+local function find_in_hosts(self, path, host, request)
     local routers = routers_of(self, host or "")
     for i = 1, #routers do
-        local rule, args = routers[i]:find(path, host)
+        local rule, args = routers[i]:find(path, host, request)
         if rule then return rule, args end
     end
     return nil
 end
 
 -- The general case: the path may need its normal form, and rules must be tried.
-local function find_slowly(self, path, host)
+local function find_slowly(self, path, host, request)
     if find(path, "%", 1, true) then path = matchers.normalize(path) end
     local literal = self._literals[path]
     local limit = literal and literal.order or math.huge
     if self._first_tried < limit then
-        local rule, args = try_rules(self, path, host, limit)
+        local rule, args = try_rules(self, path, host, limit, request)
         if rule then return rule, args end
     end
     if literal then return literal.rule, nil end
@@ -237,15 +280,16 @@ end
 
 --- Takes a percent-encoded path and the Host as sent (or nil) and returns the first rule
 --- that matches, and what its groups captured: nil for none, {n = count, ...} by position,
---- {named = {...}} by name. Returns nil when no rule matches.
-function Router:find(path, host)
+--- {named = {...}} by name. Returns nil when no rule matches. The request is for what asks for
+--- more than its path and host: DefaultHostMatches, and Routers with a find_handler() of their own.
+function Router:find(path, host, request)
     if self._hosts then
-        local rule, args = find_in_hosts(self, path, host)
+        local rule, args = find_in_hosts(self, path, host, request)
         if rule then return rule, args end
     end
     local literal = self._literals[path]
     if literal and literal.order < self._first_tried then return literal.rule, nil end
-    return find_slowly(self, path, host)
+    return find_slowly(self, path, host, request)
 end
 
 --- Takes a rule's name and the arguments of its groups and returns the path, nil when no
@@ -270,14 +314,31 @@ end
 --- Tornado's name for `reverse`.
 Router.reverse_url = Router.reverse
 
+local function find_target(self, request)
+    local rule = self:find(request.path, request.host, request)
+    if rule and not rule.delegate then
+        error("bad target: a handler class needs a web.Application around its rule", 0)
+    end
+    return rule
+end
+
+--- Returns the delegate (a HTTPMessageDelegate) of the rule that fits a request, or nil. A class
+--- below Router may have one of its own, which decides by anything in the request.
+function Router:find_handler(request)
+    local rule = find_target(self, request)
+    return rule and rule:find_handler(request)
+end
+
 --- Takes a request from an HTTPServer, whose application a Router may be, and gives it to the
 --- target of the rule that fits: an application or a function(request). A bare 404 without one.
--- Tornado: the target is asked for delegates for the messages' parts.
+-- Returns the delegate of a target that has one.
 function Router:start_request(request)
-    local rule = self:find(request.path, request.host)
-    if rule and rule.delegate then return rule:start_request(request) end
-    if rule then
-        error("bad target: a handler class needs a web.Application around its rule", 0)
+    if is_router(self) then
+        local rule = find_target(self, request)
+        if rule then return rule:start_request(request) end
+    else
+        local delegate = self:find_handler(request)
+        if delegate then return delegate end
     end
     core.reply(request.handle, 404, "", "", "", 0, 0)
     require("tornado.httpserver").release(request)

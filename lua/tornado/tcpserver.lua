@@ -3,27 +3,33 @@ local core = require "tornado.core"
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
 local netutil = require "tornado.netutil"
+local tls = require "tornado.netutil.tls"
 local util = require "tornado.util"
 
 local tcpserver = {}
+
+local HANDSHAKE = 60 -- seconds that a client has for it
 
 local TCPServer = util.Object:extend "TCPServer"
 tcpserver.TCPServer = TCPServer
 
 --- Takes options: max_buffer_size, read_chunk_size, max_write_buffer_size (of its streams),
---- max_connections (those above it wait until one has closed; none), ssl_options.
+--- max_connections (those above it wait until one has closed; none), ssl_options
+--- (netutil.ssl_options_to_context()'s, or an SSLContext, which stays the caller's),
+--- handshake_timeout (seconds, 60). Raises SSLError for certificates that cannot be used.
 function TCPServer:init(options)
     options = util.options(options, { ssl_options = util.NONE, max_buffer_size = util.NONE,
         read_chunk_size = util.NONE, max_write_buffer_size = util.NONE,
-        max_connections = math.huge }, "TCPServer", 1)
-    if options.ssl_options and not core.channel_start_tls then
-        error(util.Error("ssl_options: this build has no TLS"), 0)
-    end
+        max_connections = math.huge, handshake_timeout = HANDSHAKE }, "TCPServer", 1)
     if type(options.max_connections) ~= "number" or options.max_connections < 1 then
         error("bad max_connections: expected a number, got " ..
             util.shown(options.max_connections), 3)
     end
     self.ssl_options = options.ssl_options
+    self.handshake_timeout = options.handshake_timeout
+    if self.ssl_options then
+        self._context = tls.ssl_options_to_context(self.ssl_options, true, 2)
+    end
     self.max_connections = options.max_connections
     self.connections = 0
     self._stream_options = {
@@ -49,13 +55,24 @@ local function watch(self, on)
     for socket in pairs(self._sockets) do core.accept_watch(socket.acceptor, on) end
 end
 
-local function run(self, stream, address)
-    if self.ssl_options then stream:start_tls(true, self.ssl_options) end
-    self:handle_stream(stream, address)
+-- The stream with TLS; nil: there is none, and it is closed. Nothing is said of clients that leave.
+local function secure(self, stream, address)
+    local ok, secured = pcall(stream.start_tls, stream, true, self._context, nil,
+        { timeout = self.handshake_timeout })
+    if ok then return secured end
+    local err = secured
+    if util.isinstance(err, tls.SSLError) and err.code ~= "ECONNABORTED" then
+        log.gen_log:warning(("SSL Error on %s: %s"):format(address[1], err.message))
+    end
+    stream:close()
 end
 
 local function serve(self, stream, address)
-    local ok, err, trace = ioloop.protect(run, self, stream, address)
+    if self._context then
+        stream = secure(self, stream, address)
+        if not stream then return end
+    end
+    local ok, err, trace = ioloop.protect(self.handle_stream, self, stream, address)
     if ok then return stream:_watch() end
     log.app_log:error("Error in connection callback: " .. (trace or tostring(err)))
     stream:close()
@@ -89,6 +106,9 @@ end
 --- Accepts on Sockets of netutil, which it owns from now on.
 function TCPServer:add_sockets(sockets)
     self._release = self._release or function() release(self) end
+    if self.ssl_options and not self._context then
+        self._context = tls.ssl_options_to_context(self.ssl_options, true, 2)
+    end
     for _, socket in ipairs(sockets) do
         netutil.add_accept_handler(socket, function(stream, address)
             accept(self, stream, address)
@@ -137,6 +157,8 @@ function TCPServer:stop()
     for _, socket in ipairs(self._bound) do socket:close() end
     for _, held in ipairs(self._held) do held[1]:close() end
     self._sockets, self._bound, self._held = {}, {}, {}
+    if self._context and self._context ~= self.ssl_options then self._context:close() end
+    self._context = nil
 end
 
 return tcpserver

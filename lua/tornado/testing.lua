@@ -18,7 +18,8 @@ local testing = {
 --- Serves an application, or a function(request), on a free port of 127.0.0.1 or on
 --- { unix = path }. With { socket = false } nothing listens: connections are made inside of the
 --- process, and come from the address `remote_ip` (127.0.0.1). `server` are options of the
---- HTTPServer. Returns the running Server; it stops by itself at the end of the case.
+--- HTTPServer. Returns the running Server; it stops by itself at the end of the case. The
+--- application's on_start and on_stop are run.
 function testing.serve(application, options)
     return Server(application, options)
 end

@@ -163,6 +163,38 @@ function util.import_object(name)
     return object
 end
 
+--- Runs Lua text (a function, too) with `globals` as its globals, where it leaves its own;
+--- returns what it returns. Raises what is wrong with it.
+function util.exec_in(code, globals)
+    if type(globals) ~= "table" then
+        error("bad globals: expected table, got " .. type(globals), 2)
+    end
+    local chunk, why = code, nil
+    if type(code) == "string" then chunk, why = loadstring(code, "=<string>") end
+    if type(chunk) ~= "function" then
+        error(why or "bad code: expected string or function, got " .. type(code), 2)
+    end
+    return setfenv(chunk, globals)()
+end
+
+--- Returns the number of the system's error that an error object has (`errno`, or the first of
+--- its `args`), or nil. Takes any value.
+function util.errno_from_exception(err)
+    if type(err) ~= "table" then return nil end
+    if err.errno ~= nil then return err.errno end
+    return type(err.args) == "table" and err.args[1] or nil
+end
+
+--- Returns the seconds of a timedelta.
+function util.timedelta_to_seconds(span)
+    if type(span) ~= "table" or type(span.total_seconds) ~= "function" then
+        error("bad timedelta: expected timedelta, got " .. util.shown(span), 2)
+    end
+    return span:total_seconds()
+end
+
+-- Tornado: has raise_exc_info, which is error(err, 0) here: what was caught keeps its traceback.
+
 --- Undoes the escaping of a regular expression and returns the plain text; raises
 --- when `s` holds an escape with a meaning of its own, such as \d.
 function util.re_unescape(s)
@@ -329,5 +361,7 @@ function util._websocket_mask(mask, data)
         return string.char(bxor(byte(c), byte(mask, i % 4 + 1)))
     end))
 end
+
+util.GzipDecompressor = require("tornado.util.gzip")(util)
 
 return util

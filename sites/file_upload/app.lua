@@ -8,26 +8,17 @@ local core = require "tornado.core"
 local escape = require "tornado.escape"
 local httputil = require "tornado.httputil"
 local storage = require "tornado.httputil.storage"
+local template = require "tornado.template"
 local web = require "tornado.web"
 
 local MAX_SIZE = 2 * 1024 ^ 3 -- of a request
 
 local folder = debug.getinfo(1, "S").source:match("^@(.*)/")
 
-local function read(name)
-    local file = assert(io.open(folder .. "/" .. name, "rb"))
-    local text = file:read("*a")
-    file:close()
-    return text
-end
-
--- Puts values in place of {{name}}, escaped unless the name begins with html_.
-local function fill(text, values)
-    return (text:gsub("{{([%w_]+)}}", function(name)
-        local value = values[name]
-        return name:find("^html_") and value or escape.xhtml_escape(tostring(value))
-    end))
-end
+-- Read now: when no file can be opened any more, there must be an error page.
+local loader = template.Loader(folder)
+loader:load("upload.html")
+loader:load("error.html")
 
 local UNITS = { "bytes", "KiB", "MiB", "GiB" }
 
@@ -54,25 +45,14 @@ function Base:set_default_headers()
     self:set_header("Vary", "Accept")
 end
 
-local page, row, error_page = read "upload.html", read "row.html", read "error.html"
-
-local function show(parts)
-    local rows = {}
-    for i, part in ipairs(parts) do
-        rows[i] = fill(row, {
-            name = part.filename or part.name, type = part.content_type,
-            size = human(part.size), sha256 = part.sha256,
-        })
-    end
-    return fill(page, {
-        html_rows = table.concat(rows), max = ("%d"):format(MAX_SIZE), max_text = human(MAX_SIZE),
-        state = rows[1] and "some" or "none",
-    })
+-- The page, with what was received if there is any.
+local function show(self, parts)
+    self:render("upload.html", { parts = parts, human = human, max = MAX_SIZE })
 end
 
 function Base:list(parts, total)
     if accept.prefers_html(self.request) then
-        self:write(show(parts))
+        show(self, parts)
     else
         self:write { parts = escape.array(parts), total = total }
     end
@@ -88,7 +68,7 @@ function Base:write_error(status, options)
     local what = options.reason or httputil.responses[status] or "Unknown"
     local message = MESSAGES[status] or what
     if accept.prefers_html(self.request) then
-        self:finish(fill(error_page, { status = status, what = what, message = message }))
+        self:render("error.html", { status = status, what = what, message = message })
     else
         self:finish { error = { status = status, message = message } }
     end
@@ -100,18 +80,18 @@ function NotFound:prepare()
     error(web.HTTPError(404), 0)
 end
 
-local File = Base:extend "File"
+local Home = Base:extend "Home"
 
-function File:initialize(file)
-    self.file = file
+function Home:get()
+    show(self, {})
 end
 
-function File:get()
-    self:set_header("Content-Type", self.file.type)
-    self:write(self.file.text)
-end
+Home.head = Home.get
 
-File.head = File.get
+local Static = web.StaticFileHandler:extend "Static"
+
+Static.set_default_headers = Base.set_default_headers
+Static.write_error = Base.write_error
 
 -- Uploads --------------------------------------------------------------------------
 
@@ -216,10 +196,9 @@ Raw.on_finish, Raw.on_connection_close = discard, discard
 -- Routes ---------------------------------------------------------------------------
 
 return web.Application({
-    { "/", File, { type = "text/html; charset=UTF-8", text = show {} } },
-    { "/upload.css", File, { type = "text/css; charset=UTF-8", text = read "upload.css" } },
-    { "/upload.js", File, { type = "text/javascript; charset=UTF-8", text = read "upload.js" } },
-    { "/upload.svg", File, { type = "image/svg+xml", text = read "upload.svg" } },
+    { "/", Home },
+    { "/(upload\\.(?:css|js|svg))", Static, { path = folder } },
     { "/upload", Form },
     { "/files/([^/]+)", Raw },
-}, { default_handler_class = NotFound, upload_folder = os.getenv "UPLOAD_FOLDER" })
+}, { default_handler_class = NotFound, template_loader = loader,
+    upload_folder = os.getenv "UPLOAD_FOLDER" })

@@ -296,6 +296,23 @@ static void test_pipe(void) {
     ct_channel_free(in, false);
 }
 
+/* The end comes in one edge with the last bytes, which are fewer than asked for. */
+static void test_pipe_end(void) {
+    int fds[2];
+    ct_channel *in;
+
+    CHECK(pipe(fds) == 0);
+    in = ct_channel_open(&loop, fds[0], on_change, NULL);
+    CHECK(bytes(in, CT_WANT_SOME, 9) == CT_AGAIN);
+    CHECK(write(fds[1], "abc", 3) == 3);
+    close(fds[1]);
+    turn();
+    CHECK(bytes(in, CT_WANT_SOME, 9) == CT_OK);
+    CHECK_STR(got, "abc");
+    CHECK(bytes(in, CT_WANT_SOME, 9) == CT_EOF);
+    ct_channel_free(in, false);
+}
+
 static void test_adopt(void) {
     int fd = open("/dev/null", O_RDONLY),
         file = open("/proc/self/exe", O_RDONLY);
@@ -348,6 +365,7 @@ int main(void) {
     test_told();
     test_write();
     test_pipe();
+    test_pipe_end();
     test_adopt();
     test_refused();
     ct_loop_fini(&loop);

@@ -109,6 +109,22 @@ static void test_broken(void) {
     ct_buf_fini(&b);
 }
 
+/* A decoder in memory of its caller's, which must do for the largest window. */
+static void test_place(void) {
+    void *place = malloc(CT_INFLATE_PLACE);
+    ct_buf b = encode(SIZE, 9), c = encode(100, 1);
+    ct_inflate *z = ct_inflate_place(place);
+
+    ct_buf_add(&b, ct_buf_bytes(&c), c.len);
+    CHECK(decode(z, ct_buf_bytes(&b), b.len, 999) == SIZE + 100);
+    CHECK(memcmp(back, text, SIZE) == 0);
+    CHECK(ct_inflate_is_whole(z));
+    CHECK(decode(z, "garbage", 7, 999) == -1);
+    free(place);
+    ct_buf_fini(&b);
+    ct_buf_fini(&c);
+}
+
 /* What a decoder gives in one call is bounded, whatever it is given. */
 static void test_bomb(void) {
     ct_deflate *d = ct_deflate_new(9);
@@ -153,6 +169,7 @@ int main(void) {
     test_flush();
     test_members();
     test_broken();
+    test_place();
     test_bomb();
     test_brotli();
     ct_deflate_free(NULL);

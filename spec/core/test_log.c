@@ -287,6 +287,52 @@ static void test_file(void) {
     rmdir(dir);
 }
 
+static void expect_file(const char *dir, const char *name, const char *want) {
+    char path[64], got[64] = "";
+    int fd;
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK((fd == -1) == (want == NULL));
+    if (fd == -1) return;
+    CHECK(read(fd, got, sizeof got - 1) >= 0);
+    CHECK_STR(got, want);
+    close(fd);
+    unlink(path);
+}
+
+/* Two logs of one file, as of two processes. */
+static void test_rotation(void) {
+    char dir[] = "/tmp/ct_log_XXXXXX";
+    char path[64];
+    ct_log a, b;
+
+    CHECK(mkdtemp(dir) != NULL);
+    snprintf(path, sizeof path, "%s/log", dir);
+    ct_log_init(&a);
+    ct_log_init(&b);
+    CHECK(ct_log_open_rotated(&a, path, 10, 2));
+    CHECK(ct_log_open_rotated(&b, path, 10, 2));
+    ct_log_raw(&a, "one\ntwo\n", 8);
+    ct_log_raw(&a, "3\n", 2); /* full to the byte */
+    ct_log_raw(&a, "four\n", 5);
+    ct_log_raw(&b, "five\n", 5); /* into the new one */
+    ct_log_raw(&b, "longer than all\n", 16);
+    ct_log_raw(&a, "7\n", 2);
+    ct_log_raw(&b, "eight\n", 6);
+    expect_file(dir, "log", "7\neight\n");
+    expect_file(dir, "log.1", "longer than all\n");
+    expect_file(dir, "log.2", "four\nfive\n");
+    expect_file(dir, "log.3", NULL);
+    CHECK(ct_log_open_rotated(&a, path, 10, 0)); /* none is kept: no rotation */
+    ct_log_raw(&a, "longer than all\n", 16);
+    ct_log_raw(&a, "x\n", 2);
+    ct_log_fini(&a);
+    ct_log_fini(&b);
+    expect_file(dir, "log", "longer than all\nx\n");
+    CHECK(rmdir(dir) == 0);
+}
+
 int main(void) {
     test_form();
     test_levels();
@@ -300,5 +346,6 @@ int main(void) {
     test_torn_line();
     test_full_disk();
     test_file();
+    test_rotation();
     return check_report();
 }

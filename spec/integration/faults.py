@@ -625,6 +625,8 @@ def signals():
                 other.reply()
                 slow.send(get("/wait/a"))
                 server.await_latch("a.begun")
+                other.send(get("/set/a.go")[:10])
+                server.get("/")  # the loop has turned
                 server.process.send_signal(signal.SIGTERM)
                 server.await_line("stopping: 1 requests? under way")
 
@@ -636,8 +638,8 @@ def signals():
                         return True
                 until(refused, "the port to be closed")
                 check(server.alive() and slow.quiet(), "it did not wait")
-                other.send(get("/set/a.go"))
-                same(other.reply().body, b"set", "the reply to one that was connected")
+                other.send(get("/set/a.go")[10:])
+                same(other.reply().body, b"set", "the reply to one that had begun")
                 same(slow.reply().body, b"waited", "the slow reply")
                 slow.cut()
             same(server.process.wait(harness.PATIENCE), 0, "exit code")

@@ -123,6 +123,100 @@ describe("tornado.log", function()
         assert.matches("^%[I [^\n]*to the file\n%[I [^\n]*still to the file\n$", text)
     end)
 
+    -- Runs a program that parses these arguments and logs; returns the folder of its log.
+    local function logged_to_files(arguments, script)
+        local folder = os.tmpname()
+        os.remove(folder)
+        assert(os.execute("mkdir " .. folder) == 0)
+        finally(function() os.execute("rm -r " .. folder) end)
+        local list = { [0] = "x", "--log-file-prefix=" .. folder .. "/log" }
+        for _, argument in ipairs(arguments) do list[#list + 1] = argument end
+        written(("require('tornado.options').parse_command_line(%s)\n"):format(
+            ("{%q, %q, %q, %q}"):format(unpack(list, 1, 4)):gsub('"nil"', '"--"')) .. script)
+        return folder
+    end
+
+    it("rotates files by size", function()
+        local folder = logged_to_files({ "--log-file-max-size=1000", "--log-file-num-backups=2",
+            "--logging=warning" }, [[
+            log.gen_log:info("too quiet")
+            for i = 1, 40 do log.gen_log:warning("line %d %s", i, ("x"):rep(60)) end
+        ]])
+        assert.same({ "log", "log.1", "log.2" }, core.folder(folder))
+        local last = {}
+        for i, name in ipairs { "log.2", "log.1", "log" } do
+            local file = assert(io.open(folder .. "/" .. name))
+            local text = file:read("*a")
+            file:close()
+            assert.truthy(#text <= 1000, name .. " has " .. #text)
+            last[i] = tonumber(text:match(".*line (%d+)"))
+        end
+        assert.truthy(last[1] < last[2] and last[2] < last[3])
+        assert.equal(40, last[3])
+    end)
+
+    it("rotates files by time", function()
+        local folder = logged_to_files({ "--log-rotate-mode=time", "--log-rotate-when=S",
+            "--log-file-num-backups=1" }, [[
+            local gen = require "tornado.gen"
+            local core = require "tornado.core"
+            log.gen_log:info("one")
+            local rotation = require "tornado.log.rotation"
+            local path = require("tornado.options").options.log_file_prefix
+            for due = 10, 12 do
+                assert(rotation.rotate(path, "S", 1, 1, due))
+                log.gen_log:info("two")
+            end
+            rotation.stop()
+        ]])
+        local names = core.folder(folder)
+        assert.equal("log", names[1])
+        assert.equal("log." .. os.date("%Y-%m-%d_%H-%M-%S", 11), names[2])
+        assert.equal(2, #names)
+    end)
+
+    it("knows when files end", function()
+        local rotation = require "tornado.log.rotation"
+        local thursday = os.time { year = 2026, month = 1, day = 1, hour = 13, min = 30, sec = 5 }
+        local function ends(when, interval)
+            return os.date("%Y-%m-%d %H:%M:%S", rotation.next(when, interval, thursday))
+        end
+        assert.equal("2026-01-01 13:30:07", ends("S", 2))
+        assert.equal("2026-01-01 13:35:05", ends("M", 5))
+        assert.equal("2026-01-01 14:30:05", ends("h", 1))
+        assert.equal("2026-01-02 00:00:00", ends("midnight", 1))
+        assert.equal("2026-01-02 00:00:00", ends("W3", 1)) -- the end of this Thursday
+        assert.equal("2026-01-06 00:00:00", ends("W0", 1))
+        assert.equal("2026-01-08 00:00:00", ends("W2", 1))
+    end)
+
+    it("rotates by itself when the time has come", function()
+        logged_to_files({ "--log-rotate-mode=time", "--log-rotate-when=S" }, [[
+            local core = require "tornado.core"
+            local gen = require "tornado.gen"
+            local path = require("tornado.options").options.log_file_prefix
+            log.gen_log:info("one")
+            for _ = 1, 300 do
+                if #core.folder(path:match("^(.*)/")) > 1 then break end
+                gen.sleep(0.01)
+            end
+            assert(#core.folder(path:match("^(.*)/")) > 1)
+        ]])
+    end)
+
+    it("refuses other modes and times", function()
+        for argument, message in pairs {
+            ["--log-rotate-mode=moon"] = 'should be \\"size\\" or \\"time\\", not \\"moon\\"',
+            ["--log-rotate-when=X"] = "Invalid rollover interval specified: X",
+        } do
+            logged_to_files({}, ([[
+                local ok, err = pcall(require("tornado.options").parse_command_line,
+                    { [0] = "x", "--log-file-prefix=/tmp/x", "--log-rotate-mode=time", %q })
+                assert(not ok and tostring(err):find("%s", 1, true), err)
+            ]]):format(argument, message))
+        end
+    end)
+
     it("writes JSON, an object a line", function()
         local lines = written [[
             log.set_format "json"

@@ -404,4 +404,22 @@ describe("tornado.options", function()
         options.print_help { write = function(_, text) written[#written + 1] = text end }
         assert.matches("%-%-log%-file%-prefix=PATH", table.concat(written))
     end)
+
+    it("lends a view whose changes can be undone", function()
+        local made = parser { port = { default = 8888 }, name = { type = "string" } }
+        local view = made:mockable()
+        view.port = 1
+        view.name = "x"
+        assert.same({ 1, "x", 1 }, { made.port, made.name, view.port })
+        assert.has_error(function() view.port = 2 end, "don't reuse mockable objects")
+        view.port, view.name = nil, nil
+        assert.equal(8888, made.port)
+        assert.is_nil(made.name)
+        view.port = 3
+        assert.equal(3, made.port)
+        view.port = nil
+        assert.has_error(function() view.port = nil end, "port was not set")
+        assert.matches("Option 'port' is required to be a",
+            error_of(function() view.port = "x" end), 1, true)
+    end)
 end)

@@ -246,4 +246,114 @@ describe("tornado.process", function()
         assert.is_true(lives(other))
         os.execute("kill -KILL " .. other)
     end)
+
+    describe("streams", function()
+        it("carry input and output", function()
+            local one = Subprocess({ "/bin/cat" }, {
+                stdin = Subprocess.STREAM, stdout = Subprocess.STREAM,
+            })
+            assert.is_nil(one.stderr)
+            one.stdin:write "one\ntwo\n"
+            assert.equal("one\n", one.stdout:read_until "\n")
+            one.stdin:close()
+            assert.equal("two\n", one.stdout:read_until_close())
+            assert.equal(0, one:wait())
+        end)
+
+        it("hold back who writes until the program reads", function()
+            local size = 4 * 1048576
+            local one = Subprocess({ "/bin/sh", "-c", "kill -STOP $$; exec wc -c" }, {
+                stdin = Subprocess.STREAM, stdout = Subprocess.STREAM,
+            })
+            testing.wait_until(function()
+                local file = assert(io.open(("/proc/%d/status"):format(one.pid)))
+                local text = file:read "*a"
+                file:close()
+                return text:find "State:\tT"
+            end)
+            local writing = gen.spawn(one.stdin.write, one.stdin, ("x"):rep(size))
+            for _ = 1, 200 do gen.moment() end
+            assert.is_false(writing:done())
+            assert.is_true(one.stdin._unsent > size - 1048576) -- what a pipe holds at most
+            one:kill "CONT"
+            gen.await(writing)
+            one.stdin:close()
+            assert.equal(size, tonumber(one.stdout:read_until_close { timeout = 5 }))
+            assert.equal(0, one:wait())
+        end)
+
+        it("break when the program ends without reading", function()
+            local one = Subprocess({ "/bin/sh", "-c", "exit 3" }, { stdin = Subprocess.STREAM })
+            local ok, err = pcall(one.stdin.write, one.stdin, ("x"):rep(4 * 1048576))
+            assert.is_false(ok)
+            assert.equal("EPIPE", err.real_error.code)
+            one.stdin:close()
+            assert.equal(3, one:wait())
+        end)
+
+        it("end with what was written last", function()
+            for _ = 1, 20 do
+                local one = Subprocess({ "/bin/echo", "all" }, { stdout = Subprocess.STREAM })
+                one:wait() -- so that bytes and end come at once
+                assert.equal("all\n", one.stdout:read_until("\n", { timeout = 5 }))
+                assert.equal("", one.stdout:read_until_close { timeout = 5 })
+            end
+        end)
+    end)
+
+    describe("run()", function()
+        it("returns code, output and errors", function()
+            local code, out, err = process.run({ "/bin/sh", "-c", "cat; echo no >&2; exit 3" },
+                { input = "in" })
+            assert.same({ 3, "in", "no\n" }, { code, out, err })
+            assert.same({ 0, "", "" }, { process.run { "/bin/true" } })
+            assert.same({ 0, "", "" }, { process.run({ "/bin/true" },
+                { input = ("x"):rep(1000000) }) })
+        end)
+
+        it("takes 10 MiB through both pipes", function()
+            testing.set_timeout(30)
+            local data = ("0123456789abcdef"):rep(655360)
+            local code, out = process.run({ "/bin/cat" }, { input = data })
+            assert.equal(0, code)
+            assert.is_true(out == data)
+        end)
+
+        it("limits the output", function()
+            assert.equal(5, #select(2, process.run({ "/bin/echo", "1234" }, { max_output = 5 })))
+            local err = failure(process.run, { "/bin/cat", "/dev/zero" }, { max_output = 100000 })
+            assert.is_true(util.isinstance(err, process.ProcessError))
+            assert.equal('"/bin/cat" printed more than 100000 bytes', err.message)
+        end)
+
+        it("has a timeout", function()
+            local err = failure(process.run, { "/bin/sh", "-c", "sleep 1000 & sleep 1000" },
+                { timeout = 0.02 })
+            assert.is_true(util.isinstance(err, util.TimeoutError))
+            assert.equal('"/bin/sh" did not end within 0.02 seconds', err.message)
+        end)
+
+        it("leaves nothing when it is cancelled", function()
+            local co
+            local future = gen.spawn(function()
+                co = coroutine.running()
+                return failure(process.run, { "/bin/sleep", "1000" })
+            end)
+            ioloop.cancel(ioloop.waiter_of(co), "enough")
+            assert.equal("enough", gen.await(future))
+        end)
+
+        it("raises what Subprocess() does, at the caller's line", function()
+            assert.equal("/no/such/program: No such file or directory",
+                failure(process.run, { "/no/such/program" }).message)
+            for _, fn in ipairs {
+                function() process.run() end,
+                function() process.run({ "x" }, { input = 5 }) end,
+                function() process.run({ "x" }, { out = 5 }) end,
+                function() process.run({ "x" }, { cwd = 5 }) end,
+            } do
+                assert.matches("process_spec.lua:%d+: ", failure(fn))
+            end
+        end)
+    end)
 end)

@@ -8,6 +8,8 @@ local tcpclient = require "tornado.tcpclient"
 local testing = require "tornado.testing"
 local util = require "tornado.util"
 
+local name_server = dofile "spec/tornado/netutil/name_server.lua"
+
 local function raised(fn, ...)
     local ok, err = pcall(fn, ...)
     assert.is_false(ok)
@@ -100,6 +102,97 @@ describe("tornado.tcpclient", function()
         assert.matches("bad port", raised(client.connect, client, "127.0.0.1", "80"))
         assert.matches("unknown option", raised(client.connect, client, "::1", 80, { tiemout = 1 }))
         client:close()
+    end)
+
+    describe("asks for each family by itself, so that", function()
+        -- A resolver with a function for each family.
+        local function scripted(four, six)
+            local Scripted = netutil.Resolver:extend "Scripted"
+            function Scripted.resolve(_, _, port, family)
+                local ip = (family == "inet" and four or six)()
+                return { { family = family, address = ip, port = port } }
+            end
+            return Scripted()
+        end
+
+        local function late(seconds, ip)
+            return function()
+                gen.sleep(seconds)
+                return ip
+            end
+        end
+
+        local function fails(code)
+            return function() error(netutil.ResolveError("name", code, "so it says"), 0) end
+        end
+
+        local function connect(four, six, port)
+            local began = core.precise()
+            local stream = tcpclient.TCPClient(scripted(four, six)):connect("name", port,
+                { timeout = 5 })
+            finally(function() stream:close() end)
+            return stream:peer_address()[1], core.precise() - began
+        end
+
+        it("one that is never answered holds the other one 50 ms", function()
+            name_server(finally)
+            local port = listen("127.0.0.1")
+            local began = core.precise()
+            local stream = tcpclient.TCPClient():connect("half.test", port, { timeout = 5 })
+            finally(function() stream:close() end)
+            local took = core.precise() - began
+            assert.equal("127.0.0.1", stream:peer_address()[1])
+            assert.is_true(took >= 0.04 and took < 1, tostring(took))
+        end)
+
+        it("IPv6 comes first when it comes within them", function()
+            local four = listen("127.0.0.1")
+            local six = netutil.bind_sockets(four, "::1")[1]
+            netutil.add_accept_handler(six, function(stream) stream:close() end)
+            finally(function() six:close() end)
+            assert.equal("::1", (connect(late(0, "127.0.0.1"), late(0.02, "::1"), four)))
+            assert.equal("127.0.0.1", (connect(late(0, "127.0.0.1"), late(0.2, "::1"), four)))
+        end)
+
+        it("IPv4 is tried at once when there is no IPv6, or nobody there", function()
+            local port = listen("127.0.0.1")
+            for _, six in ipairs { fails "NODATA", late(0, "::1") } do
+                local ip, took = connect(late(0.001, "127.0.0.1"), six, port)
+                assert.equal("127.0.0.1", ip)
+                assert.is_true(took < 0.25, tostring(took))
+            end
+            assert.equal("127.0.0.1", (connect(late(0.1, "127.0.0.1"), late(0, "::1"), port)))
+        end)
+
+        it("errors are those that say most", function()
+            for code, case in pairs {
+                NXDOMAIN = { "NXDOMAIN", "NXDOMAIN" }, TIMEOUT = { "TIMEOUT", "NODATA" },
+                SERVFAIL = { "NODATA", "SERVFAIL" },
+            } do
+                local err = raised(connect, fails(case[1]), fails(case[2]), 1)
+                assert.equal(code, err.code)
+            end
+            local err = raised(connect, late(0, "127.0.0.1"), fails "NODATA", 1)
+            assert.equal("ECONNREFUSED", err.real_error.code)
+            err = raised(connect, late(0, "127.0.0.1"), late(0.01, "::1"), 1)
+            assert.equal("ECONNREFUSED", err.real_error.code)
+        end)
+
+        it("a deadline ends both", function()
+            local cancelled = 0
+            local function never()
+                local ok, err = pcall(gen.sleep, 60)
+                if not ok then cancelled = cancelled + 1 end
+                error(err, 0)
+            end
+            local began = core.precise()
+            local err = raised(function()
+                tcpclient.TCPClient(scripted(never, never)):connect("name", 1, { timeout = 0.02 })
+            end)
+            assert.is_true(util.isinstance(err, util.TimeoutError))
+            assert.is_true(core.precise() - began < 1)
+            testing.wait_until(function() return cancelled == 2 end)
+        end)
     end)
 
     describe("with both families", function()

@@ -1,4 +1,5 @@
 -- tornado.util: classes, errors, option tables, import by name.
+local core = require "tornado.core"
 local util = require "tornado.util"
 
 local function message_of(fn, ...)
@@ -169,6 +170,31 @@ describe("util", function()
         assert.equal(4, #util.version_info)
     end)
 
+    it("runs text with globals of its own", function()
+        local globals = { y = 2 }
+        assert.equal(3, util.exec_in("x = y + 1; return x", globals))
+        assert.equal(3, globals.x)
+        util.exec_in(function() z = 1 end, globals) -- luacheck: ignore 111/z
+        assert.equal(1, globals.z)
+        assert.matches("<string>:1:", message_of(util.exec_in, "x = = 1", {}), 1, true)
+        assert.matches("bad globals", message_of(util.exec_in, "x = 1"), 1, true)
+        assert.matches("bad code", message_of(util.exec_in, 5, {}), 1, true)
+    end)
+
+    it("finds the number of a system's error", function()
+        assert.equal(2, util.errno_from_exception { errno = 2 })
+        assert.equal(9, util.errno_from_exception { args = { 9 } })
+        assert.is_nil(util.errno_from_exception(util.Error "x"))
+        assert.is_nil(util.errno_from_exception "x")
+    end)
+
+    it("counts the seconds of a timedelta", function()
+        local timedelta = require("tornado.ioloop").timedelta
+        assert.equal(61.5, util.timedelta_to_seconds(timedelta { minutes = 1, seconds = 1.5 }))
+        assert.matches("expected timedelta, got 5", message_of(util.timedelta_to_seconds, 5), 1,
+            true)
+    end)
+
     it("shows values in messages without controls", function()
         assert.equal('"a\\r\\n\\x00\\"\\\\"', util.shown("a\r\n\0\"\\"))
         assert.equal('"' .. ("x"):rep(60) .. '..."', util.shown(("x"):rep(61)))
@@ -253,5 +279,51 @@ describe("util._websocket_mask", function()
         for _, mask in ipairs { "", "abc", "abcde" } do
             assert.has_error(function() util._websocket_mask(mask, "b") end)
         end
+    end)
+end)
+
+describe("util.GzipDecompressor", function()
+    local HELLO = core.base64_decode("H4sIAAAAAAACA8tIzcnJ11Eozy/KSQEAOnKr/wwAAAA=")
+    local BIG = core.base64_decode( -- 100,000 times "x"
+        "H4sIAAAAAAACA+3BMQEAAADCoNqLbw0PoAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" ..
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" ..
+        "AAAAAAAAAIBXA3ERB/6ghgEA")
+
+    it("decodes what comes in pieces", function()
+        local gzip, out = util.GzipDecompressor(), {}
+        for i = 1, #HELLO do out[i] = gzip:decompress(HELLO:sub(i, i)) end
+        assert.equal("hello, world", table.concat(out))
+        assert.equal("", gzip.unconsumed_tail)
+        assert.equal("", gzip:flush())
+    end)
+
+    it("gives no more than it may, and keeps the rest of its input", function()
+        local gzip, sizes = util.GzipDecompressor(), 0
+        local rest = BIG
+        while rest ~= "" do
+            local piece = gzip:decompress(rest, 7000)
+            assert.truthy(#piece <= 7000)
+            sizes, rest = sizes + #piece, gzip.unconsumed_tail
+        end
+        assert.equal(100000, sizes + #gzip:flush())
+        gzip = util.GzipDecompressor()
+        assert.equal("hello", gzip:decompress(HELLO .. BIG, 5))
+        assert.equal(", world" .. ("x"):rep(100000), gzip:flush())
+        assert.equal(100000, #util.GzipDecompressor():decompress(BIG))
+    end)
+
+    it("refuses what is corrupt or cut off", function()
+        local Error = util.GzipDecompressor.Error
+        local ok, err = pcall(util.GzipDecompressor.decompress, util.GzipDecompressor(), "nonsense")
+        assert.is_false(ok)
+        assert.is_true(util.isinstance(err, Error))
+        for n = 0, #HELLO - 1 do
+            local gzip = util.GzipDecompressor()
+            gzip:decompress(HELLO:sub(1, n))
+            assert.matches("GzipError: the gzip data is cut off",
+                message_of(gzip.flush, gzip), 1, true)
+        end
+        assert.matches("expected string, got nil",
+            message_of(util.GzipDecompressor().decompress, util.GzipDecompressor()), 1, true)
     end)
 end)

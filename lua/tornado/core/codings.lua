@@ -1,6 +1,7 @@
 -- The part of tornado.core that is codings (gzip, brotli) and the scanner of
 -- multipart/form-data. It has C from core.lua, which loads it.
 local abi = require "tornado.abi"
+local buffer = require "string.buffer"
 local ffi = require "ffi"
 
 local C, vm = abi.C, abi.state
@@ -58,6 +59,32 @@ end
 --- Whether what was decoded so far is complete.
 function codings.decode_end(request)
     return C.ct_abi_decode_end(vm, request) == C.CT_OK
+end
+
+local PIECE = 65536
+local gunzipped = buffer.new()
+
+--- A decoder of gzip, which ends with its last reference.
+function codings.gunzip()
+    local z = ffi.new("ct_gunzip")
+    C.ct_abi_gunzip(z)
+    return z
+end
+
+--- Decodes text from position `at` (0 on): at most `room` bytes (default 64 KiB), and the next
+-- position; nil when it is corrupt. An empty string: nothing is left.
+function codings.gunzip_run(z, text, at, room)
+    position[0] = at
+    room = room or PIECE
+    local out = gunzipped:reset():reserve(room)
+    local n = C.ct_abi_gunzip_run(z, text, #text, position, out, room)
+    if n < 0 then return nil end
+    return to_string(out, n), position[0]
+end
+
+--- Whether what was decoded so far is complete.
+function codings.gunzip_end(z)
+    return C.ct_abi_gunzip_end(z) ~= 0
 end
 
 -- Multipart ----------------------------------------------------------------------

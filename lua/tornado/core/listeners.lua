@@ -34,8 +34,8 @@ end
 
 --- Ends a listener's connections, busy ones behind their reply: OK, CLOSED, or AGAIN when
 -- EVENT_ENDED will tell.
-function part.listen_drain(listener)
-    local result = C.ct_abi_listen_drain(vm, listener)
+function part.listen_drain(listener, heads)
+    local result = C.ct_abi_listen_drain(vm, listener, heads and 1 or 0)
     return result
 end
 

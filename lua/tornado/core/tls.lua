@@ -81,10 +81,9 @@ end
 local info = ffi.new("ct_tls_info")
 local view = ffi.new("ct_str")
 
---- { version, cipher, server_name, protocol, resumed } of a request's connection; nil when it is
--- plain, or gone.
-function tls.request_tls(handle)
-    if C.ct_abi_request_tls(vm, handle, info) ~= C.CT_OK then return nil end
+-- What ct_abi_*_tls() wrote, or nil.
+local function agreed(status)
+    if status ~= C.CT_OK then return nil end
     return {
         version = from_view(info.version), cipher = from_view(info.cipher),
         server_name = from_view(info.server_name), protocol = from_view(info.protocol),
@@ -92,18 +91,66 @@ function tls.request_tls(handle)
     }
 end
 
+--- { version, cipher, server_name, protocol, resumed } of a request's connection; nil when it is
+-- plain, or gone.
+function tls.request_tls(handle)
+    return agreed(C.ct_abi_request_tls(vm, handle, info))
+end
+
+--- The same of a channel; nil before the handshake is over, too.
+function tls.channel_tls(channel)
+    return agreed(C.ct_abi_channel_tls(vm, channel, info))
+end
+
+local function der(status)
+    if status ~= C.CT_OK then return nil end
+    return from_view(view)
+end
+
+local function triples(status)
+    if status ~= C.CT_OK then return nil end
+    local list = {}
+    for part in from_view(view):gmatch("([^%z]*)%z") do list[#list + 1] = part end
+    return list
+end
+
 --- The client's certificate in DER, or nil.
 function tls.request_certificate_der(handle)
-    if C.ct_abi_request_certificate(vm, handle, 1, view) ~= C.CT_OK then return nil end
-    return from_view(view)
+    return der(C.ct_abi_request_certificate(vm, handle, 1, view))
 end
 
 --- The client's certificate as triples in a row, { section, name, value, ... }; or nil.
 function tls.request_certificate(handle)
-    if C.ct_abi_request_certificate(vm, handle, 0, view) ~= C.CT_OK then return nil end
-    local list = {}
-    for part in from_view(view):gmatch("([^%z]*)%z") do list[#list + 1] = part end
-    return list
+    return triples(C.ct_abi_request_certificate(vm, handle, 0, view))
+end
+
+--- The same of who is at a channel's other end.
+function tls.channel_certificate_der(channel)
+    return der(C.ct_abi_channel_certificate(vm, channel, 1, view))
+end
+
+function tls.channel_certificate(channel)
+    return triples(C.ct_abi_channel_certificate(vm, channel, 0, view))
+end
+
+-- Channels -------------------------------------------------------------------------
+
+--- Makes a channel TLS, as the context is one; `host`: whom a client means. True, or nil and why
+--- not.
+function tls.channel_start_tls(channel, handle, host)
+    return outcome(C.ct_abi_channel_start_tls(vm, channel, handle, host or ""))
+end
+
+--- Shakes hands as far as possible: OK, AGAIN (the event tells), ERROR, CLOSED.
+function tls.channel_handshake(channel)
+    local result = C.ct_abi_channel_handshake(vm, channel)
+    return result
+end
+
+--- What TLS says of an ERROR, or "".
+function tls.channel_tls_why(channel)
+    C.ct_abi_channel_tls_why(vm, channel, view)
+    return from_view(view)
 end
 
 return tls

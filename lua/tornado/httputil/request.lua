@@ -212,6 +212,10 @@ function lazy.arguments(self)
     return form and append_all(lists, form.arguments) or lists
 end
 
+function lazy.connection(self)
+    return HTTPServerRequest.new_connection(self)
+end
+
 function lazy.cookies(self)
     local header, several = core.request_field(self.handle, "Cookie")
     if several then header = table.concat(self.headers:get_list("Cookie"), "; ") end

@@ -59,6 +59,15 @@ function BaseIOStream:_open(channel)
     channels.set(channel, self)
 end
 
+--- Gives its channel to `other`, with the callbacks: it is closed from here on.
+function BaseIOStream:_give(other)
+    other._close_callback, other._on_closed = self._close_callback, self._on_closed
+    other._watched, other._channel = self._watched, self._channel
+    self._close_callback, self._on_closed = nil, nil
+    self._closed, self._channel = true, nil
+    channels.set(other._channel, other)
+end
+
 -- The end -----------------------------------------------------------------------------
 
 local function run_close_callback(self)
@@ -98,8 +107,7 @@ end
 
 -- Closes because of what C says: the peer has ended its side, or the connection is broken.
 local function close_for(self, channel)
-    local errno = core.channel_errno(channel)
-    self:close(errno ~= 0 and errors.SocketError(errno) or nil)
+    self:close(errors.of_channel(channel))
 end
 
 -- Sees whether the peer has left, while nobody reads and somebody wants to know. What waits to be
@@ -300,6 +308,9 @@ end
 local function count_rest(rest) return #rest end
 
 --- Reads all up to the peer's end, and closes. Takes a closed stream, too. Option: timeout.
+--- A TLS session that ends without the peer's word is cut off: StreamClosedError, whose real_error
+--- is an SSLError; what had come is still there for a second call.
+-- Tornado: does not notice.
 function BaseIOStream:read_until_close(options)
     local timeout
     if options then

@@ -3,6 +3,7 @@
 -- method of that name; "-" and "_" are the same in names.
 local core = require "tornado.core"
 local help = require "tornado.options.help"
+local mockable = require "tornado.options.mockable"
 local Option = require "tornado.options.option"
 local script = require "tornado.options.script"
 local util = require "tornado.util"
@@ -241,6 +242,9 @@ function OptionParser:parse_config_file(path, final)
     end
     if final ~= false then self:run_parse_callbacks() end
 end
+
+--- For tests: a view of the options. `view.port = 1` sets one, `view.port = nil` undoes that.
+OptionParser.mockable = mockable
 
 -- Callbacks ------------------------------------------------------------------------------------
 

@@ -85,7 +85,8 @@ end
 --- The base of matchers.
 matchers.Matcher = util.Object:extend "Matcher"
 
---- Takes a path in normal form and a Host; returns whether they match, and the captures.
+--- Takes a path in normal form, a Host, and the request if there is one; returns whether they
+--- match, and the captures.
 function matchers.Matcher:match()
     error(tostring(self.class) .. ":match is not implemented", 2)
 end
@@ -130,6 +131,23 @@ end
 function HostMatches:match(_, host)
     host = gsub(lower(host or ""), ":%d*$", "")
     return self.regex:match(host) ~= nil, nil
+end
+
+--- Matches by the host that the application has as its setting default_host, requests that come
+--- through a proxy (with X-Real-Ip) excepted.
+matchers.DefaultHostMatches = matchers.Matcher:extend "DefaultHostMatches"
+local DefaultHostMatches = matchers.DefaultHostMatches
+
+--- Takes an application, and a pattern as HostMatches.
+function DefaultHostMatches:init(application, pattern)
+    self.application = application
+    self._host = HostMatches(pattern)
+end
+
+function DefaultHostMatches:match(_, _, request)
+    local host = self.application.settings.default_host
+    if not host or request and request.headers:get("X-Real-Ip") then return false end
+    return self._host:match(nil, host)
 end
 
 --- Matches paths by a pattern whose groups are all named or all positional.

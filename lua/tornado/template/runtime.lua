@@ -1,5 +1,6 @@
 -- What compiled templates call, the names that they see, and where their lines came from.
 local buffer = require "string.buffer"
+local datetime = require "tornado.util.datetime"
 local escape = require "tornado.escape"
 local trace = require "tornado.trace"
 
@@ -134,6 +135,7 @@ runtime.names = setmetatable({
     json_encode = escape.json_encode,
     squeeze = escape.squeeze,
     linkify = escape.linkify,
+    datetime = datetime,
     _tt_from = from,
 }, { __index = undefined })
 for _, name in ipairs { "assert", "error", "ipairs", "math", "next", "pairs", "require", "select",

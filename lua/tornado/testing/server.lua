@@ -3,6 +3,7 @@ local case = require "tornado.testing.case"
 local Connection = require "tornado.testing.connection"
 local HTTPHeaders = require "tornado.httputil.headers"
 local httpserver = require "tornado.httpserver"
+local lifecycle = require "tornado.web.lifecycle"
 local util = require "tornado.util"
 
 local Server = util.Object:extend "Server"
@@ -12,6 +13,7 @@ function Server:init(application, options)
     options = util.options(options, {
         unix = util.NONE, socket = true, remote_ip = "127.0.0.1", server = util.NONE,
     }, "serve", 1)
+    self.application = application
     self.http = httpserver.HTTPServer(application, options.server)
     self.unix = options.unix
     self.remote_ip = not options.socket and options.remote_ip
@@ -22,6 +24,8 @@ function Server:init(application, options)
     self.port = tonumber(self.address:match(":(%d+)$"))
     self.connections = {}
     case.finally(function() self:stop() end)
+    local ok, why = lifecycle.start(application)
+    if not ok then error(why, 4) end
 end
 
 --- A Connection to it, closed with it.
@@ -71,12 +75,13 @@ end
 
 Server.FETCH = FETCH
 
---- Closes the listener and all connections, from both sides.
+--- Closes the listener and all connections, from both sides; then the application's on_stop runs.
 function Server:stop()
     for _, connection in ipairs(self.connections) do connection:close() end
     self.connections = {}
     self.http:stop(true)
     if self.unix then os.remove(self.unix) end
+    lifecycle.stop(self.application)
 end
 
 return Server

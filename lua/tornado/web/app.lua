@@ -1,5 +1,6 @@
 -- Application: routes and settings, and what is done with each request.
 local core = require "tornado.core"
+local delegates = require "tornado.httputil.delegates"
 local debug_page = require "tornado.web.debug_page"
 local filters = require "tornado.web.filters"
 local functions = require "tornado.web.functions"
@@ -8,6 +9,7 @@ local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
 local output = require "tornado.web.output"
+local RequestHandler = require "tornado.web.handler"
 local routing = require "tornado.routing"
 local StaticFileHandler = require "tornado.web.static"
 local transforms = require "tornado.web.transforms"
@@ -28,14 +30,33 @@ local function compile(self, rules)
     return compiled
 end
 
+local HOOKS = { "on_start", "on_stop" }
+
+-- Hooks stand beside the rules or among the settings, or are methods of a subclass.
+local function take_hooks(self, handlers)
+    for _, name in ipairs(HOOKS) do
+        local fn = handlers and handlers[name] or self.settings[name]
+        if fn ~= nil then
+            if not util.is_callable(fn) then
+                error(("bad %s: expected function, got %s"):format(name, type(fn)), 4)
+            end
+            self[name] = fn
+        end
+    end
+end
+
 --- Takes a list of rules { pattern, Handler, kwargs, name } (a fourth element, or `name =`, is
 -- the route's name), and settings. A rule may also be { "GET /path", function(handler) ... end },
--- or a web.group().
+-- or a web.group(). Beside the rules, or among the settings, may be on_start and on_stop,
+-- function(app): before the listeners open, where an error is one of loading, and when the last
+-- request is over, for at most 10 seconds. Both may wait.
+-- Tornado: has no such hooks.
 function Application:init(handlers, settings)
     if handlers ~= nil and type(handlers) ~= "table" then
         error("bad handlers: expected a list of rules, got " .. type(handlers), 3)
     end
     self.settings = settings or {}
+    take_hooks(self, handlers)
     self.router = routing.Router()
     self.transforms = transforms.of(self.settings)
     self:apply_debug()
@@ -66,7 +87,8 @@ end
 
 --- An application may be called as the function(request) of a server or a rule.
 function Application:__call(request)
-    return self:start_request(request)
+    local delegate = self:start_request(request)
+    if delegate then httpserver.serve(request, delegate) end
 end
 
 --- Adds rules for a host pattern, before those for all hosts.
@@ -119,6 +141,41 @@ local function new_handler(self, class, request, args)
     return handler
 end
 
+-- What get_handler_delegate() returns: the server calls execute().
+local HandlerDelegate = delegates.HTTPMessageDelegate:extend "HandlerDelegate"
+
+function HandlerDelegate:execute()
+    local app = self._application
+    local handler = new_handler(app, self.handler_class, self.request, self.path_args)
+    if app._filters then handler._filters = self.filters or app._filters end
+    handler:_execute(self.handler_kwargs, self.path_args)
+end
+
+-- The class above the fields: `path_args` are those of the router ({ n =, ... } or { named = }).
+local function delegate_for(self, request, class, kwargs, path_args)
+    local delegate = HandlerDelegate()
+    delegate._application, delegate.request = self, request
+    delegate.handler_class, delegate.handler_kwargs = class, kwargs
+    delegate.path_args = path_args
+    return delegate
+end
+
+--- For find_handler() of a Router of one's own: a delegate that has `class` answer the request,
+--- with `kwargs` for its initialize() and path_args (a list), or path_kwargs (a map), for its verb.
+function Application:get_handler_delegate(request, class, kwargs, path_args, path_kwargs)
+    if not util.isinstance(class, RequestHandler) then
+        error("bad handler class: expected a RequestHandler, got " .. util.shown(class), 2)
+    end
+    local args
+    if path_kwargs then
+        args = { named = path_kwargs }
+    elseif path_args and #path_args > 0 then
+        args = { n = #path_args, unpack(path_args) }
+    end
+    local delegate = delegate_for(self, request, class, kwargs, args)
+    return delegate
+end
+
 -- With the setting default_host, what no rule fits is tried as if it were for that host, unless it
 -- comes through a proxy.
 local function find_default(self, request)
@@ -127,19 +184,45 @@ local function find_default(self, request)
     return self.router:find(request.path, host)
 end
 
---- Takes a request from the server and runs its handler.
-function Application:start_request(request)
+local function default_handler(self)
+    local settings = self.settings
+    local class = settings.default_handler_class
+    if class then return class, settings.default_handler_args end
+    return output.ErrorHandler, NOT_FOUND
+end
+
+-- The rule for a request, and what its groups captured; nil when there is none.
+local function find_rule(self, request)
     local router = self.router
-    local rule, args = router:find(request.path, router._hosts and request.host)
-    if not rule then rule, args = find_default(self, request) end
+    local rule, args = router:find(request.path, router.has_hosts and request.host, request)
+    if not rule then return find_default(self, request) end
+    return rule, args
+end
+
+--- Returns the delegate that would answer the request: of a handler, of the target of a rule, or
+--- of the handler for what no rule fits.
+function Application:find_handler(request)
+    local rule, args = find_rule(self, request)
+    if not rule then
+        local class, kwargs = default_handler(self)
+        return delegate_for(self, request, class, kwargs)
+    end
+    if rule.delegate then return rule:find_handler(request) end
+    local delegate = delegate_for(self, request, rule.target, rule.target_kwargs, args)
+    delegate.filters = rule.filters
+    return delegate
+end
+
+--- Takes a request from the server and runs its handler, or returns the delegate of a rule whose
+--- target has one.
+function Application:start_request(request)
+    local rule, args = find_rule(self, request)
     local class, kwargs
     if rule then
         if rule.delegate then return rule:start_request(request) end
         class, kwargs = rule.target, rule.target_kwargs
     else
-        class = self.settings.default_handler_class
-        kwargs = self.settings.default_handler_args
-        if not class then class, kwargs = output.ErrorHandler, NOT_FOUND end
+        class, kwargs = default_handler(self)
     end
     local handler = new_handler(self, class, request, args)
     if self._filters then handler._filters = rule and rule.filters or self._filters end

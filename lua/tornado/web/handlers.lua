@@ -2,6 +2,7 @@
 -- never becomes a Location that browsers take for another host ("//host").
 local core = require "tornado.core"
 local errors = require "tornado.web.errors"
+local httpserver = require "tornado.httpserver"
 local httputil = require "tornado.httputil"
 local RequestHandler = require "tornado.web.handler"
 local util = require "tornado.util"
@@ -148,7 +149,9 @@ function FallbackHandler:prepare()
     local request, fallback = self.request, self.fallback
     if type(fallback) == "table" and fallback.start_request then
         leave(self, request)
-        fallback:start_request(request) -- last, as what a handler raises unwinds this, too
+        -- Last, as what a handler raises unwinds this, too.
+        local delegate = fallback:start_request(request)
+        if delegate then httpserver.serve(request, delegate) end
         return
     end
     fallback(request)

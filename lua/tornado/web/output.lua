@@ -440,8 +440,8 @@ function RequestHandler:send_error(status, options)
     if not is_bodiless(status) then
         local ok, err = xpcall(self.write_error, debug.traceback, self, status, options)
         if not ok then
-            log.app_log:log(log.LEVELS.error, "Uncaught exception in write_error: " .. err,
-                self.request.id)
+            log.app_log:log(log.LEVELS.error, "Uncaught exception in write_error: " ..
+                tostring(err), self.request.id)
         end
     end
     if not self._finished then self:finish() end

@@ -1,11 +1,13 @@
 -- tornado.concurrent.executor: functions on threads.
 local concurrent = require "tornado.concurrent"
+local core = require "tornado.core"
 local escape = require "tornado.escape"
 local executor = require "tornado.concurrent.executor"
 local gen = require "tornado.gen"
 local ioloop = require "tornado.ioloop"
 local testing = require "tornado.testing"
 local util = require "tornado.util"
+local web = require "tornado.web"
 
 local JOBS = "spec.tornado.concurrent.jobs"
 
@@ -226,6 +228,32 @@ describe("tornado.concurrent.executor", function()
         assert.equal(1, loop:run_in_executor(concurrent.dummy_executor, JOBS, "echo", 1))
         assert.equal(2, gen.await(concurrent.dummy_executor:submit(JOBS, "echo", 2)))
         one:shutdown()
+    end)
+
+    it("lets other requests pass one that works hard", function()
+        local path, begun = os.tmpname(), os.tmpname()
+        os.remove(path)
+        os.remove(begun)
+        local Hard, Easy = web.RequestHandler:extend "Hard", web.RequestHandler:extend "Easy"
+        local order = {}
+        function Hard:get()
+            self:write(tostring(call("spin_until", path, begun)))
+            order[#order + 1] = "hard"
+        end
+        function Easy:get()
+            order[#order + 1] = "easy"
+            self:write("easy")
+        end
+        local server = testing.serve(web.Application { { "/hard", Hard }, { "/easy", Easy } })
+        local hard = gen.spawn(server.fetch, server, "/hard")
+        testing.wait_until(function() return core.file_kind(begun) end)
+        for _ = 1, 20 do assert.equal("easy", server:fetch("/easy").body) end
+        assert.same({ 20, "easy" }, { #order, order[20] })
+        assert(io.open(path, "w")):close()
+        assert.equal("true", gen.await(hard).body)
+        assert.equal("hard", order[21])
+        os.remove(path)
+        os.remove(begun)
     end)
 
     it("rejects bad options", function()

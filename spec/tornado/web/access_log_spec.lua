@@ -32,6 +32,7 @@ describe("the access log", function()
     end)
 
     after_each(function()
+        server:stop()
         log.set_format "text"
         web.Application.access_log = false
         core.access_log_open ""
@@ -138,5 +139,64 @@ describe("the access log", function()
         local entry = object()
         assert.truthy(#entry.uri > 5000 and #entry.user_agent > 900)
         assert.equal(200, entry.status)
+    end)
+
+    -- Sends bytes that are refused before a handler; returns the status and the line.
+    local function refused(bytes, options)
+        local other = testing.serve(web.Application { { "/", web.RequestHandler } },
+            { server = options })
+        local connection = other:connect()
+        connection:send(bytes)
+        local code = connection:read_response().code
+        local text = line()
+        connection:close()
+        assert(io.open(path, "w")):close()
+        return code, (text:gsub(" %d+%.%d%dms\n$", ""))
+    end
+
+    it("has requests that are refused before a handler", function()
+        local long = ("x"):rep(300)
+        for _, case in ipairs {
+            { "GET / HTTP/1.1\r\n\r\n", 400, "GET /" },
+            { "GET /a?b HTTP/1.1\r\nHost : a\r\n\r\n", 400, "GET /a?b" },
+            { "nonsense\r\n\r\n", 400, "nonsense -" },
+            { "GET /\1\27 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "GET /" },
+            { "FOO /x HTTP/1.1\r\nHost: a, b\r\n\r\n", 400, "FOO /x" },
+            { "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505, "GET /" },
+            { "GET /" .. long .. " HTTP/1.1\r\nHost: a\r\n\r\n", 414, "GET -",
+                { max_line_size = 100 } },
+            { "GET / HTTP/1.1\r\nHost: a\r\nX: " .. long .. "\r\n\r\n", 431, "GET /",
+                { max_header_size = 100 } },
+            { "GET /slow HTTP/1.1\r\nHost", 408, "GET /slow", { header_timeout = 0.01 } },
+        } do
+            local code, text = refused(case[1], case[4])
+            assert.equal(case[2], code)
+            assert.equal(("%d %s (127.0.0.1)"):format(case[2], case[3]), text)
+        end
+    end)
+
+    it("has a body that does not come, once", function()
+        local Body = web.RequestHandler:extend "Body"
+        function Body:post() self:write "never" end
+        local other = testing.serve(web.Application { { "/", Body } },
+            { server = { body_timeout = 0.01 } })
+        local connection = other:connect()
+        connection:send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+        assert.equal(408, connection:read_response().code)
+        connection:close()
+        assert.matches("^408 POST / %(127%.0%.0%.1%) %d+%.%d%dms\n$", line())
+    end)
+
+    it("has refused requests as objects", function()
+        log.set_format "json"
+        local other = testing.serve(web.Application {})
+        local connection = other:connect()
+        connection:send("GET /x HTTP/1.1\r\nUser-Agent: me\r\n\r\n")
+        assert.equal(400, connection:read_response().code)
+        connection:close()
+        local entry = object()
+        entry.time = nil
+        assert.same({ level = "warning", logger = "access", request = "", status = 400,
+            remote_ip = "127.0.0.1", bytes = 0, method = "GET", uri = "/x", seconds = 0 }, entry)
     end)
 end)

@@ -250,6 +250,14 @@ describe("tornado.web.errors", function()
             assert.same({ 404, "m" }, seen)
         end)
 
+        it("may raise an object: the status comes without a body", function()
+            testing.expect_log("Uncaught exception in write_error: Odd")
+            local response = serve({ get = function() error(web.HTTPError(404), 0) end,
+                write_error = function() error(util.Object:extend "Odd" (), 0) end }):fetch("/")
+            assert.equal(404, response.code)
+            assert.equal("", response.body)
+        end)
+
         it("may wait", function()
             local response = serve({ get = function() error(web.HTTPError(404), 0) end,
                 write_error = function(self)

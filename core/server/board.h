@@ -1,0 +1,52 @@
+/* What the processes of one server show each other: memory that they share, with
+ * a row for each worker that only that worker writes. Lifetime: the master's; a
+ * process that runs alone has a board of its own. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_BOARD_H
+#define CT_BOARD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { CT_WORKERS = 256 }; /* the most workers of one server */
+
+typedef enum ct_worker_state {
+    CT_WORKER_NONE,
+    CT_WORKER_STARTING, /* loads its sites */
+    CT_WORKER_SERVING,
+    CT_WORKER_ENDING /* answers what is under way */
+} ct_worker_state;
+
+typedef struct ct_board_row {
+    _Atomic int32_t pid;
+    _Atomic uint32_t state;      /* ct_worker_state */
+    _Atomic uint32_t generation; /* how often its sites were loaded */
+    _Atomic uint32_t old;        /* earlier generations that still have work */
+    _Atomic uint32_t connections, requests; /* open now */
+    _Atomic uint64_t beat;    /* CLOCK_MONOTONIC ms of its last turn */
+    _Atomic uint64_t handled; /* requests since its start */
+    _Atomic uint64_t lua;     /* bytes of its Lua states */
+    _Atomic int64_t started;  /* seconds since 1970 */
+} ct_board_row;
+
+typedef struct ct_board {
+    _Atomic uint32_t workers;  /* rows in use */
+    _Atomic uint32_t replaced; /* workers that died and were replaced */
+    _Atomic int64_t started;   /* seconds since 1970 */
+    ct_board_row rows[CT_WORKERS];
+} ct_board;
+
+/* A new board; *fd is its memory, to be inherited (not close-on-exec). NULL with
+ * errno set when that fails. Caller frees with ct_board_free(). */
+ct_board *ct_board_new(int *fd);
+
+/* The board behind an inherited descriptor; NULL when it is none. */
+ct_board *ct_board_open(int fd);
+
+void ct_board_free(ct_board *b);
+
+/* Milliseconds of the clock of `beat`. */
+uint64_t ct_board_now(void);
+
+#endif

@@ -1,0 +1,208 @@
+/* The next generation runs its scripts on the loop, in turns of its own, while
+ * the one before it serves. Nothing of the server changes until it says that it
+ * is ready; then its listeners take over in one step, between two turns. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/generations.h"
+
+#include "base/mem.h"
+#include "http/listener.h"
+#include "io/listen.h"
+#include <string.h>
+
+static const double SWEEP = 1; /* seconds */
+
+/* -- Old ones -------------------------------------------------------------- */
+
+/* Frees one that has said that it is through, unless a thread works for it. */
+static bool free_old(ct_generations *g, ct_vm *vm) {
+    if (ct_vm_is_busy(vm)) {
+        ct_timer_start(g->sweep, SWEEP, false);
+        return false;
+    }
+    ct_list_remove(&vm->node);
+    g->old_count--;
+    ct_log_line(g->loop->log, CT_LEVEL_INFO, "reload",
+                "generation %u has ended", vm->generation);
+    ct_listener_disown(g->server, vm->events);
+    (void)!ct_vm_free(vm); /* no thread works for it */
+    return true;
+}
+
+static bool turn_old(ct_generations *g) {
+    ct_list *n, *next;
+    bool more = false;
+
+    for (n = g->old.next; n != &g->old; n = next) {
+        ct_vm *vm = ct_list_of(n, ct_vm, node);
+
+        next = n->next;
+        more |= ct_vm_turn(vm);
+        if (vm->exiting) (void)free_old(g, vm);
+    }
+    return more;
+}
+
+static void on_sweep(void *arg) {
+    (void)arg; /* the turn that follows looks at them */
+}
+
+/* -- The next one ---------------------------------------------------------- */
+
+static void report(ct_generations *g, bool ok, const char *text) {
+    ct_reload_fn *done = g->done;
+
+    g->done = NULL;
+    ct_timer_stop(g->limit);
+    if (!ok)
+        ct_log_text(g->loop->log, CT_LEVEL_ERROR, "reload", text, strlen(text),
+                    true);
+    if (done) done(ok, text, g->done_arg);
+}
+
+/* It failed: what it opened is closed, and all is as it was. */
+static void give_up(ct_generations *g, const char *text) {
+    ct_vm *vm = g->loading;
+
+    g->loading = NULL;
+    g->server->options = g->options;
+    ct_listener_disown(g->server, vm->events);
+    vm->exiting = true;
+    ct_list_add(&g->old, &vm->node);
+    g->old_count++;
+    report(g, false, text);
+}
+
+static void on_limit(void *arg) {
+    if (((ct_generations *)arg)->loading)
+        give_up(arg, "loading took more than a minute: a script waits");
+}
+
+static void take_over(ct_generations *g) {
+    ct_vm *before = g->current;
+
+    g->current = g->loading;
+    g->loading = NULL;
+    ct_listen_commit(g->loop, true);
+    ct_listener_succeed(g->server, before->events, g->current->events);
+    ct_events_add(before->events, CT_EVENT_RETIRE, g->current->generation);
+    ct_list_add(&g->old, &before->node);
+    g->old_count++;
+    ct_log_line(g->loop->log, CT_LEVEL_INFO, "reload", "generation %u serves",
+                g->current->generation);
+    report(g, true, "");
+}
+
+static bool turn_loading(ct_generations *g) {
+    ct_vm *vm = g->loading;
+    bool more;
+
+    if (!vm) return false;
+    g->loop->staging = true;
+    more = ct_vm_turn(vm);
+    g->loop->staging = false;
+    if (vm->exiting)
+        give_up(g, vm->report ? vm->report : "it ended while it was loaded");
+    else if (vm->ready)
+        take_over(g);
+    return more;
+}
+
+static ct_vm *begin(ct_generations *g, const char **why) {
+    ct_vm *vm = ct_vm_new(g->loop, g->server, why);
+
+    if (!vm) return NULL;
+    vm->generation = ++g->count;
+    *why = "the framework cannot be loaded: the log says why";
+    if (ct_vm_start(vm, g->argc, g->argv)) return vm;
+    (void)!ct_vm_free(vm); /* it has had no time to begin a thread */
+    return NULL;
+}
+
+void ct_generations_reload(ct_generations *g, ct_reload_fn *done, void *arg) {
+    const char *why;
+
+    if (g->loading || !g->current->ready) {
+        why = g->loading ? "a reload is under way already: ask again after it"
+                         : "the server has not started yet";
+        ct_log_line(g->loop->log, CT_LEVEL_WARNING, "reload", "%s", why);
+        done(false, why, arg);
+        return;
+    }
+    g->done = done;
+    g->done_arg = arg;
+    g->options = g->server->options;
+    g->loading = begin(g, &why);
+    if (!g->loading) {
+        report(g, false, why);
+        return;
+    }
+    ct_timer_start(g->limit, CT_RELOAD_TIMEOUT, false);
+    g->loop->again = true;
+}
+
+/* -- Life ------------------------------------------------------------------ */
+
+bool ct_generations_init(ct_generations *g, ct_loop *loop, ct_server *server,
+                         int argc, char **argv) {
+    const char *why;
+
+    *g = (ct_generations){
+        .loop = loop, .server = server, .argc = argc, .argv = argv
+    };
+    ct_list_init(&g->old);
+    g->limit = ct_timer_new(loop, on_limit, g);
+    g->sweep = ct_timer_new(loop, on_sweep, g);
+    g->current = begin(g, &why);
+    if (!g->current) ct_log_line(loop->log, CT_LEVEL_ERROR, "vm", "%s", why);
+    return g->current != NULL;
+}
+
+static void nobody(bool ok, const char *text, void *arg) {
+    (void)ok, (void)text, (void)arg; /* the log has it */
+}
+
+bool ct_generations_turn(ct_generations *g) {
+    bool more = ct_vm_turn(g->current);
+
+    if (g->loading) more |= turn_loading(g);
+    if (g->old_count) more |= turn_old(g);
+    if (g->current->wants_reload) {
+        g->current->wants_reload = false;
+        ct_generations_reload(g, nobody, NULL);
+    }
+    if (g->current->exiting && (!g->old_count || g->current->exit_code))
+        ct_loop_stop(g->loop);
+    return more;
+}
+
+bool ct_generations_have_events(const ct_generations *g) {
+    if (g->current->events->count) return true;
+    if (g->loading && g->loading->events->count) return true;
+    for (const ct_list *n = g->old.next; n != &g->old; n = n->next)
+        if (ct_list_of(n, const ct_vm, node)->events->count) return true;
+    return false;
+}
+
+void ct_generations_stop(ct_generations *g, int signal) {
+    ct_events_add(g->current->events, CT_EVENT_STOP, (uint32_t)signal);
+    for (ct_list *n = g->old.next; n != &g->old; n = n->next)
+        ct_events_add(ct_list_of(n, ct_vm, node)->events, CT_EVENT_STOP,
+                      (uint32_t)signal);
+    if (g->loading) give_up(g, "the server ends");
+}
+
+bool ct_generations_fini(ct_generations *g) {
+    bool all = true;
+
+    if (g->loading) all &= ct_vm_free(g->loading);
+    while (!ct_list_is_empty(&g->old)) {
+        ct_vm *vm = ct_list_of(g->old.next, ct_vm, node);
+
+        ct_list_remove(&vm->node);
+        all &= ct_vm_free(vm);
+    }
+    all &= ct_vm_free(g->current);
+    ct_timer_free(g->limit);
+    ct_timer_free(g->sweep);
+    return all;
+}

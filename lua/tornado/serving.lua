@@ -1,0 +1,249 @@
+-- Serving sites: options become limits, logs and listeners; sites are loaded; and
+-- the process, or this generation of it, ends when it was told to.
+local core = require "tornado.core"
+local executor = require "tornado.concurrent.executor"
+local generation = require "tornado.generation"
+local httpserver = require "tornado.httpserver"
+local ioloop = require "tornado.ioloop"
+local lifecycle = require "tornado.web.lifecycle"
+local log = require "tornado.log"
+local sites = require "tornado.sites"
+local util = require "tornado.util"
+
+local serving = {}
+
+local LIMITS = {
+    "max_line_size", "max_header_size", "max_fields", "max_body_size", "body_buffer_size",
+    "write_buffer_size", "header_timeout", "body_timeout", "body_min_rate", "idle_timeout",
+    "write_timeout", "handler_timeout", "max_connections", "max_keepalive_requests", "backlog",
+    "static_coded_size",
+}
+
+local function set_logs(options)
+    log.set_level(options.log_level)
+    log.set_format(options.log_format)
+    if options.log_file ~= "" then
+        local ok, why = core.log_open(options.log_file)
+        if not ok then return nil, "log_file: " .. why end
+    end
+    local access = options.access_log
+    if access == "" and options.debug then access = "stderr" end
+    require("tornado.web").Application.access_log = access ~= ""
+    local ok, why = core.access_log_open(access)
+    if not ok then return nil, "access_log: " .. why end
+    return true
+end
+
+local function set_limits(options)
+    for _, name in ipairs(LIMITS) do core.set_option(name, options[name]) end
+    httpserver.max_body_size = options.max_body_size
+    httpserver.handler_timeout = options.handler_timeout
+    if core.file_kind(options.body_temp_dir) ~= "folder" then
+        return nil, "body_temp_dir: no such folder: " .. options.body_temp_dir
+    end
+    core.set_temp_dir(options.body_temp_dir)
+    return true
+end
+
+--- Sets up what scripts and sites need alike: threads and names. Returns true, or nil and why not.
+function serving.set_tools(options)
+    local threads = options.executor_threads
+    executor.configure {
+        max_workers = threads > 0 and threads or nil, max_queue = options.executor_queue,
+        timeout = options.executor_timeout,
+    }
+    local ok, why = core.set_resolver {
+        servers = options.resolver_servers, conf = options.resolver_conf,
+        timeout = options.resolver_timeout, tries = options.resolver_tries,
+        deadline = options.resolver_deadline, max_ttl = options.resolver_max_ttl,
+    }
+    if not ok then return nil, "resolver_servers: " .. why end
+    return true
+end
+
+-- A list of { ADDRESS, ssl_options ... } and { ADDRESS, redirect = PORT }.
+local function addresses(options)
+    local list = {}
+    for i, item in ipairs(options.listen) do
+        list[i] = type(item) == "table" and item or { item }
+    end
+    if #list > 0 then return list end
+    local host = options.address
+    if host:find(":", 1, true) and host:sub(1, 1) ~= "[" then host = "[" .. host .. "]" end
+    list[1] = { host .. ":" .. options.port }
+    if options.certfile ~= "" then
+        list[1].certfile = options.certfile
+        list[1].keyfile = options.keyfile ~= "" and options.keyfile or nil
+    end
+    return list
+end
+
+local function load_everything(options)
+    if #options.sites == 0 then
+        return nil, { "no site to serve: give --site=DIR, or sites = { ... } in " ..
+            options.config }
+    end
+    local app, reasons = sites.load_all(options.sites)
+    if not app then return nil, reasons end
+    return app
+end
+
+local function settings_for(app, options)
+    for _, mount in ipairs(app.list or { { app = app } }) do
+        local settings = mount.app.settings
+        if options.debug and settings.debug == nil then settings.debug = true end
+        mount.app:apply_debug()
+    end
+end
+
+-- Listening --------------------------------------------------------------------------------
+
+-- What stands beside an address, as ssl_options; nil: there is nothing.
+local function ssl_options_of(item, options)
+    local out
+    for name, value in pairs(item) do
+        if name ~= 1 and name ~= "redirect" then
+            out = out or {}
+            out[name] = value
+        end
+    end
+    if not out or out.certfile ~= "self-signed" then return out end
+    if not options.debug then
+        error('certfile = "self-signed" is for debug = true: no client would trust it', 0)
+    end
+    out.certfile, out.self_signed = nil, true
+    return out
+end
+
+local function listen_on(app, item, options)
+    local ssl_options = ssl_options_of(item, options)
+    local scheme = ssl_options and "https://" or "http://"
+    if item.redirect then
+        if ssl_options or type(item.redirect) ~= "number" then
+            error("redirect: expected the port that HTTPS is on, without a certificate", 0)
+        end
+        app = httpserver.redirect_to_https(item.redirect)
+    end
+    local server = httpserver.HTTPServer(app, {
+        xheaders = options.xheaders, trusted_downstream = options.trusted_downstream,
+        decompress_request = options.decompress_request, ssl_options = ssl_options,
+    })
+    local bound = server:listen_on(item[1])
+    log.gen_log:info("ctornado %s on %s%s", util.version, bound:find("^unix:") and "" or scheme,
+        bound)
+    return server
+end
+
+-- Ending -----------------------------------------------------------------------------------
+
+local function message_of(err)
+    return type(err) == "table" and err.message or tostring(err)
+end
+
+-- Names what still runs when the time for it is over.
+local function log_late(count)
+    log.gen_log:warning("stop_timeout: %d requests, streams or WebSockets are cut off", count)
+    for _, where in ipairs(ioloop.waiting()) do log.gen_log:warning("it waits here: %s", where) end
+end
+
+-- Ends this generation when nothing is under way, or after `seconds`.
+local function leave(app, seconds, late)
+    local deadline = core.monotonic() + seconds
+    local function look()
+        local count = generation.count()
+        if count > 0 and core.monotonic() <= deadline then return ioloop.call_later(0.05, look) end
+        if count > 0 then late(count) end
+        lifecycle.stop(app)
+        core.exit(0)
+    end
+    look()
+end
+
+local stopping
+
+local function count_unsent()
+    return stopping and core.counts().unsent or 0
+end
+
+local function stop(app, servers, options, signal)
+    if stopping or signal == 2 then return core.exit(0) end
+    stopping = true
+    generation.hold("replies", count_unsent)
+    log.gen_log:info("stopping: %d requests under way", httpserver.live_count())
+    for _, server in ipairs(servers) do
+        server:stop()
+        server:drain()
+        server:end_streams()
+    end
+    generation.finish("stop")
+    leave(app, options.stop_timeout, log_late)
+end
+
+-- A newer generation serves: this one answers what it has begun.
+local function retire(app, servers, options, number)
+    log.gen_log:info("generation %d retires for %d: %d requests, streams or WebSockets stay",
+        core.generation(), number, generation.count())
+    for _, server in ipairs(servers) do server:stop() end
+    leave(app, options.reload_grace, function()
+        generation.finish("reload")
+        for _, server in ipairs(servers) do server:end_streams() end
+    end)
+end
+
+-- Starting ---------------------------------------------------------------------------------
+
+local function set_everything(options)
+    for _, set in ipairs { set_logs, set_limits } do
+        local ok, why = set(options)
+        if not ok then return nil, { why } end
+    end
+    return true
+end
+
+local function listen(app, servers, options)
+    for i, item in ipairs(addresses(options)) do
+        local ok, result = pcall(listen_on, app, item, options)
+        if not ok then return nil, { message_of(result) } end
+        servers[i] = result
+    end
+    return true
+end
+
+-- A later generation changes nothing before its sites are loaded.
+local function prepare(options)
+    local app, ok, reasons
+    if core.generation() == 1 then
+        ok, reasons = set_everything(options)
+        if not ok then return nil, reasons end
+    end
+    app, reasons = load_everything(options)
+    if not app then return nil, reasons end
+    if core.generation() > 1 then
+        ok, reasons = set_everything(options)
+        if not ok then return nil, reasons end
+    end
+    settings_for(app, options)
+    return app
+end
+
+--- Loads the sites of the options (see tornado.config), starts them and listens. Returns true, or
+-- nil and a list of reasons.
+function serving.start(options)
+    local app, reasons = prepare(options)
+    if not app then return nil, reasons end
+    local servers = {}
+    generation.hold("requests", httpserver.live_count)
+    ioloop.on(core.EVENT_STOP, function(signal) stop(app, servers, options, signal) end)
+    ioloop.on(core.EVENT_RETIRE, function(number) retire(app, servers, options, number) end)
+    local ok, why = lifecycle.start(app)
+    if not ok then return nil, { why } end
+    ok, reasons = listen(app, servers, options)
+    if not ok then
+        lifecycle.stop(app)
+        return nil, reasons
+    end
+    core.ready()
+    return true
+end
+
+return serving

@@ -1,0 +1,341 @@
+#!/usr/bin/env python3
+"""Reloading: new code serves after SIGHUP, what is broken changes nothing, and no
+client notices either. Each case runs on the normal and on the ASan binary.
+"""
+# SPDX-License-Identifier: Apache-2.0
+import contextlib
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+
+sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
+import harness
+from harness import HOST, LAST, Failure, Server, check, same, until
+
+SUITE = harness.Suite()
+case = SUITE.case
+GET = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
+
+APP = """
+local gen = require "tornado.gen"
+local locks = require "tornado.locks"
+local web = require "tornado.web"
+
+local VERSION = "%s"
+local open = locks.Event()
+
+local Main = web.RequestHandler:extend "Main"
+function Main:get() self:write(VERSION) end
+
+local Wait = web.RequestHandler:extend "Wait"
+function Wait:get()
+    self:write("begun by " .. VERSION)
+    self:flush()
+    open:wait()
+    self:write(", ended by " .. VERSION)
+end
+
+local Open = web.RequestHandler:extend "Open"
+function Open:get()
+    open:set()
+    self:write(VERSION)
+end
+
+local Tick = web.RequestHandler:extend "Tick"
+function Tick:get()
+    for i = 1, 1000 do
+        self:write(i .. "\\n")
+        self:flush()
+        gen.sleep(0.005)
+    end
+end
+
+return web.Application { { "/", Main }, { "/wait", Wait }, { "/open", Open }, { "/tick", Tick } }
+"""
+
+BROKEN = {
+    "syntax": ("return function(\n", r"app\.lua:2: .*expected"),
+    "runtime": ("\n\nerror('on purpose')\n", r"app\.lua:3: on purpose"),
+    "no application": ("return 42\n", r"app\.lua: expected it to return a web\.Application"),
+    "module": ("require 'missing_module'\n", r"module 'missing_module' not found"),
+    "exit": ("os.exit(3)\n", r"ended while it was loaded"),
+}
+
+
+class Site:
+    """A folder with an app.lua that changes."""
+
+    def __init__(self, path):
+        self.path = path
+        self.write("one")
+
+    def write(self, version):
+        (self.path / "app.lua").write_text(APP % version)
+
+    def spoil(self, text):
+        (self.path / "app.lua").write_text(text)
+
+
+@contextlib.contextmanager
+def serving(binary, *options, **more):
+    path = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
+    try:
+        site = Site(path)
+        with Server(binary, *options, site=path, **more) as server:
+            yield server, site
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def count(server, pattern):
+    return len(re.findall(pattern, server.log()))
+
+
+def reload(server, pattern=r"\[I [^\n]*reload\] generation \d+ serves"):
+    """Asks for a reload, and waits for its end in the log."""
+    before = count(server, pattern)
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: count(server, pattern) > before, f"{pattern!r} in\n{server.log()}")
+
+
+def refused(server):
+    reload(server, r"\[E [^\n]*reload\]")
+
+
+def ask(connection, path="/"):
+    connection.send(b"GET " + path.encode() + b" HTTP/1.1\r\n" + HOST + b"\r\n")
+    return connection.reply().body.decode()
+
+
+def basics():
+    g = "reload"
+
+    @case(g, "new code serves, on the same connection")
+    def _(binary):
+        with serving(binary) as (server, site), server.connect() as c:
+            same(ask(c), "one", "first")
+            site.write("two")
+            same(ask(c), "one", "before the reload")
+            reload(server)
+            same(ask(c), "two", "after the reload")
+            same(server.get("/").body, b"two", "on a new connection")
+
+    for name, (text, pattern) in BROKEN.items():
+        @case(g, f"what is broken changes nothing: {name}")
+        def _(binary, text=text, pattern=pattern):
+            with serving(binary) as (server, site), server.connect() as c:
+                same(ask(c), "one", "first")
+                site.spoil(text)
+                refused(server)
+                check(re.search(pattern, server.log()), server.log())
+                same(ask(c), "one", "afterwards")
+                site.write("two")
+                reload(server)
+                same(ask(c), "two", "mended")
+
+    @case(g, "a request that waits ends where it began")
+    def _(binary):
+        with serving(binary) as (server, site), server.connect() as c:
+            c.send(b"GET /wait HTTP/1.1\r\n" + HOST + b"\r\n")
+            until(lambda: b"begun by one" in bytes(c.buffer) or c._more(), "the beginning")
+            site.write("two")
+            reload(server)
+            same(server.get("/open").body, b"two", "the new generation")
+            check(not re.search("generation 1 has ended", server.log()), "it ended too early")
+            site.write("three")
+            reload(server)
+            check(c.quiet() or True, "")
+            # Only its own generation can open it: the server's end does.
+            server.process.send_signal(signal.SIGTERM)
+            server.await_line("stop_timeout: 1 requests")
+
+    @case(g, "an old generation is freed when its work is done")
+    def _(binary):
+        with serving(binary) as (server, site), server.connect() as c:
+            c.send(b"GET /tick HTTP/1.1\r\n" + HOST + b"\r\n")
+            until(lambda: b"1\n" in bytes(c.buffer) or c._more(), "the beginning")
+            site.write("two")
+            reload(server)
+            reply = c.reply()
+            same(len(reply.body.split()), 1000, "lines")
+            server.await_line("generation 1 has ended")
+            same(ask(c), "two", "the same connection afterwards")
+
+    @case(g, "reload_grace cuts off what stays too long")
+    def _(binary):
+        with serving(binary, "--reload-grace=0.2") as (server, site), server.connect() as c:
+            c.send(b"GET /wait HTTP/1.1\r\n" + HOST + b"\r\n")
+            until(lambda: b"begun by one" in bytes(c.buffer) or c._more(), "the beginning")
+            reload(server)
+            server.await_line("generation 1 has ended")
+            try:
+                c.reply()
+            except Failure:
+                pass
+            else:
+                raise Failure("the reply was not cut off")
+            same(server.get("/").body, b"one", "others")
+
+    @case(g, "half a head goes to the new generation")
+    def _(binary):
+        with serving(binary) as (server, site), server.connect() as c:
+            same(ask(c), "one", "first")
+            c.send(GET[:10])
+            site.write("two")
+            reload(server)
+            c.send(GET[10:])
+            same(c.reply().body, b"two", "the rest")
+
+    @case(g, "two reloads at once: one is refused, none is lost")
+    def _(binary):
+        with serving(binary) as (server, site):
+            site.spoil("require('tornado.gen').sleep(0.3)\n" + APP % "two")
+            server.process.send_signal(signal.SIGHUP)
+            until(lambda: server.process.send_signal(signal.SIGHUP) or
+                  "under way" in server.log(), "the second to be refused")
+            until(lambda: server.get("/").body == b"two", "the first to serve")
+
+    @case(g, "a script that never ends loading is no harm to the others")
+    def _(binary):
+        with serving(binary, "--stop-timeout=1") as (server, site):
+            site.spoil("require('tornado.gen').sleep(1e6)\n")
+            server.process.send_signal(signal.SIGHUP)
+            for _ in range(50):
+                same(server.get("/").body, b"one", "meanwhile")
+
+
+def sockets():
+    g = "sockets"
+
+    @case(g, "a unix socket goes from one generation to the next")
+    def _(binary):
+        with serving(binary) as (_, site):
+            path = site.path / "socket"
+            with Server(binary, f"--listen=unix:{path},127.0.0.1:0", site=site.path) as server:
+                for version in ("two", "three"):
+                    site.write(version)
+                    reload(server)
+                    with socket.socket(socket.AF_UNIX) as s:
+                        s.settimeout(harness.PATIENCE)
+                        s.connect(str(path))
+                        s.sendall(LAST)
+                        text = b""
+                        while more := s.recv(4096):
+                            text += more
+                        check(text.endswith(version.encode()), text)
+                site.spoil("return")
+                refused(server)
+                check(path.exists(), "the file went with the broken generation")
+                same(server.stop(), 0, "exit code")
+            check(not path.exists(), "the file is left")
+
+    @case(g, "the configuration is read again: addresses come and go")
+    def _(binary):
+        with serving(binary) as (_, site):
+            conf = site.path / "conf.lua"
+            a, b = site.path / "a", site.path / "b"
+
+            def configure(*paths, more=""):
+                listen = ", ".join(f'"unix:{p}"' for p in paths)
+                conf.write_text(f'listen = {{ {listen}, "127.0.0.1:0" }}\n{more}\n')
+
+            configure(a)
+            with Server(binary, f"--config={conf}", site=site.path) as server:
+                configure(a, b, more="nonsense = 1")
+                refused(server)
+                check(re.search(r"conf\.lua:2: unknown option", server.log()), server.log())
+                check(a.exists() and not b.exists(), "it was used in part")
+                configure(b)
+                reload(server)
+                until(lambda: b.exists() and not a.exists(), "b in place of a")
+
+    @case(g, "an address that is in use fails, and limits stay")
+    def _(binary):
+        with serving(binary) as (other, _), serving(binary) as (_, site):
+            conf = site.path / "conf.lua"
+            conf.write_text("max_body_size = 1000\nlisten = { '127.0.0.1:0' }\n")
+            with Server(binary, f"--config={conf}", site=site.path) as server:
+                conf.write_text("max_body_size = 10\nlisten = { '127.0.0.1:0', "
+                                f"'127.0.0.1:{other.port}' }}\n")
+                refused(server)
+                check("address already in use" in server.log(), server.log())
+                with server.connect() as c:
+                    c.send(b"POST / HTTP/1.1\r\nContent-Length: 100\r\n" + HOST + b"\r\n"
+                           + b"x" * 100)
+                    same(c.reply().status, 405, "a body of 100 bytes")
+
+
+class Load(threading.Thread):
+    """A client that never gives up its connection, and counts."""
+
+    def __init__(self, server, path="/"):
+        super().__init__(daemon=True)
+        self.server, self.path = server, path
+        self.enough, self.done, self.wrong = threading.Event(), 0, None
+
+    def run(self):
+        try:
+            with self.server.connect() as c:
+                while not self.enough.is_set():
+                    c.send(GET)
+                    reply = c.reply()
+                    check(reply.status == 200 and not reply.closes, reply.status)
+                    self.done += 1
+        except Exception as err:  # whatever it is, the case shows it
+            self.wrong = err
+
+
+def load():
+    g = "under load"
+
+    @case(g, "a hundred reloads, half of them broken: no client notices", alone=True)
+    def _(binary):
+        with serving(binary) as (server, site):
+            idle = [server.connect() for _ in range(200)]
+            for c in idle:
+                same(ask(c), "one", "idle, first")
+            clients = [Load(server) for _ in range(4)]
+            for client in clients:
+                client.start()
+            reload(server)
+            texts = list(BROKEN.values())
+            sizes = []
+            for i in range(50):
+                site.spoil(texts[i % len(texts)][0])
+                refused(server)
+                site.write(f"v{i}")
+                reload(server)
+                until(lambda: server.log().count("has ended") >= i + 2, "the old one's end")
+                sizes.append(server.status("VmRSS"))
+            for client in clients:
+                client.enough.set()
+                client.join(harness.PATIENCE)
+                check(not client.wrong, "a client saw:", client.wrong)
+                check(client.done > 100, f"only {client.done} requests")
+            for c in idle:
+                same(ask(c), "v49", "idle, last")
+                c.close()
+            if not harness.is_asan(binary):
+                check(sizes[-1] < sizes[9] * 1.25 + 4096, f"memory grows: {sizes}")
+
+
+def main():
+    options = harness.arguments(__doc__).parse_args()
+    for group in (basics, sockets, load):
+        group()
+    tally = harness.Tally()
+    for binary in harness.binaries():
+        title = "asan" if harness.is_asan(binary) else "normal"
+        chosen = [(f"{title} {name}", fn, alone) for name, fn, alone in SUITE.cases
+                  if options.only in name]
+        tally.run_all(chosen, binary, jobs=4)
+    harness.finish(tally)
+
+
+if __name__ == "__main__":
+    main()
