@@ -52,6 +52,8 @@ for _, name in ipairs {
     "PROCESS",
     "FETCH",
     "RETIRE",
+    "HEIR",
+    "ELDER",
     "STOP",
 } do
     core["EVENT_" .. name] = tonumber(C["CT_EVENT_" .. name])

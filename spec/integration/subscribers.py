@@ -11,14 +11,15 @@ import re
 import resource
 import select
 import shutil
+import signal
 import socket
 import sys
 import tempfile
 import time
 
 sys.dont_write_bytecode = True
-from harness import PATIENCE, Connection, Server, Suite, Tally, arguments, binaries, check, \
-    finish, same
+from harness import (PATIENCE, Connection, Server, Suite, Tally, arguments, binaries, check,
+                     finish, same, until)
 
 SUBSCRIBERS = int(os.environ.get("SUBSCRIBERS", 1000))
 SLOW = int(os.environ.get("SLOW", 200))
@@ -54,7 +55,10 @@ local State = web.RequestHandler:extend "State"
 
 function State:get()
     collectgarbage()
-    self:write { subscribers = pubsub.subscribers "topic", connections = core.counts().connections }
+    local history = {}
+    for i, message in ipairs(pubsub.history "topic") do history[i] = message:key() end
+    self:write { subscribers = pubsub.subscribers "topic",
+        history = require("tornado.escape").array(history) }
 end
 
 return web.Application { { "/stream", Stream }, { "/publish", Publish }, { "/state", State } }
@@ -179,6 +183,57 @@ def slow(server):
         check(grown < most, "memory has grown by", grown, "KiB; at most", most)
     for s in quick + sleepers:
         s.close()
+
+
+def text_to(c, mark):
+    """Reads up to a piece that has `mark`; returns all that came."""
+    got = b""
+    while mark not in got:
+        piece = c.socket.recv(65536)
+        check(piece, "the stream has ended before", mark)
+        got += piece
+    return got
+
+
+def stream(server, query=""):
+    c = Connection(server.port)
+    c.send(f"GET /stream{query} HTTP/1.0\r\nHost: a\r\n\r\n".encode())
+    text_to(c, b"retry: 3000\n\n")
+    return c
+
+
+def reload(server, n):
+    server.process.send_signal(signal.SIGHUP)
+    server.await_line(rf"generation {n} serves")
+
+
+@case("reload", "streams and history outlive generations", alone=True)
+def generations(other):
+    with Server(other.binary, site=other.site) as server:
+        get(server, "/publish?n=3&size=1")
+        first = stream(server)
+        reload(server, 2)
+        until(lambda: len(get(server, "/state")["history"]) == 3, "the history")
+        same(get(server, "/state")["subscribers"], 1, "subscribers")
+        second = stream(server)
+        get(server, "/publish?n=1&size=2")
+        for c in first, second:
+            text_to(c, b"data: 1xx\n")
+        reload(server, 3)
+        until(lambda: len(get(server, "/state")["history"]) == 4, "the history")
+        third = stream(server)
+        get(server, "/publish?n=2&size=3")
+        for c in first, second, third:
+            got = text_to(c, b"data: 2xxx\n")
+            check(got.index(b"data: 1xxx\n") < got.index(b"data: 2xxx\n"), got)
+        until(lambda: get(server, "/state")["subscribers"] == 3, "3 subscribers")
+        first.close()
+        until(lambda: get(server, "/state")["subscribers"] == 2, "2 subscribers")
+        server.await_line(r"generation 1 has ended")
+        get(server, "/publish?n=1&size=4")
+        for c in second, third:
+            text_to(c, b"data: 1xxxx\n")
+            c.close()
 
 
 def main():

@@ -17,7 +17,11 @@ local Hub = util.Object:extend "Hub"
 function Hub:init(backend)
     self.backend = backend
     self._topics = {} -- topic -> list of subscriptions
-    self._presence = Presence(function(topic, name) backend:presence_changed(topic, name) end)
+    self._kin = false -- see kin.lua
+    self._presence = Presence(function(topic, ...)
+        self.backend:presence_changed(topic, ...)
+        if self._kin then self._kin:presence_changed(topic) end
+    end)
     backend:attach(self)
 end
 
@@ -54,12 +58,7 @@ local function deliver(list, message)
     end
 end
 
---- From the backend: the next message of a topic. `synced`: it is not new, but this worker hears
--- of it only now, and of its topic for the first time: only who asked for what was gets it.
-function Hub:deliver(message, synced)
-    local list = self._topics[message.topic]
-    if not list then return end
-    if not synced then return deliver(list, message) end
+local function deliver_synced(list, message)
     for i = #list, 1, -1 do
         local sub = list[i]
         if sub and sub._since and message.id > math.max(sub._since, sub._last_id) then
@@ -67,6 +66,29 @@ function Hub:deliver(message, synced)
             sub._deliver(sub, message)
         end
     end
+end
+
+--- From the backend: the next message of a topic. `synced`: it is not new, but this worker hears
+-- of it only now, and of its topic for the first time: only who asked for what was gets it.
+function Hub:deliver(message, synced)
+    if self._kin then self._kin:pass_on(message, synced) end
+    local list = self._topics[message.topic]
+    if not list then return end
+    if synced then deliver_synced(list, message) else deliver(list, message) end
+end
+
+--- From kin.lua: a message from before this generation.
+function Hub:deliver_old(message)
+    local list = self._topics[message.topic]
+    if list then deliver_synced(list, message) end
+end
+
+--- Goes on with another backend; subscriptions stay.
+function Hub:use(backend)
+    self.backend:close()
+    self.backend = backend
+    backend:attach(self)
+    for topic in pairs(self._topics) do backend:subscribe(topic) end
 end
 
 -- Subscribing ------------------------------------------------------------------------------
