@@ -45,17 +45,55 @@ function Hub:publish(topic, data)
     return self.backend:publish(topic, data)
 end
 
--- The order in which subscribers get a message is not theirs to know: so the last may take the
--- place of one that leaves. Each remembers which message it had last, so it never gets one twice.
-local function deliver(list, message)
+local SLICE = 500       -- subscribers that get a message in one turn of the loop
+local MOST_PENDING = 100 -- messages of a topic that wait for turns
+
+-- Gives a message to those from number `last` down to `first`. The order in which subscribers get
+-- it is not theirs to know: so the last may take the place of one that leaves. Each remembers
+-- which message it had last, so it never gets one twice.
+local function deliver_to(list, message, last, first)
     local id = message.id
-    for i = #list, 1, -1 do
+    for i = last, first, -1 do
         local sub = list[i]
         if sub and sub._last_id < id then
             sub._last_id = id
             sub._deliver(sub, message)
         end
     end
+end
+
+-- Thousands of subscribers are served in slices, so that one message does not stop the loop.
+local function run_slice(list)
+    local pending = list.pending
+    local first = math.max(1, list.cursor - SLICE + 1)
+    deliver_to(list, pending[pending.first], list.cursor, first)
+    list.cursor = first - 1
+    if list.cursor < 1 then
+        pending[pending.first] = nil
+        pending.first = pending.first + 1
+        list.cursor = #list
+    end
+    if pending.first <= pending.last then
+        ioloop.spawn_callback(run_slice, list)
+    else
+        list.pending = false
+    end
+end
+
+local function deliver(list, message)
+    local pending = list.pending
+    if not pending then
+        if #list <= SLICE then return deliver_to(list, message, #list, 1) end
+        list.pending = { first = 1, last = 1, message }
+        list.cursor = #list
+        return run_slice(list)
+    end
+    pending.last = pending.last + 1
+    pending[pending.last] = message
+    if pending.last - pending.first < MOST_PENDING then return end
+    for i = pending.first, pending.last do deliver_to(list, pending[i], #list, 1) end
+    list.cursor = 0 -- the callback under way finds one that everybody has
+    pending.first = pending.last
 end
 
 local function deliver_synced(list, message)
@@ -161,6 +199,9 @@ local function replay(sub, options)
         sub._last_id = message.id
         sub:_deliver(message)
     end
+    -- Others may still be on their way to those who came before.
+    local last = backend:latest(sub.topic, 1)[1]
+    sub._last_id = math.max(sub._last_id, last and last.id or 0)
 end
 
 --- Subscribes a function(message), an event stream, a WebSocket (anything with write_message()) or

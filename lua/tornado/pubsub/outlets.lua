@@ -88,7 +88,8 @@ local function write_message(sub, message)
         if ok then return end
     end
     sub:close()
-    if not tostring(err):find "[Cc]losed" then error(err, 0) end
+    local class = type(err) == "table" and err.class
+    if not tostring(class):find("Closed", 1, true) then error(err, 0) end
 end
 
 --- The function deliver(subscription, message) for its target; raises at `level` above the caller
