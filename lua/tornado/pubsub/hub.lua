@@ -206,7 +206,8 @@ end
 
 --- Subscribes a function(message), an event stream, a WebSocket (anything with write_message()) or
 -- a Queue to a topic. The function and write_message() are called in one coroutine, in order, and
--- may wait. Options: since (the id of the last message known: those behind it come first) or
+-- may wait; when they raise that something is closed, the subscription ends.
+-- Options: since (the id of the last message known: those behind it come first) or
 -- history (that many of the last come first), name (for presence), event (of event streams: their
 -- type), limit (messages that may wait for a function or WebSocket, 1000; streams and Queues have
 -- their own), overflow (what happens above: "drop_oldest", "drop_newest", "close"). Returns the
