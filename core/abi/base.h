@@ -74,6 +74,10 @@ typedef enum ct_event_type {
     CT_EVENT_WEBSOCKET,
     /* A newer generation serves now; its number. */
     CT_EVENT_RETIRE,
+    /* Between a generation and the one after it lies a pair of stream sockets.
+     * The handle is the end's descriptor, which is Lua's from here on. */
+    CT_EVENT_HEIR,  /* this generation's end: before CT_EVENT_RETIRE */
+    CT_EVENT_ELDER, /* the later one's end */
     /* The process was asked to end: a signal's number. */
     CT_EVENT_STOP
 } ct_event_type;

@@ -7,7 +7,9 @@
 #include "base/mem.h"
 #include "http/listener.h"
 #include "io/listen.h"
+#include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static const double SWEEP = 1; /* seconds */
 
@@ -77,6 +79,20 @@ static void on_limit(void *arg) {
         give_up(arg, "loading took more than a minute: a script waits");
 }
 
+/* A way from the one to the other, for what Lua hands over. */
+static void join(ct_generations *g, ct_vm *before) {
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+                   ends) != 0) {
+        ct_log_line(g->loop->log, CT_LEVEL_WARNING, "reload",
+                    "generations cannot be joined: %s", strerror(errno));
+        return;
+    }
+    ct_events_add(before->events, CT_EVENT_HEIR, (uint32_t)ends[0]);
+    ct_events_add(g->current->events, CT_EVENT_ELDER, (uint32_t)ends[1]);
+}
+
 static void take_over(ct_generations *g) {
     ct_vm *before = g->current;
 
@@ -84,6 +100,7 @@ static void take_over(ct_generations *g) {
     g->loading = NULL;
     ct_listen_commit(g->loop, true);
     ct_listener_succeed(g->server, before->events, g->current->events);
+    join(g, before);
     ct_events_add(before->events, CT_EVENT_RETIRE, g->current->generation);
     ct_list_add(&g->old, &before->node);
     g->old_count++;

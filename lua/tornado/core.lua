@@ -54,6 +54,8 @@ for _, name in ipairs {
     "REOPEN",
     "WEBSOCKET",
     "RETIRE",
+    "HEIR",
+    "ELDER",
     "STOP",
 } do
     core["EVENT_" .. name] = tonumber(C["CT_EVENT_" .. name])
