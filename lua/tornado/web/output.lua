@@ -1,7 +1,6 @@
--- What a handler writes: status, headers, cookies, body.
---
--- Headers are C's from the moment they are set: a line in the request's buffer. Only
--- Content-Type, the one header of most replies, and what frames the message are here.
+-- What a handler writes: status, headers, cookies, body. Headers are C's from the moment they are
+-- set: a line in the request's buffer. Only Content-Type, the one header of most replies, and what
+-- frames the message are here.
 local core = require "tornado.core"
 local cookies = require "tornado.httputil.cookies"
 local debug_page = require "tornado.web.debug_page"
