@@ -22,10 +22,12 @@
 #include "abi/generation.h"
 #include "abi/job.h"
 #include "abi/process.h"
+#include "abi/rate.h"
 #include "abi/request.h"
 #include "abi/resolver.h"
 #include "abi/server.h"
 #include "abi/tls.h"
 #include "abi/watch.h"
+#include "abi/websocket.h"
 
 #endif

@@ -41,11 +41,16 @@ return {
     { "curl", kind = "test", licence = "curl", why = "a client that is not ours" },
     { "python3", kind = "test bench", licence = "PSF-2", why = "tests and measurements that drive the server from outside" },
     { "python3-tornado", kind = "test bench", licence = "Apache-2.0", why = "whose interface this is: cookies are exchanged with it, and it is measured" },
+    { "python3-websockets", kind = "test", licence = "BSD-3-Clause", why = "a peer of WebSockets that is not ours" },
     { "socat", kind = "test bench", licence = "GPL-2.0 (a program, not linked)", why = "a client and a peer of raw streams that is not ours" },
     { "strace", kind = "test", licence = "LGPL-2.1", why = "counts the system calls of a request" },
     { "tinyproxy-bin", kind = "test", licence = "GPL-2", why = "a proxy between tornado.httpclient and a server" },
+    { "chromium", kind = "test", licence = "BSD-3-Clause", why = "the browser that the sites are tried with" },
+    { "nodejs", kind = "test", licence = "MIT", why = "runs the browser tests" },
+    { "npm", kind = "test", licence = "Artistic-2.0", why = "gets playwright-core, which drives Chromium (into build/)" },
     { "wrk", kind = "test bench", licence = "modified Apache-2.0", why = "load, in tests of reload and in the bench" },
 
     { "nginx-light", kind = "test bench", licence = "BSD-2-Clause", why = "the peer for static files and for Lua handlers; a server for tornado.httpclient" },
     { "libnginx-mod-http-lua", kind = "bench", licence = "BSD-2-Clause", why = "OpenResty's engine inside nginx" },
+    { "lua-nginx-websocket", kind = "bench", licence = "BSD-2-Clause", why = "WebSockets for it" },
 }

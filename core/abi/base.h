@@ -68,8 +68,16 @@ typedef enum ct_event_type {
     CT_EVENT_PROCESS,
     /* A fetch is done, or has something to do. */
     CT_EVENT_FETCH,
+    /* Log files shall be opened anew. */
+    CT_EVENT_REOPEN,
+    /* A WebSocket has something to take, or room for more. */
+    CT_EVENT_WEBSOCKET,
     /* A newer generation serves now; its number. */
     CT_EVENT_RETIRE,
+    /* Between a generation and the one after it lies a pair of stream sockets.
+     * The handle is the end's descriptor, which is Lua's from here on. */
+    CT_EVENT_HEIR,  /* this generation's end: before CT_EVENT_RETIRE */
+    CT_EVENT_ELDER, /* the later one's end */
     /* The process was asked to end: a signal's number. */
     CT_EVENT_STOP
 } ct_event_type;
@@ -78,7 +86,7 @@ enum {
     CT_REQUEST_BODY = 1,  /* it has a body, not read yet */
     CT_REQUEST_OLD = 2,   /* HTTP/1.0 */
     CT_REQUEST_CLOSE = 4, /* the connection ends with this reply */
-    CT_REQUEST_TLS = 8    /* it came over TLS */
+    CT_REQUEST_TLS = 8    /* its client speaks TLS, with us or a proxy */
 };
 
 typedef struct ct_event {

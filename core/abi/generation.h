@@ -18,4 +18,25 @@ void ct_abi_failed(ct_vm *vm, const char *text, uint32_t size);
 /* Asks for a reload, as from outside. */
 void ct_abi_reload(ct_vm *vm);
 
+/* The user that this process runs as. */
+uint32_t ct_abi_user_id(void);
+
+/* Which worker of a master this process is, 1 and up; 0: no master started it. */
+uint32_t ct_abi_worker(ct_vm *vm);
+
+typedef struct ct_supervision {
+    ct_str addresses;   /* to listen on, a line each */
+    ct_str control;     /* path of the control socket; empty: none */
+    ct_str user, group; /* that workers run as; empty: unchanged */
+    double stop_timeout, worker_timeout;
+    uint32_t workers, backlog;
+} ct_supervision;
+
+/* This process shall become the master of so many workers, instead of serving
+ * itself: Lua ends with this turn. */
+void ct_abi_supervise(ct_vm *vm, const ct_supervision *s);
+
+/* Takes commands on that control socket. */
+void ct_abi_control(ct_vm *vm, const char *path, uint32_t size);
+
 #endif

@@ -18,6 +18,16 @@ double ct_abi_precise(ct_vm *vm);   /* monotonic, read now */
 /* Makes the loop turn again without waiting. */
 void ct_abi_wake(ct_vm *vm);
 
+/* What the watchdog looks at. */
+typedef struct ct_pulse {
+    uint32_t beat;   /* goes on with each event and callback */
+    uint32_t busy;   /* 1: Lua runs */
+    uint32_t handle; /* of the request that the last event was about, or 0 */
+} ct_pulse;
+
+/* Lives as long as the state. */
+ct_pulse *ct_abi_pulse(ct_vm *vm);
+
 /* -- The server ------------------------------------------------------------- */
 
 typedef enum ct_option {
@@ -34,8 +44,10 @@ typedef enum ct_option {
     CT_OPTION_WRITE_TIMEOUT,
     CT_OPTION_HANDLER_TIMEOUT,
     CT_OPTION_MAX_CONNECTIONS,
+    CT_OPTION_MAX_CONNECTIONS_PER_IP, /* 0: no limit */
     CT_OPTION_MAX_KEEPALIVE_REQUESTS,
     CT_OPTION_BACKLOG,
+    CT_OPTION_PROXY_PROTOCOL,    /* 1: connections begin with its header */
     CT_OPTION_STATIC_CODED_SIZE, /* compressed forms of files kept */
     CT_OPTIONS
 } ct_option;
@@ -53,6 +65,11 @@ uint32_t ct_abi_listen(ct_vm *vm, const char *address);
  * MAX_CONNECTIONS and BACKLOG: ERROR. */
 int ct_abi_listen_option(ct_vm *vm, uint32_t listener, uint32_t option,
                          double value);
+
+/* The proxies whose word is taken, besides those of this machine: "IP/BITS", with
+ * a space between. ERROR when one is malformed. */
+int ct_abi_listen_trust(ct_vm *vm, uint32_t listener, const char *networks,
+                        uint32_t size);
 
 /* With 1, clients wait in the kernel's queue until it is called with 0. */
 int ct_abi_listen_hold(ct_vm *vm, uint32_t listener, int hold);
@@ -89,6 +106,7 @@ typedef struct ct_counts {
     uint32_t processes;
     uint32_t fetches; /* and the descriptors that their clients hold */
     uint32_t pooled;
+    uint32_t websockets; /* that were not released */
 } ct_counts;
 
 void ct_abi_counts(ct_vm *vm, ct_counts *out);

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "http/body.h"
+#include "http/preface.h"
 #include "http/reply.h"
 #include "http/secure.h"
 #include <errno.h>
@@ -53,7 +54,7 @@ static void set_deadline(ct_conn *c) {
     else if (!r->status)
         expire_in(c, o->handler_timeout);
     else
-        ct_wheel_remove(&c->server->wheel, &c->deadline);
+        ct_deadlines_remove(&c->server->deadlines, &c->deadline);
 }
 
 /* A body has body_timeout, and more the more of it has come. */
@@ -100,7 +101,7 @@ void ct_conn_close(ct_conn *c, bool reset) {
     c->told = false; /* whoever waits must look again */
     ct_conn_detach(c, true);
     c->gone = true;
-    ct_wheel_remove(&s->wheel, &c->deadline);
+    ct_deadlines_remove(&s->deadlines, &c->deadline);
     ct_list_remove(&c->corked);
     ct_list_remove(&c->node);
     ct_list_remove(&c->ready);
@@ -111,6 +112,7 @@ void ct_conn_close(ct_conn *c, bool reset) {
     ct_segments_free(&s->files, c->files);
     c->files = NULL;
     s->conn_count--;
+    if (c->counted) ct_peers_remove(&s->peers, &c->peer);
     ct_listener_left(c->listener);
 }
 
@@ -152,10 +154,7 @@ static void settle(ct_conn *c) {
     if (c->eof && !c->closing && !is_active(c)) {
         c->closing = true;
         ct_conn_detach(c, true);
-        if (!ct_conn_has_output(c)) {
-            ct_conn_close(c, false);
-            return;
-        }
+        if (!ct_conn_has_output(c)) ct_conn_close(c, false);
     }
     if (c->stream.readable && wants_input(c)) want_turn(c);
 }
@@ -304,8 +303,9 @@ static size_t consume(ct_conn *c, const char *p, size_t n) {
     size_t used = 0;
 
     while (used < n && wants_input(c)) {
-        size_t k = is_active(c) ? ct_body_feed(c->request, p + used, n - used)
-                                : take_head(c, p + used, n - used);
+        size_t k = c->preface     ? ct_preface_take(c, p + used, n - used)
+                   : is_active(c) ? ct_body_feed(c->request, p + used, n - used)
+                                  : take_head(c, p + used, n - used);
 
         if (!k) break;
         used += k;
@@ -493,6 +493,7 @@ void ct_conn_open(ct_listener *l, int fd, const ct_peer *peer) {
     ct_list_add(&s->conns, &c->node);
     c->peer = *peer;
     s->conn_count++;
+    ct_preface_begin(c);
     set_deadline(c);
     ct_secure_open(c);
 }

@@ -35,6 +35,9 @@ typedef struct ct_conn {
     uint32_t requests; /* answered on this connection */
     uint32_t drained;  /* bytes thrown away while lingering */
     ct_peer peer;
+    bool preface; /* a header of the PROXY protocol must come first */
+    bool secure;  /* the client speaks TLS, with us or a proxy */
+    bool counted; /* in server->peers */
     bool eof;     /* the client has ended its side */
     bool closing; /* close when `out` is sent */
     bool linger;  /* closing: the client may still be sending */

@@ -5,6 +5,23 @@
 
 #include "http/conn.h"
 
+bool ct_handover_stream(ct_request *r, ct_stream *stream, ct_buf *in,
+                        ct_buf *out, ct_stream_fn *fn, void *arg) {
+    ct_conn *c = r->conn;
+    bool good;
+
+    if (!c || c->files) return false;
+    r->complete = true;
+    c->told = true; /* it has not gone: no CT_EVENT_GONE */
+    ct_conn_detach(c, true);
+    *in = c->in;
+    *out = c->out;
+    c->in = c->out = (ct_buf){ 0 };
+    good = ct_stream_move(stream, &c->stream, fn, arg);
+    ct_conn_close(c, false);
+    return good;
+}
+
 ct_channel *ct_handover(ct_request *r, ct_channel_fn *fn, void *arg) {
     ct_conn *c = r->conn;
     ct_channel *channel;

@@ -14,4 +14,11 @@
  * Caller frees with ct_channel_free(). */
 ct_channel *ct_handover(ct_request *r, ct_channel_fn *fn, void *arg);
 
+/* The same for an owner of its own: moves the stream, which must be looked at for
+ * input once (ct_stream_move()), and gives the two buffers away. False when there
+ * is no connection (any more). */
+bool ct_handover_stream(ct_request *r, ct_stream *stream, ct_buf *in,
+                        ct_buf *out, ct_stream_fn *fn, void *arg)
+    __attribute__((warn_unused_result));
+
 #endif

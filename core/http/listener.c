@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "http/conn.h"
+#include "http/preface.h"
 #include "http/request.h"
 #include <stdio.h>
 #include <sys/socket.h>
@@ -13,26 +14,33 @@
 /* -- Beginning ------------------------------------------------------------- */
 
 /* The table is full: say so, rather than let the client wait. */
-static void turn_away(const ct_listener *l, int fd) {
+static void turn_away(const ct_listener *l, int fd, const ct_peer *peer) {
     static const char full[] =
         "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
         "Retry-After: 1\r\nConnection: close\r\n\r\n";
     ct_server *s = l->server;
+    char ip[CT_ADDRESS_TEXT];
 
     if (!l->tls) (void)!write(fd, full, sizeof full - 1); /* best effort */
     close(fd);
     if (s->loop->clock.mono_ms < s->complain_at) return;
     s->complain_at = s->loop->clock.mono_ms + 1000;
-    ct_log_line(s->loop->log, CT_LEVEL_WARNING, "http",
-                "max_connections (%u) reached: new clients get 503",
-                s->options.max_connections);
+    ct_peer_ip(peer, ip);
+    if (s->conn_count >= s->options.max_connections)
+        ct_log_line(s->loop->log, CT_LEVEL_WARNING, "http",
+                    "max_connections (%u) reached: new clients get 503",
+                    s->options.max_connections);
+    else
+        ct_log_line(s->loop->log, CT_LEVEL_WARNING, "http",
+                    "max_connections_per_ip reached: %s gets 503", ip);
 }
 
 static void open_conn(ct_listener *l, int fd, const ct_peer *peer) {
     ct_server *s = l->server;
 
-    if (s->conn_count >= s->options.max_connections)
-        turn_away(l, fd);
+    if (s->conn_count >= s->options.max_connections ||
+        (!l->options->proxy_protocol && ct_preface_is_over(l, peer)))
+        turn_away(l, fd, peer);
     else
         ct_conn_open(l, fd, peer);
 }
@@ -125,6 +133,7 @@ void ct_listener_left(ct_listener *l) {
     ct_slots_remove(&l->server->listeners, l->handle);
     ct_tls_context_give(l->tls);
     ct_free(l->own);
+    ct_free(l->trusted);
     ct_free(l);
 }
 

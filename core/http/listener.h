@@ -14,6 +14,10 @@
 #include <stdint.h>
 
 struct ct_conn;
+typedef struct ct_network {
+    ct_peer base;
+    uint8_t bits;
+} ct_network;
 
 typedef struct ct_listener {
     ct_server *server;
@@ -22,6 +26,8 @@ typedef struct ct_listener {
     const ct_server_options *options; /* the server's, or `own` */
     ct_server_options *own;           /* or NULL */
     ct_tls_context *tls;              /* a share of it, or NULL: plain */
+    ct_network *trusted;              /* proxies; see http/preface.h */
+    uint32_t trusted_count;
     uint32_t handle;
     uint32_t conns; /* alive */
     bool closed;    /* no more come: freed with the last of them */

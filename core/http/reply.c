@@ -301,7 +301,7 @@ int ct_reply_start(ct_request *r, const ct_reply_head *h) {
     if (h->length < 0 && !r->chunked && !r->bodiless) keep = false;
     r->wire.keep_alive = keep;
     start = room(r, head_room(r, h), &owned);
-    at = put_head(start, r, h, keep);
+    at = put_head(start, r, h, keep || h->status == 101); /* no "close" */
     good = ct_conn_send(r->conn, start, (size_t)(at - start));
     ct_free(owned);
     return good ? CT_OK : CT_CLOSED;

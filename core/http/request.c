@@ -96,7 +96,7 @@ bool ct_request_begin(ct_request *r, const char *p) {
         return false;
     }
     keep_spans(r, p);
-    r->secure = ct_tls_is_on(&r->conn->stream);
+    r->secure = r->conn->secure || ct_tls_is_on(&r->conn->stream);
     r->started = s->loop->clock.wall;
     if (s->access.fd >= 0) r->precise = ct_clock_precise();
     r->body.done = !ct_wire_has_body(&r->wire);

@@ -1,4 +1,4 @@
-/* The wheel of deadlines, and what happens at the end of a turn. */
+/* Deadlines of connections, and what happens at the end of a turn. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/server.h"
 
@@ -10,31 +10,12 @@
 
 /* -- Deadlines ------------------------------------------------------------- */
 
-/* A timer that runs seldom: a short one makes every wait of the loop program
- * the machine's timer, which costs more than the wait itself. */
-static void arm(ct_server *s, uint64_t at) {
-    uint64_t now = s->loop->clock.mono_ms;
-
-    s->armed = at;
-    if (at)
-        ct_timer_start(s->tick, at > now ? (double)(at - now) / 1e3 : 0, false);
-    else
-        ct_timer_stop(s->tick);
-}
-
-static void on_tick(void *arg) {
-    ct_server *s = arg;
-    ct_deadline *d;
-
-    while ((d = ct_wheel_expired(&s->wheel, s->loop->clock.mono_ms)))
-        ct_conn_expired(ct_list_of(d, ct_conn, deadline));
-    arm(s, ct_wheel_next(&s->wheel));
+static void on_expired(ct_deadline *d) {
+    ct_conn_expired(ct_list_of(d, ct_conn, deadline));
 }
 
 void ct_server_deadline(ct_server *s, ct_deadline *d, uint32_t after_ms) {
-    ct_wheel_set(&s->wheel, d, s->loop->clock.mono_ms + after_ms);
-    if (!s->armed || d->slot * CT_WHEEL_TICK < s->armed)
-        arm(s, d->slot * CT_WHEEL_TICK);
+    ct_deadlines_set(&s->deadlines, d, s->loop->clock.mono_ms + after_ms);
 }
 
 /* -- Life ------------------------------------------------------------------ */
@@ -65,8 +46,7 @@ void ct_server_init(ct_server *s, ct_loop *loop) {
     ct_list_init(&s->spare);
     ct_list_init(&s->begun);
     ct_files_init(&s->files);
-    ct_wheel_init(&s->wheel, loop->clock.mono_ms);
-    s->tick = ct_timer_new(loop, on_tick, s);
+    ct_deadlines_init(&s->deadlines, loop, on_expired);
     s->head_buffer = evbuffer_new();
     ct_log_init(&s->access);
     s->access.fd = -1;
@@ -103,7 +83,8 @@ void ct_server_fini(ct_server *s) {
         ct_request_destroy(r);
     }
     ct_files_fini(&s->files);
-    ct_timer_free(s->tick);
+    ct_peers_fini(&s->peers);
+    ct_deadlines_fini(&s->deadlines);
     evbuffer_free(s->head_buffer);
     ct_buf_fini(&s->access_lines);
     if (s->access.fd >= 0) ct_log_fini(&s->access);

@@ -9,11 +9,11 @@
 #include "base/events.h"
 #include "base/list.h"
 #include "base/slots.h"
-#include "base/wheel.h"
 #include "http/file.h"
+#include "http/peers.h"
 #include "http/wire.h"
+#include "io/deadlines.h"
 #include "io/loop.h"
-#include "io/timer.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,8 +32,10 @@ typedef struct ct_server_options {
     uint32_t write_timeout; /* without progress */
     uint32_t handler_timeout;
     uint32_t max_connections;
+    uint32_t max_connections_per_ip; /* 0: no limit */
     uint32_t max_keepalive_requests;
     uint32_t backlog;
+    bool proxy_protocol; /* connections begin with its header */
     char temp_dir[256];
 } ct_server_options;
 
@@ -43,14 +45,14 @@ typedef struct ct_server {
     ct_slots requests;  /* handle -> ct_request */
     ct_slots listeners; /* handle -> ct_listener, closed ones too */
     ct_list conns;      /* all */
+    ct_peers peers;     /* how many of them each address has */
     ct_list corked;     /* replies that wait for the end of the turn */
     ct_list ready;      /* input to look at when the turn is over */
     ct_list begun;      /* requests that began in this turn */
     ct_list spare;      /* requests to use again */
     ct_files files;     /* static files that are known */
-    ct_wheel wheel;
-    ct_timer *tick; /* fires when a slot of the wheel is to be looked at */
-    uint64_t armed; /* when: monotonic ms; 0: not running */
+    /* Of the connections. */
+    ct_deadlines deadlines;
     struct evbuffer *head_buffer; /* scratch of ct_head_parse() */
     uint32_t listening;           /* listeners that are not closed */
     uint32_t conn_count, request_count, spare_count, handled;
@@ -71,7 +73,7 @@ void ct_server_turn(ct_server *s);
 /* Counts the connections that have output to send, or linger behind it. */
 uint32_t ct_server_unsent(const ct_server *s);
 
-/* Sets a deadline and sees that the wheel turns. */
+/* Sets a connection's deadline. */
 void ct_server_deadline(ct_server *s, ct_deadline *d, uint32_t after_ms);
 
 #endif

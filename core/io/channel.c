@@ -259,6 +259,17 @@ void ct_channel_shut(ct_channel *c) {
     if (!c->out.len && !c->connecting) (void)ct_stream_shut(&c->stream);
 }
 
+bool ct_channel_leave(ct_channel *c, ct_stream *to, ct_buf *in, ct_buf *out,
+                      ct_stream_fn *fn, void *arg) {
+    if (c->ended || c->error || c->connecting) return false;
+    ct_buf_drain(&c->in, c->given);
+    c->given = 0;
+    *in = c->in;
+    *out = c->out;
+    c->in = c->out = (ct_buf){ 0 };
+    return ct_stream_move(to, &c->stream, fn, arg);
+}
+
 void ct_channel_free(ct_channel *c, bool reset) {
     if (!c) return;
     ct_stream_fini(&c->stream, reset);

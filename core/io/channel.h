@@ -129,6 +129,13 @@ size_t ct_channel_unsent(const ct_channel *c);
 /* Ends our side, behind what waits to be sent. */
 void ct_channel_shut(ct_channel *c);
 
+/* Gives its stream to another owner, with what was received and not taken (in) and
+ * what is to be sent (out), as ct_stream_move() does. Only to be freed then. False:
+ * it is broken, or epoll refuses. */
+bool ct_channel_leave(ct_channel *c, ct_stream *to, ct_buf *in, ct_buf *out,
+                      ct_stream_fn *fn, void *arg)
+    __attribute__((warn_unused_result));
+
 /* Closes; `reset`: with a reset. NULL is fine. */
 void ct_channel_free(ct_channel *c, bool reset);
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <event2/util.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -38,6 +39,7 @@ struct ct_listen {
     int fd, spare;
     bool held;      /* see ct_listen_hold() */
     bool staged;    /* does not accept before ct_listen_commit() */
+    bool kept;      /* by no generation: it goes on */
     bool inherited; /* a socket that nobody has asked for yet */
 };
 
@@ -193,6 +195,24 @@ static bool open_listener(ct_listen *l, int backlog) {
     return find_name(l);
 }
 
+void ct_listen_keep(ct_listen *l) {
+    l->kept = true;
+}
+
+int ct_listen_socket(ct_address *at, int backlog, char *why, size_t size) {
+    int fd = open_socket(at);
+
+    if (fd == -1) goto fail;
+    prepare(fd, at);
+    if (bind(fd, sockaddr_of(at), at->size) == -1) goto fail;
+    if (listen(fd, backlog) == 0) return fd;
+
+fail:
+    explain(at, errno, why, size);
+    if (fd != -1) close(fd);
+    return -1;
+}
+
 /* -- Accepting ------------------------------------------------------------- */
 
 /* Errors of the connection that was about to be accepted, not ours. */
@@ -327,7 +347,7 @@ void ct_listen_commit(ct_loop *loop, bool later) {
             l->staged = false;
             take_file(l);
             if (!l->held) event_add(&l->event, NULL);
-        } else if (later) {
+        } else if (later && !l->kept) {
             ct_listen_hold(l, true);
         }
     }
@@ -342,7 +362,7 @@ bool ct_listen_inherit(ct_loop *loop, int fd, const ct_address *asked) {
     l->inherited = true;
     l->asked = l->at = *asked;
     ct_list_add(&loop->listens, &l->node);
-    if (find_name(l)) return true;
+    if (evutil_make_socket_nonblocking(fd) == 0 && find_name(l)) return true;
     ct_listen_free(l);
     return false;
 }

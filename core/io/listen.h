@@ -21,6 +21,13 @@ typedef void ct_peer_fn(int fd, const ct_address *peer, void *arg);
 ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
                          ct_peer_fn *fn, void *arg, char *why, size_t size);
 
+/* It belongs to no generation: ct_listen_commit() leaves it alone. */
+void ct_listen_keep(ct_listen *l);
+
+/* Only the socket, bound (to what *at becomes) and listening: a descriptor that
+ * the caller owns, or -1 and a reason in `why`. */
+int ct_listen_socket(ct_address *at, int backlog, char *why, size_t size);
+
 /* Takes a listening socket that this process was started with, for whoever will
  * ask for `asked`. False, and closed, when it is none. */
 bool ct_listen_inherit(ct_loop *loop, int fd, const ct_address *asked);

@@ -10,8 +10,9 @@
 #include <unistd.h>
 
 static ct_board *map(int fd) {
+    int flags = MAP_SHARED | (fd == -1 ? MAP_ANONYMOUS : 0);
     void *p =
-        mmap(NULL, sizeof(ct_board), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        mmap(NULL, sizeof(ct_board), PROT_READ | PROT_WRITE, flags, fd, 0);
 
     return p == MAP_FAILED ? NULL : p;
 }
@@ -19,6 +20,7 @@ static ct_board *map(int fd) {
 ct_board *ct_board_new(int *fd) {
     ct_board *b = NULL;
 
+    if (!fd) return map(-1);
     *fd = memfd_create("ctornado board", 0);
     if (*fd == -1) return NULL;
     if (ftruncate(*fd, sizeof *b) == 0) b = map(*fd);

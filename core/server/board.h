@@ -31,14 +31,16 @@ typedef struct ct_board_row {
 } ct_board_row;
 
 typedef struct ct_board {
-    _Atomic uint32_t workers;  /* rows in use */
-    _Atomic uint32_t replaced; /* workers that died and were replaced */
-    _Atomic int64_t started;   /* seconds since 1970 */
+    _Atomic uint32_t workers;        /* rows in use */
+    _Atomic uint32_t replaced;       /* workers that died and were replaced */
+    _Atomic uint64_t handled_before; /* requests of those that died */
+    _Atomic int64_t started;         /* seconds since 1970 */
     ct_board_row rows[CT_WORKERS];
 } ct_board;
 
-/* A new board; *fd is its memory, to be inherited (not close-on-exec). NULL with
- * errno set when that fails. Caller frees with ct_board_free(). */
+/* A new board; *fd is its memory, to be inherited (not close-on-exec); with `fd`
+ * NULL it is this process's own. NULL with errno set when that fails. Caller
+ * frees with ct_board_free(). */
 ct_board *ct_board_new(int *fd);
 
 /* The board behind an inherited descriptor; NULL when it is none. */

@@ -7,7 +7,9 @@
 #include "base/mem.h"
 #include "http/listener.h"
 #include "io/listen.h"
+#include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static const double SWEEP = 1; /* seconds */
 
@@ -77,6 +79,20 @@ static void on_limit(void *arg) {
         give_up(arg, "loading took more than a minute: a script waits");
 }
 
+/* A way from the one to the other, for what Lua hands over. */
+static void join(ct_generations *g, ct_vm *before) {
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+                   ends) != 0) {
+        ct_log_line(g->loop->log, CT_LEVEL_WARNING, "reload",
+                    "generations cannot be joined: %s", strerror(errno));
+        return;
+    }
+    ct_events_add(before->events, CT_EVENT_HEIR, (uint32_t)ends[0]);
+    ct_events_add(g->current->events, CT_EVENT_ELDER, (uint32_t)ends[1]);
+}
+
 static void take_over(ct_generations *g) {
     ct_vm *before = g->current;
 
@@ -84,6 +100,7 @@ static void take_over(ct_generations *g) {
     g->loading = NULL;
     ct_listen_commit(g->loop, true);
     ct_listener_succeed(g->server, before->events, g->current->events);
+    join(g, before);
     ct_events_add(before->events, CT_EVENT_RETIRE, g->current->generation);
     ct_list_add(&g->old, &before->node);
     g->old_count++;
@@ -112,6 +129,7 @@ static ct_vm *begin(ct_generations *g, const char **why) {
 
     if (!vm) return NULL;
     vm->generation = ++g->count;
+    vm->worker = g->worker;
     *why = "the framework cannot be loaded: the log says why";
     if (ct_vm_start(vm, g->argc, g->argv)) return vm;
     (void)!ct_vm_free(vm); /* it has had no time to begin a thread */
@@ -143,12 +161,14 @@ void ct_generations_reload(ct_generations *g, ct_reload_fn *done, void *arg) {
 /* -- Life ------------------------------------------------------------------ */
 
 bool ct_generations_init(ct_generations *g, ct_loop *loop, ct_server *server,
-                         int argc, char **argv) {
+                         uint32_t worker, int argc, char **argv) {
     const char *why;
 
-    *g = (ct_generations){
-        .loop = loop, .server = server, .argc = argc, .argv = argv
-    };
+    *g = (ct_generations){ .loop = loop,
+                           .server = server,
+                           .worker = worker,
+                           .argc = argc,
+                           .argv = argv };
     ct_list_init(&g->old);
     g->limit = ct_timer_new(loop, on_limit, g);
     g->sweep = ct_timer_new(loop, on_sweep, g);
@@ -191,6 +211,10 @@ void ct_generations_stop(ct_generations *g, int signal) {
     if (g->loading) give_up(g, "the server ends");
 }
 
+void ct_generations_reopen(ct_generations *g) {
+    ct_events_add(g->current->events, CT_EVENT_REOPEN, 0);
+}
+
 bool ct_generations_fini(ct_generations *g) {
     bool all = true;
 
@@ -202,6 +226,7 @@ bool ct_generations_fini(ct_generations *g) {
         all &= ct_vm_free(vm);
     }
     all &= ct_vm_free(g->current);
+    g->current = NULL;
     ct_timer_free(g->limit);
     ct_timer_free(g->sweep);
     return all;

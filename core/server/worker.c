@@ -3,30 +3,179 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/worker.h"
 
+#include "base/mem.h"
+#include "server/master.h"
+#include "server/notify.h"
+#include "server/status.h"
+#include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-static bool after_turn(void *arg) {
-    ct_worker *w = arg;
-    bool more = ct_generations_turn(&w->generations);
+/* -- The board ------------------------------------------------------------- */
 
-    ct_server_turn(&w->server);
-    return more || ct_generations_have_events(&w->generations);
+static void show_numbers(ct_worker *w) {
+    const ct_generations *g = &w->generations;
+    ct_board_row *row = w->row;
+
+    row->generation = g->current->generation;
+    row->old = g->old_count;
+    row->connections = w->server.conn_count;
+    row->requests = w->server.requests.count;
+    row->handled = w->server.handled;
+    row->lua = ct_vm_memory(g->current);
+    row->beat = ct_board_now();
 }
 
-static void nobody(bool ok, const char *text, void *arg) {
-    (void)ok, (void)text, (void)arg; /* the log has it */
+static void on_tick(void *arg) {
+    ct_worker *w = arg;
+
+    show_numbers(w);
+    if (!w->inherit.worker) ct_notify("WATCHDOG=1");
+}
+
+/* -- Reloading ------------------------------------------------------------- */
+
+/* Newlines would end the line: the master has them back. */
+static void tell_master(const ct_worker *w, bool ok, const char *text) {
+    char line[4096];
+    int n = snprintf(line, sizeof line - 1, ok ? "ok" : "error %s", text);
+
+    if (n > (int)sizeof line - 2) n = sizeof line - 2;
+    for (int i = 0; i < n; i++)
+        if (line[i] == '\n') line[i] = '\x1f';
+    line[n] = '\n';
+    (void)send(w->inherit.channel, line, (size_t)n + 1, MSG_NOSIGNAL);
+}
+
+static void on_reloaded(bool ok, const char *text, void *arg) {
+    ct_worker *w = arg;
+
+    show_numbers(w);
+    if (w->inherit.worker) tell_master(w, ok, text);
+    if (w->asker) ct_control_answer(w->asker, ok, text);
+    w->asker = NULL;
+    if (!w->inherit.worker) ct_notify("READY=1");
+}
+
+static void reload(ct_worker *w) {
+    if (!w->inherit.worker) ct_notify("RELOADING=1");
+    ct_generations_reload(&w->generations, on_reloaded, w);
+}
+
+static void refuse(bool ok, const char *text, void *arg) {
+    ct_control_answer(arg, ok, text);
+}
+
+static void reload_for(ct_worker *w, ct_control_peer *peer) {
+    if (w->generations.loading) { /* somebody else's */
+        ct_generations_reload(&w->generations, refuse, peer);
+        return;
+    }
+    w->asker = peer;
+    reload(w);
+}
+
+/* -- What it is told ------------------------------------------------------- */
+
+static void stop(ct_worker *w, int signal) {
+    if (!w->inherit.worker) ct_notify("STOPPING=1");
+    w->row->state = CT_WORKER_ENDING;
+    ct_generations_stop(&w->generations, signal);
 }
 
 static void on_signal(int signal, void *arg) {
     ct_worker *w = arg;
 
     if (signal == SIGHUP)
-        ct_generations_reload(&w->generations, nobody, NULL);
+        reload(w);
+    else if (signal == SIGUSR1)
+        ct_generations_reopen(&w->generations);
     else
-        ct_generations_stop(&w->generations, signal);
+        stop(w, signal);
+}
+
+static void on_command(ct_control_peer *peer, const char *command, void *arg) {
+    ct_worker *w = arg;
+
+    if (strcmp(command, "reload") == 0) {
+        reload_for(w, peer);
+    } else if (strcmp(command, "status") == 0) {
+        char *text;
+
+        show_numbers(w);
+        text = ct_status_text(w->board, getpid());
+        ct_control_answer(peer, true, text);
+        ct_free(text);
+    } else if (strcmp(command, "reopen") == 0) {
+        ct_generations_reopen(&w->generations);
+        ct_control_answer(peer, true, "");
+    } else if (strcmp(command, "quit") == 0 || strcmp(command, "stop") == 0) {
+        int how = *command == 'q' ? SIGTERM : SIGINT;
+
+        ct_control_answer(peer, true, ""); /* and `command` is over */
+        stop(w, how);
+    } else {
+        ct_control_answer(peer, false, "unknown command");
+    }
+}
+
+/* The master knows one command; without a master there is nobody to serve for. */
+static void on_master(evutil_socket_t fd, short what, void *arg) {
+    ct_worker *w = arg;
+    char text[64];
+    ssize_t n = recv(fd, text, sizeof text, MSG_DONTWAIT);
+
+    (void)what;
+    ct_loop_now(&w->loop);
+    if (n > 0) {
+        reload(w);
+    } else if (n == 0) {
+        event_del(&w->master);
+        ct_log_line(&w->log, CT_LEVEL_ERROR, "worker",
+                    "the master is gone: worker %u ends", w->inherit.worker);
+        stop(w, SIGTERM);
+    }
+}
+
+static void open_control(ct_worker *w, const char *path) {
+    char why[256];
+
+    w->control = ct_control_new(&w->loop, path, on_command, w, why, sizeof why);
+    if (!w->control)
+        ct_log_line(&w->log, CT_LEVEL_WARNING, "control",
+                    "%s: only signals control this server", why);
+}
+
+/* The first generation has loaded its sites. */
+static void begin_serving(ct_worker *w) {
+    const char *path = w->generations.current->control;
+
+    w->serving = true;
+    w->row->state = CT_WORKER_SERVING;
+    ct_listen_commit(&w->loop, false);
+    if (w->inherit.worker)
+        (void)send(w->inherit.channel, "serving\n", 8, MSG_NOSIGNAL);
+    else
+        ct_notify("READY=1");
+    if (path && *path && !w->inherit.worker) open_control(w, path);
+}
+
+/* -- The process ----------------------------------------------------------- */
+
+static bool after_turn(void *arg) {
+    ct_worker *w = arg;
+    bool more = ct_generations_turn(&w->generations);
+
+    ct_server_turn(&w->server);
+    w->row->beat = w->loop.clock.mono_ms;
+    if (!w->serving && w->generations.current->ready) begin_serving(w);
+    return more || ct_generations_have_events(&w->generations);
 }
 
 /* Ten thousand connections need descriptors: take what the system allows. */
@@ -38,22 +187,77 @@ static void raise_descriptors(void) {
     (void)setrlimit(RLIMIT_NOFILE, &limit); /* best effort */
 }
 
+/* Its row on the master's board, or a board of its own. */
+static bool take_place(ct_worker *w) {
+    ct_inherit *i = &w->inherit;
+    char name[32];
+
+    ct_inherit_take(i, &w->loop);
+    w->board = i->worker ? ct_board_open(i->board) : ct_board_new(NULL);
+    if (!w->board || i->worker > CT_WORKERS) {
+        ct_log_line(&w->log, CT_LEVEL_ERROR, "worker", "no shared memory: %m");
+        return false;
+    }
+    w->row = &w->board->rows[i->worker ? i->worker - 1 : 0];
+    w->row->pid = getpid();
+    w->row->state = CT_WORKER_STARTING;
+    w->row->started = (int64_t)w->loop.clock.wall;
+    if (!i->worker) {
+        w->board->workers = 1;
+        w->board->started = w->row->started;
+        return true;
+    }
+    snprintf(name, sizeof name, "ctornado-w%u", i->worker);
+    prctl(PR_SET_NAME, name);
+    event_assign(&w->master, w->loop.base, i->channel, EV_READ | EV_PERSIST,
+                 on_master, w);
+    return event_add(&w->master, NULL) == 0;
+}
+
 static int run(ct_worker *w, int argc, char **argv) {
-    static const int list[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP };
+    static const int list[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1 };
 
     w->loop.after_turn = after_turn;
     w->loop.after_arg = w;
     w->loop.again = true;
-    if (!ct_generations_init(&w->generations, &w->loop, &w->server, argc, argv))
+    if (!ct_generations_init(&w->generations, &w->loop, &w->server,
+                             w->inherit.worker, argc, argv))
         return 1;
-    w->signals = ct_signals_new(&w->loop, list, 4, on_signal, w);
+    w->signals = ct_signals_new(&w->loop, list, 5, on_signal, w);
+    w->tick = ct_timer_new(&w->loop, on_tick, w);
+    ct_timer_start(w->tick, 1, true);
     if (!ct_loop_run(&w->loop)) return 1;
     return w->generations.current->exit_code;
 }
 
+/* Frees all but loop and log. Returns what the process wants to become. */
+static ct_vm_wishes *end(ct_worker *w, int code) {
+    ct_vm_wishes *wishes = NULL;
+
+    if (w->generations.current) {
+        wishes = w->generations.current->wishes;
+        w->generations.current->wishes = NULL;
+    }
+    if (w->asker) on_reloaded(false, "the server ends", w);
+    ct_control_free(w->control);
+    ct_server_fini(&w->server);
+    if (!ct_generations_fini(&w->generations)) {
+        ct_log_line(&w->log, CT_LEVEL_WARNING, "vm",
+                    "a thread is still at work: it is cut off");
+        fflush(stdout);
+        _exit(code); /* what would be freed now, it may be using */
+    }
+    ct_timer_free(w->tick);
+    ct_signals_free(w->signals);
+    if (event_initialized(&w->master)) event_del(&w->master);
+    ct_board_free(w->board);
+    return wishes;
+}
+
 int ct_worker_run(ct_worker *w, int argc, char **argv) {
+    ct_vm_wishes *wishes;
     const char *why;
-    int code;
+    int code = 1;
 
     ct_log_init(&w->log);
     raise_descriptors();
@@ -62,15 +266,13 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
         return 1;
     }
     ct_server_init(&w->server, &w->loop);
-    code = run(w, argc, argv);
-    ct_server_fini(&w->server);
-    if (!ct_generations_fini(&w->generations)) {
-        ct_log_line(&w->log, CT_LEVEL_WARNING, "vm",
-                    "a thread is still at work: it is cut off");
-        fflush(stdout);
-        _exit(code); /* what would be freed now, it may be using */
+    if (take_place(w)) code = run(w, argc, argv);
+    wishes = end(w, code);
+    if (wishes) {
+        w->loop.after_turn = NULL;
+        code = ct_master_run(&w->loop, wishes, argv);
+        ct_vm_wishes_free(wishes);
     }
-    ct_signals_free(w->signals);
     ct_loop_fini(&w->loop);
     ct_log_fini(&w->log);
     return code;

@@ -1,13 +1,21 @@
-/* One process that serves: a loop, the HTTP side, and generations of Lua. */
+/* One process that serves: a loop, the HTTP side, and generations of Lua. A
+ * master may have started it; alone it has a control socket of its own.
+ * Lifetime: process. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CT_WORKER_H
 #define CT_WORKER_H
 
 #include "base/log.h"
 #include "http/server.h"
+#include "io/listen.h"
 #include "io/loop.h"
 #include "io/signals.h"
+#include "io/timer.h"
+#include "server/board.h"
+#include "server/control.h"
 #include "server/generations.h"
+#include "server/inherit.h"
+#include <event2/event_struct.h>
 
 typedef struct ct_worker {
     ct_log log;
@@ -15,6 +23,14 @@ typedef struct ct_worker {
     ct_server server;
     ct_signals *signals;
     ct_generations generations;
+    ct_inherit inherit;
+    ct_board *board;
+    ct_board_row *row;
+    ct_timer *tick;         /* every second: the board's numbers */
+    struct event master;    /* what the master says */
+    ct_control *control;    /* or NULL: the master has it */
+    ct_control_peer *asker; /* who asked for the reload under way, or NULL */
+    bool serving;           /* it has said so */
 } ct_worker;
 
 /* Runs the command line to its end; returns the exit code. */

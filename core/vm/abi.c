@@ -24,7 +24,8 @@ _Static_assert(sizeof(ct_str) == 16, "ct_str as the FFI lays it out");
 _Static_assert(sizeof(ct_pair) == 32, "ct_pair as the FFI lays it out");
 _Static_assert(sizeof(ct_event) == 40, "ct_event as the FFI lays it out");
 _Static_assert(sizeof(ct_request_info) == 48, "ct_request_info likewise");
-_Static_assert(sizeof(ct_counts) == 56, "ct_counts likewise");
+_Static_assert(sizeof(ct_pulse) == 12, "ct_pulse likewise");
+_Static_assert(sizeof(ct_counts) == 60, "ct_counts likewise");
 
 static ct_request *request_of(ct_vm *vm, uint32_t handle) {
     return ct_slots_get(&vm->server->requests, handle);
@@ -51,6 +52,8 @@ int ct_abi_next(ct_vm *vm, ct_event *out) {
         out->handle = item.handle;
         if (item.type == CT_EVENT_ACCEPT)
             out->owner = ct_vm_acceptor_of(vm, item.handle);
+        vm->pulse.beat++;
+        vm->pulse.handle = item.type < CT_EVENT_TIMER ? item.handle : 0;
         if (item.type >= CT_EVENT_TIMER) return 1;
         ct_request *r = request_of(vm, item.handle);
         if (!r) continue; /* released before its event was taken */
@@ -309,6 +312,10 @@ double ct_abi_monotonic(ct_vm *vm) {
 double ct_abi_precise(ct_vm *vm) {
     (void)vm;
     return ct_clock_precise();
+}
+
+ct_pulse *ct_abi_pulse(ct_vm *vm) {
+    return &vm->pulse;
 }
 
 void ct_abi_wake(ct_vm *vm) {

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "vm/vm.h"
+#include <unistd.h>
 
 uint32_t ct_abi_generation(ct_vm *vm) {
     return vm->generation;
@@ -18,6 +19,48 @@ void ct_abi_failed(ct_vm *vm, const char *text, uint32_t size) {
     ct_free(vm->report);
     vm->report = ct_memdup(text, size);
     vm->exiting = true;
+}
+
+static char *copied(ct_str s) {
+    return ct_memdup(s.p, s.n);
+}
+
+void ct_abi_supervise(ct_vm *vm, const ct_supervision *s) {
+    ct_vm_wishes *w = ct_new(ct_vm_wishes);
+
+    w->addresses = copied(s->addresses);
+    w->control = copied(s->control);
+    w->user = copied(s->user);
+    w->group = copied(s->group);
+    w->stop_timeout = s->stop_timeout;
+    w->worker_timeout = s->worker_timeout;
+    w->workers = s->workers;
+    w->backlog = s->backlog;
+    ct_vm_wishes_free(vm->wishes);
+    vm->wishes = w;
+    vm->exiting = true;
+}
+
+void ct_vm_wishes_free(ct_vm_wishes *w) {
+    if (!w) return;
+    ct_free(w->addresses);
+    ct_free(w->control);
+    ct_free(w->user);
+    ct_free(w->group);
+    ct_free(w);
+}
+
+void ct_abi_control(ct_vm *vm, const char *path, uint32_t size) {
+    ct_free(vm->control);
+    vm->control = ct_memdup(path, size);
+}
+
+uint32_t ct_abi_user_id(void) {
+    return geteuid();
+}
+
+uint32_t ct_abi_worker(ct_vm *vm) {
+    return vm->worker;
 }
 
 void ct_abi_reload(ct_vm *vm) {

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "http/listener.h"
+#include "http/preface.h"
 #include "http/server.h"
 #include "vm/vm.h"
 #include <dirent.h>
@@ -41,10 +42,14 @@ static int set_option(ct_server_options *o, uint32_t option, double value) {
     case CT_OPTION_WRITE_TIMEOUT: o->write_timeout = ms(value); break;
     case CT_OPTION_HANDLER_TIMEOUT: o->handler_timeout = ms(value); break;
     case CT_OPTION_MAX_CONNECTIONS: o->max_connections = whole(value); break;
+    case CT_OPTION_MAX_CONNECTIONS_PER_IP:
+        o->max_connections_per_ip = whole(value);
+        break;
     case CT_OPTION_MAX_KEEPALIVE_REQUESTS:
         o->max_keepalive_requests = whole(value);
         break;
     case CT_OPTION_BACKLOG: o->backlog = whole(value); break;
+    case CT_OPTION_PROXY_PROTOCOL: o->proxy_protocol = value != 0; break;
     default: return CT_ERROR;
     }
     return CT_OK;
@@ -68,6 +73,14 @@ int ct_abi_listen_option(ct_vm *vm, uint32_t listener, uint32_t option,
 
     if (!l) return CT_CLOSED;
     return set_option(ct_listener_options(l), option, value);
+}
+
+int ct_abi_listen_trust(ct_vm *vm, uint32_t listener, const char *networks,
+                        uint32_t size) {
+    ct_listener *l = listener_of(vm, listener);
+
+    if (!l) return CT_CLOSED;
+    return ct_preface_trust(l, networks, size) ? CT_OK : CT_ERROR;
 }
 
 int ct_abi_temp_dir(ct_vm *vm, const char *path) {
@@ -138,7 +151,8 @@ void ct_abi_counts(ct_vm *vm, ct_counts *out) {
                         .jobs = vm->jobs.count,
                         .processes = vm->processes.count,
                         .fetches = vm->fetches.count,
-                        .pooled = ct_vm_client_descriptors(vm) };
+                        .pooled = ct_vm_client_descriptors(vm),
+                        .websockets = vm->websockets.slots.count };
 }
 
 int ct_abi_file_kind(const char *path) {

@@ -68,6 +68,9 @@ static void add_abi(ct_vm *vm) {
     lua_setfield(L, -2, "barrier");
     lua_pushboolean(L, vm->thread);
     lua_setfield(L, -2, "thread");
+    lua_pushlightuserdata(L, vm);
+    lua_pushcclosure(L, ct_watchdog_lua, 1);
+    lua_setfield(L, -2, "watchdog");
     lua_setfield(L, -2, "tornado.abi");
     lua_pop(L, 1);
 }
@@ -100,6 +103,7 @@ ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, const char **why) {
     vm->log = loop->log;
     vm->next_pump = vm->pump_ref = LUA_NOREF;
     ct_list_init(&vm->closing);
+    ct_ws_hub_init(&vm->websockets, loop, vm->events);
     vm->waker = ct_waker_new(loop);
     *why = "no file descriptors are left (ulimit -n)";
     if (!vm->waker) goto fail;
@@ -191,15 +195,28 @@ static bool run_pump(ct_vm *vm) {
     return idle;
 }
 
+static void run(ct_vm *vm) {
+    do {
+        if (!vm->pump && !take_pump(vm)) return;
+        if (run_pump(vm)) return;
+        vm->pump = NULL;
+    } while (true);
+}
+
 bool ct_vm_turn(ct_vm *vm) {
     if (!vm->events->count && !vm->wake) return false;
     vm->wake = false;
-    do {
-        if (!vm->pump && !take_pump(vm)) return false;
-        if (run_pump(vm)) break;
-        vm->pump = NULL;
-    } while (true);
+    vm->pulse.beat++;
+    vm->pulse.busy = 1;
+    if (vm->watchdog && ct_watchdog_sleeps(vm->watchdog))
+        ct_watchdog_wake(vm->watchdog);
+    run(vm);
+    vm->pulse.busy = 0;
     return vm->wake;
+}
+
+size_t ct_vm_memory(const ct_vm *vm) {
+    return (size_t)lua_gc(vm->lua, LUA_GCCOUNT, 0) * 1024;
 }
 
 bool ct_vm_is_busy(const ct_vm *vm) {
@@ -208,6 +225,7 @@ bool ct_vm_is_busy(const ct_vm *vm) {
 
 bool ct_vm_free(ct_vm *vm) {
     if (!vm) return true;
+    ct_watchdog_free(vm->watchdog);
     if (vm->lua) lua_close(vm->lua);
     vm->lua = NULL;
     ct_vm_free_processes(vm);
@@ -218,11 +236,15 @@ bool ct_vm_free(ct_vm *vm) {
     ct_vm_free_watches(vm);
     ct_vm_free_datagrams(vm);
     ct_vm_free_resolves(vm);
+    ct_vm_free_rate(vm);
     ct_vm_free_clients(vm);
+    ct_ws_hub_fini(&vm->websockets);
     ct_vm_free_tlses(vm);
     ct_events_fini(vm->events);
     ct_free(vm->events);
     ct_free(vm->report);
+    ct_free(vm->control);
+    ct_vm_wishes_free(vm->wishes);
     ct_free(vm);
     return true;
 }

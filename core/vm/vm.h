@@ -9,14 +9,27 @@
 #include "base/events.h"
 #include "base/slots.h"
 #include "http/server.h"
+#include "http/ws_conn.h"
 #include "io/loop.h"
 #include "io/waker.h"
+#include "vm/watchdog.h"
 #include <stdbool.h>
 
 struct lua_State;
 struct vm_names;
 
 enum { CT_VM_WHY = 1024 };
+
+/* What a process needs to know that becomes a master. */
+typedef struct ct_vm_wishes {
+    char *addresses; /* a line each */
+    char *control, *user, *group;
+    double stop_timeout, worker_timeout; /* seconds */
+    uint32_t workers, backlog;
+} ct_vm_wishes;
+
+/* NULL is fine. */
+void ct_vm_wishes_free(ct_vm_wishes *w);
 
 struct ct_vm {
     struct lua_State *lua;
@@ -44,17 +57,25 @@ struct ct_vm {
     ct_slots processes;     /* handle -> vm_process (abi_process.c) */
     ct_slots clients;       /* handle -> ct_client (abi_client.c) */
     ct_slots fetches;       /* handle -> ct_fetch */
+    ct_ws_hub websockets;   /* all of them (abi_websocket.c) */
     struct lua_State *pump; /* the coroutine that takes events */
     int pump_ref;           /* its registry reference */
     int next_pump;          /* that of the function that gives another one */
+    struct ct_rate *rate;   /* rate limits; NULL: none was asked for yet */
+    bool own_rate;          /* it was made here */
+    ct_pulse pulse;         /* for the watchdog */
+    ct_watchdog *watchdog;  /* or NULL */
     bool wake;              /* Lua has work that no event tells of */
     bool ready;             /* all is loaded */
     bool wants_reload;
     bool exiting; /* see exit_code; of an old generation: it is through */
     bool thread;  /* an executor's: there is no loop, no server, no events */
     int exit_code;
-    char *report;  /* why it could not be loaded, or NULL */
-    int why_errno; /* of `why`, when a system call was the reason */
+    uint32_t worker;      /* of a master: 1 and up */
+    ct_vm_wishes *wishes; /* it wants to be a master, or NULL */
+    char *control;        /* path of the control socket it wants, or NULL */
+    char *report;         /* why it could not be loaded, or NULL */
+    int why_errno;        /* of `why`, when a system call was the reason */
     char why[CT_VM_WHY];
 };
 
@@ -77,6 +98,9 @@ bool ct_vm_open(ct_vm *vm) __attribute__((warn_unused_result));
 /* True while a thread works for it, so that freeing it would block. */
 bool ct_vm_is_busy(const ct_vm *vm);
 
+/* Bytes that the Lua state has. */
+size_t ct_vm_memory(const ct_vm *vm);
+
 /* Frees the state with all that it has handles of. False when a thread is still
  * at work after a second: then the process must end by _exit(), and nothing else
  * be freed. */
@@ -90,6 +114,9 @@ void ct_vm_free_channels(ct_vm *vm);
 void ct_vm_free_acceptors(ct_vm *vm);
 void ct_vm_free_watches(ct_vm *vm);
 void ct_vm_free_datagrams(ct_vm *vm);
+
+/* Frees the table of rate limits, if it was made here (abi_rate.c). */
+void ct_vm_free_rate(ct_vm *vm);
 
 /* Gives up all names that are being asked for (abi_resolver.c). */
 void ct_vm_free_resolves(ct_vm *vm);

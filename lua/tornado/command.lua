@@ -1,6 +1,7 @@
 -- The commands of the command line. Each returns an exit code, or nothing when the
 -- process is to go on serving.
 local config = require "tornado.config"
+local control = require "tornado.control"
 local core = require "tornado.core"
 local gen = require "tornado.gen"
 local ioloop = require "tornado.ioloop"
@@ -17,6 +18,7 @@ ctornado %s: web server, web framework and asynchronous network library in one p
 
   ctornado [serve] [--site=DIR] [--port=N] [--debug] [--NAME=VALUE ...]   serves sites
   ctornado check                loads the configuration, sites and templates, reports errors
+  ctornado reload | status [json] | quit | stop | reopen    tells the server with these options
   ctornado run FILE.lua [...]   runs a script inside the event loop
   ctornado test [...]           runs busted specs inside the runtime (busted's arguments)
   ctornado version | help
@@ -75,6 +77,46 @@ function commands.check(options)
         end
     end
     return failed == 0 and DONE or FAILED
+end
+
+-- A running server ---------------------------------------------------------------------
+
+-- How long an answer may take: a reload loads all sites first.
+local ANSWER_TIME = { reload = 70 }
+
+local function ask(name)
+    return function(options, rest)
+        local as_json = name == "status" and rest[1] == "json"
+        if #rest > (as_json and 1 or 0) then
+            fail(name .. " takes no arguments, got " .. rest[1])
+            return USAGE
+        end
+        local path = serving.control_path(options)
+        if path == "" then
+            fail("these options name no control socket: give --port, --listen or --control " ..
+                "as the server has it")
+            return USAGE
+        end
+        local ok, text = control.ask(path, name, ANSWER_TIME[name] or 10)
+        if ok == nil then
+            fail(("no server answers on %s (%s)"):format(path, text))
+            return FAILED
+        end
+        if not ok then
+            fail(name .. ": nothing has changed: " .. text)
+            return FAILED
+        end
+        if name ~= "status" then
+            print(name .. ": done")
+        else
+            print(as_json and (text:gsub("%s+$", "")) or control.describe(text))
+        end
+        return DONE
+    end
+end
+
+for _, name in ipairs { "reload", "stop", "quit", "status", "reopen" } do
+    commands[name] = ask(name)
 end
 
 -- Scripts and specs ---------------------------------------------------------------------

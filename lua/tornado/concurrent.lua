@@ -174,6 +174,14 @@ function concurrent.future_set_exception_unless_cancelled(future, err, trace)
     log.app_log:error("Exception after Future was cancelled: " .. (trace or tostring(err)))
 end
 
+--- The same with { class, err, traceback }, what Python's sys.exc_info() is.
+function concurrent.future_set_exc_info(future, info)
+    if type(info) ~= "table" or info[2] == nil then
+        error("future_set_exc_info called with no exception", 2)
+    end
+    concurrent.future_set_exception_unless_cancelled(future, info[2], info[3])
+end
+
 --- Calls fn(future) when it is done; at once when it is.
 function concurrent.future_add_done_callback(future, fn)
     if not future._done then return future:add_done_callback(fn) end

@@ -21,15 +21,23 @@ config.OPTIONS = {
     { "backlog", "integer", 4096, "connections that may wait to be accepted", 1, 65535 },
     { "stop_timeout", "seconds", 10, "for what is under way when the server is told to end", 0 },
     { "reload_grace", "seconds", 600, "for what an older generation of the sites has begun", 0 },
-    { "workers", "integer", 1, "processes that serve: this version runs one", 1, 1 },
+    { "workers", "workers", 1, "processes that serve; auto: one for each CPU", 1, 256 },
+    { "supervise", "boolean", false, "have a master also for one worker" },
+    { "worker_timeout", "seconds", 60, "a worker that hangs so long is replaced; 0: never", 0 },
+    { "user", "string", "", "user that workers run as, when the master is root" },
+    { "group", "string", "", "group that workers run as; empty: the user's" },
+    { "control", "string", "auto", "socket that takes commands; none; auto: see ctornado.conf" },
     { "debug", "boolean", false, "development: tracebacks in replies, access log to stderr" },
     { "log_level", "level", "info", "debug, info, warning, error or none" },
     { "log_format", "format", "text", "text, or json: an object a line" },
     { "log_file", "string", "", "file for the log instead of stderr" },
     { "access_log", "string", "", "file for a line a request; stderr; empty for none" },
     { "max_connections", "integer", 20000, "clients at once; more get 503", 1, 1000000 },
+    { "max_connections_per_ip", "integer", 1000, "of one address; more get 503; 0: no limit", 0,
+        1000000 },
     { "max_keepalive_requests", "integer", 10000, "requests before a connection is closed", 1 },
     { "xheaders", "boolean", false, "believe a proxy's X-Real-Ip, X-Forwarded-For and -Proto" },
+    { "proxy_protocol", "boolean", false, "connections begin with a PROXY header, version 1 or 2" },
     { "trusted_downstream", "networks", {}, "other machines' proxies: IPs, networks" },
     { "max_line_size", "bytes", 8192, "request line; longer gets 414", 64, 1048576 },
     { "max_header_size", "bytes", 65536, "whole head; larger gets 431", 256, 16777216 },
@@ -54,6 +62,10 @@ config.OPTIONS = {
     { "executor_queue", "integer", 10000, "calls that may wait for these threads", 0, 1000000 },
     { "executor_timeout", "seconds", 0, "for such a call, which is then interpreted; 0 for none", 0,
         1000000 },
+    { "stall_warning", "seconds", 0.05, "what holds the loop longer is logged; 0: nothing", 0,
+        86400 },
+    { "cpu_limit", "seconds", 10, "what holds the loop longer is stopped: 503; 0: nothing", 0,
+        86400 },
     { "resolver_servers", "list", {}, "DNS servers: IP, IP:PORT, [IPv6]:PORT; else resolv.conf's" },
     { "resolver_conf", "string", "/etc/resolv.conf", "file with DNS servers and search domains" },
     { "resolver_timeout", "seconds", 1.5, "for the first try of a DNS server, then doubled", 0.01,
@@ -93,6 +105,10 @@ function parse.integer(text)
     return text:find("^%-?%d+$") and tonumber(text)
 end
 
+function parse.workers(text)
+    return text == "auto" and text or parse.integer(text)
+end
+
 function parse.seconds(text)
     return text:find("^%d+%.?%d*$") and tonumber(text)
 end
@@ -121,6 +137,10 @@ parse.sites, parse.networks, parse.listen = parse.list, parse.list, parse.list
 
 function check.integer(value)
     return type(value) == "number" and value % 1 == 0
+end
+
+function check.workers(value)
+    return value == "auto" or check.integer(value)
 end
 
 function check.seconds(value)
@@ -187,7 +207,8 @@ end
 
 local EXPECTED = {
     listen = 'a list of "HOST:PORT" and { "HOST:PORT", certfile = "FILE", keyfile = "FILE" }',
-    integer = "an integer", seconds = "seconds", bytes = "bytes (64K, 1M)",
+    integer = "an integer", workers = "a number or auto", seconds = "seconds",
+    bytes = "bytes (64K, 1M)",
     boolean = "true or false",
     string = "a string", list = "a list of strings",
     networks = "a list of IP addresses and networks (10.0.0.0/8)",
@@ -209,7 +230,7 @@ local function accept(option, value)
         return nil, ("option %s: expected %s, got %s"):format(option[1], EXPECTED[kind],
             show(value))
     end
-    if low and value < low or high and value > high then
+    if type(value) == "number" and (low and value < low or high and value > high) then
         return nil, ("option %s: %s is out of range (%s to %s)"):format(option[1], show(value),
             tostring(low), high and ("%d"):format(high) or "any")
     end

@@ -51,7 +51,11 @@ for _, name in ipairs {
     "JOB",
     "PROCESS",
     "FETCH",
+    "REOPEN",
+    "WEBSOCKET",
     "RETIRE",
+    "HEIR",
+    "ELDER",
     "STOP",
 } do
     core["EVENT_" .. name] = tonumber(C["CT_EVENT_" .. name])
@@ -282,6 +286,15 @@ function core.precise()
     return result
 end
 
+--- What the watchdog looks at (ct_pulse): `beat` goes on with each callback.
+core.pulse = C.ct_abi_pulse(vm)
+
+--- Watches over the loop: logs who holds it for `stall` seconds, raises `err` in who holds it for
+-- `limit`; 0: not that one.
+function core.watchdog(stall, limit, err)
+    abi.watchdog(stall, limit, err)
+end
+
 --- Makes the loop turn again without waiting.
 function core.wake()
     C.ct_abi_wake(vm)
@@ -346,6 +359,7 @@ function core.counts()
         processes = out.processes,
         fetches = out.fetches,
         pooled = out.pooled,
+        websockets = out.websockets,
         descriptors = C.ct_abi_descriptors() - out.files - out.pooled, -- but for those
     }
 end
@@ -402,9 +416,11 @@ for _, part in ipairs {
     "jobs",
     "listeners",
     "processes",
+    "rate",
     "resolver",
     "tls",
     "sockets",
+    "websocket",
 } do
     for name, fn in pairs(require("tornado.core." .. part)) do core[name] = fn end
 end

@@ -1,8 +1,12 @@
 -- What keeps a generation of the sites alive when it is to end: requests, streams,
 -- WebSockets. Whoever has such things says how to count and how to end them.
+local core = require "tornado.core"
+local ioloop = require "tornado.ioloop"
+
 local generation = {}
 
 local holders = {}
+local takers = {} -- role -> function
 
 --- Registers a kind of thing: count() returns how many there are, and finish(why), if given, has
 -- them end: why is "stop" (the server ends) or "reload" (a newer generation has waited long
@@ -23,6 +27,27 @@ function generation.finish(why)
     for _, holder in pairs(holders) do
         if holder.finish then holder.finish(why) end
     end
+end
+
+-- Two generations that follow each other are joined by a pair of sockets. -------------------------
+
+local function give(role)
+    return function(descriptor)
+        local take = takers[role]
+        if take and take(descriptor) then return end
+        local channel = core.adopt(descriptor)
+        if channel then core.channel_close(channel) end
+    end
+end
+
+ioloop.on(core.EVENT_HEIR, give "heir")
+ioloop.on(core.EVENT_ELDER, give "elder")
+
+--- Has take(descriptor) called with this generation's end of what joins it to the next one (role
+-- "heir") or to the one before (role "elder"). It returns whether it keeps it; what nobody keeps
+-- is closed.
+function generation.join(role, take)
+    takers[role] = take
 end
 
 return generation

@@ -8,6 +8,7 @@ local util = require "tornado.util"
 local HTTPServerRequest = require "tornado.httputil.request"
 local proxy = require "tornado.httputil.proxy"
 local tls = require "tornado.httpserver.tls"
+local watchdog = require "tornado.watchdog"
 
 local band = bit.band
 local new_table = require "table.new"
@@ -77,7 +78,8 @@ local function on_failure(handle, err, traceback)
     local delegate = request.delegate
     if delegate then return delegate:on_exception(err, traceback) end
     log.app_log:error("Uncaught exception %s", traceback or tostring(err))
-    core.reply(handle, 500, "", "", "", -1, core.REPLY_CLOSE)
+    local status = util.isinstance(err, watchdog.CPULimitError) and 503 or 500
+    core.reply(handle, status, "", "", "", -1, core.REPLY_CLOSE)
     release(request)
 end
 
@@ -126,7 +128,7 @@ httpserver.HTTPServer = HTTPServer
 local LIMITS = {
     "max_line_size", "max_header_size", "max_fields", "max_body_size", "body_buffer_size",
     "write_buffer_size", "header_timeout", "body_timeout", "body_min_rate", "idle_timeout",
-    "write_timeout", "handler_timeout", "max_keepalive_requests",
+    "write_timeout", "handler_timeout", "max_connections_per_ip", "max_keepalive_requests",
 }
 
 -- Options of Tornado's that have no meaning here, and what does.
@@ -136,7 +138,7 @@ local OTHERS = {
 }
 
 local OPTIONS = {
-    no_keep_alive = false, xheaders = false, trusted_downstream = util.NONE,
+    no_keep_alive = false, xheaders = false, trusted_downstream = util.NONE, proxy_protocol = false,
     protocol = util.NONE, decompress_request = false, idle_connection_timeout = util.NONE,
     ssl_options = util.NONE,
 }
@@ -166,6 +168,9 @@ local function check_options(options)
             :format(tostring(bad)), 4)
     end
     options.trusted_downstream = networks
+    if options.proxy_protocol and options.ssl_options then
+        error("proxy_protocol goes without ssl_options: let the proxy end TLS", 4)
+    end
     return options
 end
 
@@ -201,12 +206,13 @@ end
 --- (Tornado: with its body; see request:collect_body()). Options, as Tornado's: no_keep_alive,
 --- xheaders and trusted_downstream (see httputil/proxy.lua: a list of addresses and networks whose
 --- word on X-Real-Ip, X-Forwarded-For, X-Forwarded-Proto and X-Scheme is believed; this machine's
---- always is), protocol ("https" behind a proxy that says nothing), decompress_request,
---- idle_connection_timeout, ssl_options (see netutil.tls.ssl_options_to_context()); and these of
---- ctornado.conf, for this server alone: max_line_size, max_header_size, max_fields,
---- max_body_size, body_buffer_size, write_buffer_size (bytes), header_timeout, body_timeout,
---- body_min_rate, idle_timeout, write_timeout, handler_timeout (seconds), max_keepalive_requests.
---- Raises for others.
+--- always is), proxy_protocol (each connection begins with that header, of version 1 or 2, from one
+--- of them, or is closed; not with ssl_options), protocol ("https" behind a proxy that says
+--- nothing), decompress_request, idle_connection_timeout, ssl_options (see
+--- netutil.tls.ssl_options_to_context()); and these of ctornado.conf, for this server alone:
+--- max_line_size, max_header_size, max_fields, max_body_size, body_buffer_size, write_buffer_size
+--- (bytes), header_timeout, body_timeout, body_min_rate, idle_timeout, write_timeout,
+--- handler_timeout (seconds), max_connections_per_ip, max_keepalive_requests. Raises for others.
 function HTTPServer:init(application, options)
     self.application = application
     self.options = check_options(options)
@@ -251,6 +257,11 @@ function httpserver.bind_sockets(port, address)
     return { listener }
 end
 
+local function expect_proxy(self, listener)
+    assert(core.listen_trust(listener, proxy.texts(self.options.trusted_downstream)))
+    if self.options.proxy_protocol then core.listen_option(listener, "proxy_protocol", 1) end
+end
+
 --- Accepts on a socket of bind_sockets(), which is the server's from here on. Returns the address
 -- bound.
 function HTTPServer:add_socket(socket)
@@ -263,6 +274,7 @@ function HTTPServer:add_socket(socket)
         if value then core.listen_option(socket, name, value) end
     end
     if self._tls then tls.begin(self._tls, socket) end
+    expect_proxy(self, socket)
     servers[socket] = self
     self.listeners[#self.listeners + 1] = socket
     if is_debug(self.application) and not is_local(address) then
@@ -323,6 +335,7 @@ function HTTPServer:connect_inside(ip)
             local value = self.options[name]
             if value then core.listen_option(self._inside, name, value) end
         end
+        expect_proxy(self, self._inside)
     end
     local channel, why = core.listen_pair(self._inside, ip)
     return channel or error(util.Error("%s", why), 0)

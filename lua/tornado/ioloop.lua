@@ -17,7 +17,7 @@ local coroutine_create, coroutine_running = coroutine.create, coroutine.running
 local resume, yield, isyieldable = coroutine.resume, coroutine.yield, coroutine.isyieldable
 local suspend_all = nested.suspend
 local xpcall, unpack, type, tostring = xpcall, unpack, type, tostring
-local next_event = core.next_event
+local next_event, pulse = core.next_event, core.pulse
 
 local on_error, take_trace, log_failure = errors.on_error, errors.take_trace, errors.log_failure
 
@@ -196,8 +196,8 @@ end
 -- Waiting ----------------------------------------------------------------------
 
 local function add(fn, a, b, c, ctx)
+    queue[queue_last + 1] = { fn, a, b, c, ctx or false }
     queue_last = queue_last + 1
-    queue[queue_last] = { fn, a, b, c, ctx or false }
     core.wake()
 end
 
@@ -291,6 +291,7 @@ end
 local function run_event(kind, handle)
     local ok, err = xpcall(handlers[kind], on_error, handle, event)
     if not ok then
+        pulse.beat = pulse.beat + 1 -- who answers has all the time again
         ok, err = xpcall(failures[kind], on_error, handle, err, take_trace())
         if not ok then log_failure(handle, err, take_trace()) end
     end
@@ -298,6 +299,8 @@ end
 
 local function run_callback(item)
     local fn = item[1]
+    pulse.beat = pulse.beat + 1
+    pulse.handle = 0
     if fn == go then
         go(item[2])
         return

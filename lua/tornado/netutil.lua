@@ -147,6 +147,14 @@ function netutil.bind_unix_socket(path, options)
     error(iostream.SocketError(errno, why), 0)
 end
 
+--- An SSLIOStream over a connected socket's descriptor, as the server or (false) the client, who
+--- means `server_hostname`.
+-- Tornado: returns Python's SSLSocket.
+function netutil.ssl_wrap_socket(descriptor, ssl_options, server_hostname, server_side)
+    return iostream.SSLIOStream(descriptor, { ssl_options = ssl_options,
+        server_hostname = server_hostname, server_side = server_side or false })
+end
+
 -- Accepting ---------------------------------------------------------------------------------
 
 ioloop.on(core.EVENT_ACCEPT, function(channel, event)

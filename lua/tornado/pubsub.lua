@@ -5,9 +5,12 @@
 -- Contents: publish, subscribe, history, poll, subscribers, presence, watch (those of the default
 -- hub, see pubsub/hub.lua); Hub for hubs apart; Local, the backend of one worker, cluster() of
 -- all workers of a server; configure(). One over Redis, for several machines, has its place beside
--- these, and comes with the Redis client.
+-- these, and comes with the Redis client. The default hub of each generation of the sites is joined
+-- with those of the others (kin.lua).
 local Cluster = require "tornado.pubsub.cluster"
+local generation = require "tornado.generation"
 local Hub = require "tornado.pubsub.hub"
+local Kin = require "tornado.pubsub.kin"
 local Local = require "tornado.pubsub.local"
 local util = require "tornado.util"
 
@@ -72,6 +75,19 @@ local function hub()
     default = default or pubsub.Hub()
     return default
 end
+
+local function join(role)
+    return function(descriptor)
+        if role == "heir" and not default then return false end
+        local own = hub()
+        own._kin = own._kin or Kin(own)
+        own._kin:join(role, descriptor)
+        return true
+    end
+end
+
+generation.join("heir", join "heir")
+generation.join("elder", join "elder")
 
 --- Gives the functions of this module another backend. Before the first of them is used.
 function pubsub.configure(backend)

@@ -1,5 +1,6 @@
 -- Serving sites: options become limits, logs and listeners; sites are loaded; and
 -- the process, or this generation of it, ends when it was told to.
+local control = require "tornado.control"
 local core = require "tornado.core"
 local executor = require "tornado.concurrent.executor"
 local generation = require "tornado.generation"
@@ -7,16 +8,18 @@ local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local lifecycle = require "tornado.web.lifecycle"
 local log = require "tornado.log"
+local process = require "tornado.process"
 local sites = require "tornado.sites"
 local util = require "tornado.util"
+local watchdog = require "tornado.watchdog"
 
 local serving = {}
 
 local LIMITS = {
     "max_line_size", "max_header_size", "max_fields", "max_body_size", "body_buffer_size",
     "write_buffer_size", "header_timeout", "body_timeout", "body_min_rate", "idle_timeout",
-    "write_timeout", "handler_timeout", "max_connections", "max_keepalive_requests", "backlog",
-    "static_coded_size",
+    "write_timeout", "handler_timeout", "max_connections", "max_connections_per_ip",
+    "max_keepalive_requests", "backlog", "static_coded_size",
 }
 
 local function set_logs(options)
@@ -32,6 +35,13 @@ local function set_logs(options)
     local ok, why = core.access_log_open(access)
     if not ok then return nil, "access_log: " .. why end
     return true
+end
+
+-- For rotation: whoever moved the files away has new ones made.
+local function reopen(options)
+    local ok, why = set_logs(options)
+    if ok then return log.gen_log:info("log files are open anew") end
+    log.gen_log:error("reopen: " .. why)
 end
 
 local function set_limits(options)
@@ -126,6 +136,7 @@ local function listen_on(app, item, options)
     end
     local server = httpserver.HTTPServer(app, {
         xheaders = options.xheaders, trusted_downstream = options.trusted_downstream,
+        proxy_protocol = options.proxy_protocol,
         decompress_request = options.decompress_request, ssl_options = ssl_options,
     })
     local bound = server:listen_on(item[1])
@@ -146,13 +157,20 @@ local function log_late(count)
     for _, where in ipairs(ioloop.waiting()) do log.gen_log:warning("it waits here: %s", where) end
 end
 
--- Ends this generation when nothing is under way, or after `seconds`.
+local PARTING = 6 -- seconds that streams and WebSockets have to end when they are told to
+
+-- Ends this generation when nothing is under way, or after `seconds`: then late(count) is called,
+-- which returns how many more it shall wait, or nil.
 local function leave(app, seconds, late)
     local deadline = core.monotonic() + seconds
     local function look()
         local count = generation.count()
         if count > 0 and core.monotonic() <= deadline then return ioloop.call_later(0.05, look) end
-        if count > 0 then late(count) end
+        local more = count > 0 and late and late(count)
+        if more then
+            deadline, late = core.monotonic() + more, nil
+            return look()
+        end
         lifecycle.stop(app)
         core.exit(0)
     end
@@ -187,6 +205,7 @@ local function retire(app, servers, options, number)
     leave(app, options.reload_grace, function()
         generation.finish("reload")
         for _, server in ipairs(servers) do server:end_streams() end
+        return PARTING
     end)
 end
 
@@ -226,14 +245,43 @@ local function prepare(options)
     return app
 end
 
+--- The path of the control socket of a server with these options: "" for none.
+function serving.control_path(options)
+    return control.path(options, addresses(options))
+end
+
+-- How many processes are to serve.
+local function workers_of(options)
+    if options.workers == "auto" then return process.cpu_count() end
+    return tonumber(options.workers)
+end
+
+-- This process becomes the master; each worker comes here again, and serves.
+local function supervise(options)
+    local lines = {}
+    for i, item in ipairs(addresses(options)) do lines[i] = item[1] end
+    core.supervise {
+        addresses = table.concat(lines, "\n"), control = serving.control_path(options),
+        user = options.user, group = options.group, stop_timeout = options.stop_timeout,
+        worker_timeout = options.worker_timeout, workers = workers_of(options),
+        backlog = options.backlog,
+    }
+    return true
+end
+
 --- Loads the sites of the options (see tornado.config), starts them and listens. Returns true, or
 -- nil and a list of reasons.
 function serving.start(options)
+    if core.generation() == 1 and core.worker() == 0 and
+        (workers_of(options) > 1 or options.supervise) then
+        return supervise(options)
+    end
     local app, reasons = prepare(options)
     if not app then return nil, reasons end
     local servers = {}
     generation.hold("requests", httpserver.live_count)
     ioloop.on(core.EVENT_STOP, function(signal) stop(app, servers, options, signal) end)
+    ioloop.on(core.EVENT_REOPEN, function() reopen(options) end)
     ioloop.on(core.EVENT_RETIRE, function(number) retire(app, servers, options, number) end)
     local ok, why = lifecycle.start(app)
     if not ok then return nil, { why } end
@@ -242,6 +290,8 @@ function serving.start(options)
         lifecycle.stop(app)
         return nil, reasons
     end
+    watchdog.start(options.stall_warning, options.cpu_limit) -- from here on not the one before
+    core.control(serving.control_path(options))
     core.ready()
     return true
 end

@@ -35,6 +35,7 @@ local web = {
     url = routing.URLSpec,
     addslash = handlers.addslash,
     authenticated = security.authenticated,
+    rate_limit = require("tornado.web.rate_limit").filter,
     removeslash = handlers.removeslash,
 
     DEFAULT_SIGNED_VALUE_MIN_VERSION = signing.DEFAULT_SIGNED_VALUE_MIN_VERSION,

@@ -3,10 +3,12 @@
 -- Python's Tornado. Two kinds of routes:
 --   /plaintext /json /page /browser /form /proxy /user/N/post/SLUG /static   for speed
 --   / /echo /headers /slow                                            for conformance
+--   /ws                                                               for both
 local escape = require "tornado.escape"
 local gen = require "tornado.gen"
 local httpclient = require "tornado.httpclient"
 local web = require "tornado.web"
+local websocket = require "tornado.websocket"
 
 -- No ETags, as in the peers: hashing bodies is not what is compared.
 local Plain = web.RequestHandler:extend "Plain"
@@ -146,7 +148,17 @@ function Slow:get()
     self:write("slow")
 end
 
-return web.Application {
+local WebSocket = websocket.WebSocketHandler:extend "WebSocket"
+
+function WebSocket:get_compression_options() -- luacheck: ignore 212/self
+    return {}
+end
+
+function WebSocket:on_message(message, binary)
+    self:write_message(message, binary)
+end
+
+return web.Application({
     { "/plaintext", Plaintext },
     { "/json", Json },
     { "/page", Page },
@@ -159,4 +171,5 @@ return web.Application {
     { "/echo", Echo },
     { "/headers", Headers },
     { "/slow", Slow },
-}
+    { "/ws", WebSocket },
+}, { websocket_max_message_size = 4194304 })

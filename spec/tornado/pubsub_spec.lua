@@ -13,6 +13,8 @@ local function collector()
     return function(message) got[#got + 1] = message.data end, got
 end
 
+local Closed = util.Error:extend "WebSocketClosedError"
+
 local function settle(got, n)
     testing.wait_until(function() return #got >= n end)
     gen.sleep(0)
@@ -52,6 +54,38 @@ describe("a hub", function()
         settle(got_a, 101)
         assert.equal(100, #got_b)
         assert.equal(1, hub:subscribers "x")
+    end)
+
+    it("serves thousands in slices, in order, each once", function()
+        local counts, subs = {}, {}
+        for i = 1, 1800 do
+            local queue = queues.Queue()
+            counts[i] = queue
+            subs[i] = hub:subscribe("x", queue)
+        end
+        hub:publish("x", 1)
+        hub:publish("x", 2)
+        local late = queues.Queue()
+        hub:subscribe("x", late) -- while both are on their way
+        for i = 1, 1800, 7 do subs[i]:close() end
+        hub:publish("x", 3)
+        testing.wait_until(function() return late:qsize() == 1 end)
+        for _ = 1, 10 do gen.sleep(0) end
+        assert.equal(3, late:get().data)
+        for i = 1, 1800 do
+            local got = {}
+            while not counts[i]:empty() do got[#got + 1] = counts[i]:get().data end
+            for n = 1, #got do assert.equal(n, got[n]) end
+            assert.is_true(#got == 3 or i % 7 == 1)
+        end
+        for n = 1, 350 do hub:publish("x", n) end
+        testing.wait_until(function() return counts[2]:qsize() == 350 end)
+        testing.wait_until(function() return counts[1799]:qsize() == 350 end)
+        for i = 2, 1800, 600 do
+            for n = 1, 350 do assert.equal(n, counts[i]:get().data) end
+        end
+        for _ = 1, 10 do gen.sleep(0) end
+        assert.equal(350, late:qsize())
     end)
 
     it("lets functions wait, and logs what they raise", function()
@@ -196,7 +230,7 @@ describe("a hub", function()
     it("writes to what is like a WebSocket, until that has closed", function()
         local socket = { got = {} }
         function socket:write_message(text)
-            if #self.got == 2 then error(util.Error("WebSocket is closed"), 0) end
+            if #self.got == 2 then error(Closed(), 0) end
             self.got[#self.got + 1] = text
         end
         local sub = hub:subscribe("x", socket)
@@ -205,6 +239,9 @@ describe("a hub", function()
         hub:publish("x", "too late")
         testing.wait_until(function() return sub.closed end)
         assert.same({ '{"a":1}', "text" }, socket.got)
+        sub = hub:subscribe("x", function(message) socket:write_message(message.data) end)
+        hub:publish("x", "too late, too")
+        testing.wait_until(function() return sub.closed end)
     end)
 
     it("refuses what it cannot use", function()

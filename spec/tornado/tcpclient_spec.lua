@@ -178,6 +178,18 @@ describe("tornado.tcpclient", function()
             assert.equal("ECONNREFUSED", err.real_error.code)
         end)
 
+        it("a name server that is mute in both costs the resolver's deadline, or the caller's",
+            function()
+                name_server(finally, { deadline = 0.1, timeout = 0.05 })
+                local client = tcpclient.TCPClient()
+                local began = core.precise()
+                assert.equal("TIMEOUT", raised(client.connect, client, "mute1.test", 80).code)
+                local err = raised(client.connect, client, "mute2.test", 80, { timeout = 0.02 })
+                assert.is_true(util.isinstance(err, util.TimeoutError))
+                assert.is_true(core.precise() - began < 2)
+                testing.wait_until(function() return core.counts().resolves == 0 end)
+            end)
+
         it("a deadline ends both", function()
             local cancelled = 0
             local function never()

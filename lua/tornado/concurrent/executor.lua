@@ -185,6 +185,17 @@ function Dummy:shutdown() end
 --- Calls functions at once, in the caller's coroutine.
 executor.dummy_executor = Dummy()
 
+--- A method that calls `name` of the module on a thread of self.executor, or of the field that the
+-- option `executor` names, and returns a Future. `self` is not among the arguments.
+-- Tornado: decorates a method, whose object the thread shares.
+function executor.run_on_executor(module, name, options)
+    check_names(module, name, 2)
+    local field = util.options(options, { executor = "executor" }, "run_on_executor").executor
+    return function(self, ...)
+        return self[field]:submit(module, name, ...)
+    end
+end
+
 -- The default one -----------------------------------------------------------------------
 
 local default
@@ -218,7 +229,9 @@ function executor.run_in_executor(first, ...)
 end
 
 concurrent.ThreadPoolExecutor = Executor
+concurrent.DummyExecutor = Dummy
 concurrent.dummy_executor = executor.dummy_executor
+concurrent.run_on_executor = executor.run_on_executor
 concurrent.ExecutorError = ExecutorError
 ioloop.run_in_executor = executor.run_in_executor
 ioloop.set_default_executor = executor.set_default

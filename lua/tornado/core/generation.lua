@@ -1,5 +1,6 @@
 -- The part of tornado.core that is generations: sites that are loaded beside those that serve.
 local abi = require "tornado.abi"
+local ffi = require "ffi"
 
 local C, vm = abi.C, abi.state
 
@@ -23,6 +24,34 @@ end
 --- Asks for the next generation.
 function part.reload()
     C.ct_abi_reload(vm)
+end
+
+--- The number of the user that this process runs as.
+function part.user_id()
+    return C.ct_abi_user_id()
+end
+
+--- Which worker of a master this process is, 1 and up; 0: none.
+function part.worker()
+    return C.ct_abi_worker(vm)
+end
+
+local TEXTS = { "addresses", "control", "user", "group" }
+local NUMBERS = { "stop_timeout", "worker_timeout", "workers", "backlog" }
+
+--- Has this process become the master of workers; `options` are the fields of ct_supervision.
+function part.supervise(options)
+    local out = ffi.new("ct_supervision")
+    for _, name in ipairs(TEXTS) do
+        out[name].p, out[name].n = options[name], #options[name]
+    end
+    for _, name in ipairs(NUMBERS) do out[name] = options[name] end
+    C.ct_abi_supervise(vm, out)
+end
+
+--- Takes commands on a control socket.
+function part.control(path)
+    C.ct_abi_control(vm, path, #path)
 end
 
 return part

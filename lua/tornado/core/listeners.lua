@@ -20,6 +20,13 @@ function part.listen_option(listener, name, value)
     end
 end
 
+--- The proxies that a listener believes, besides this machine's: a list of "IP/BITS". False when
+-- one is malformed.
+function part.listen_trust(listener, networks)
+    local text = table.concat(networks, " ")
+    return C.ct_abi_listen_trust(vm, listener, text, #text) == C.CT_OK
+end
+
 --- With true, its clients wait in the kernel's queue, until it is called with false.
 function part.listen_hold(listener, hold)
     return C.ct_abi_listen_hold(vm, listener, hold and 1 or 0) == C.CT_OK

@@ -2,7 +2,8 @@
 -- nothing but the state's own handles; what needs the loop, the server or another thread's data
 -- raises. Whatever takes the vm is of that kind unless it is named here. core.lua gives C to it.
 local ALLOWED = {
-    ct_abi_why = true, ct_abi_wall = true, ct_abi_monotonic = true, ct_abi_precise = true,
+    ct_abi_why = true, ct_abi_pulse = true, ct_abi_wall = true, ct_abi_monotonic = true,
+    ct_abi_precise = true,
     ct_abi_log_level = true, ct_abi_folder = true, ct_abi_here = true,
     ct_abi_regex = true, ct_abi_regex_groups = true, ct_abi_regex_name = true,
     ct_abi_regex_match = true,

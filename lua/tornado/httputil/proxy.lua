@@ -20,6 +20,15 @@ local function lies_in(ip, network)
     return bit.rshift(byte(ip, whole + 1), shift) == bit.rshift(byte(base, whole + 1), shift)
 end
 
+--- Networks as core.listen_trust() takes them: "10.0.0.0/8".
+function proxy.texts(networks)
+    local texts = {}
+    for i, network in ipairs(networks) do
+        texts[i] = network[3]
+    end
+    return texts
+end
+
 local function is_in(ip, networks)
     for i = 1, #networks do
         if lies_in(ip, networks[i]) then return true end
@@ -32,7 +41,7 @@ local function parse_network(text)
     local ip = core.ip_bytes(address or text)
     if not ip then return nil end
     bits = tonumber(bits) or #ip * 8
-    return bits <= #ip * 8 and { ip, bits } or nil
+    return bits <= #ip * 8 and { ip, bits, ("%s/%d"):format(address or text, bits) } or nil
 end
 
 --- Parses a list of addresses ("10.0.0.1") and networks ("10.0.0.0/8", "fd00::/8") for apply().
@@ -52,6 +61,51 @@ function proxy.is_local(text)
     return text == UNIX or ip ~= nil and lies_in(ip, LOOPBACK[#ip])
 end
 
+-- "1.2.3.4:80", "[::1]:80", "[::1]" without what is no address.
+local function node_ip(node)
+    return match(node, "^%[([%x:.]+)%]$") or match(node, "^%[([%x:.]+)%]:[%w._-]+$") or
+        match(node, "^(%d+%.%d+%.%d+%.%d+)$") or match(node, "^(%d+%.%d+%.%d+%.%d+):[%w._-]+$")
+end
+
+-- The elements of a Forwarded field (RFC 7239 §4) as { name = value }, names in lower case; nil
+-- when it is malformed.
+local function forwarded_elements(text)
+    local list, element, at = {}, {}, 1
+    while true do
+        local name, stop = match(text, "^[ \t]*([%w!#$%%&'*+.^_`|~-]+)=()", at)
+        if not name then return nil end
+        local value, after = match(text, "^([%w!#$%%&'*+.^_`|~-]+)()", stop)
+        if not value then
+            value, after = match(text, '^"([^"\\]*)"()', stop)
+            if not value then return nil end
+        end
+        name = name:lower()
+        if element[name] then return nil end
+        element[name] = value
+        local mark, next_at = match(text, "^[ \t]*([;,]?)()", after)
+        if mark ~= ";" then
+            list[#list + 1] = element
+            element = {}
+            if mark == "" then return next_at > #text and list or nil end
+        end
+        at = next_at
+    end
+end
+
+-- The address and scheme that the Forwarded field gives, read from the right: the first element
+-- whose `for` is no trusted proxy's. No address from one that is malformed or has none ("unknown",
+-- "_hidden"): what stands left of it, nobody that is trusted has said.
+local function from_forwarded(text, networks)
+    local list = forwarded_elements(text)
+    if not list then return nil end
+    for i = #list, 1, -1 do
+        local ip = list[i]["for"] and node_ip(list[i]["for"])
+        local bytes = ip and core.ip_bytes(ip)
+        if not bytes then return nil, list[i].proto end
+        if i == 1 or not is_in(bytes, networks) then return ip, list[i].proto end
+    end
+end
+
 -- The last of the addresses "a, b, c" that is no proxy's; the first when all are.
 local function last_foreign(list, networks)
     local found
@@ -65,10 +119,18 @@ end
 
 local SCHEMES = { http = true, https = true }
 
+local function apply_forwarded(request, text, networks)
+    local from, scheme = from_forwarded(text, networks)
+    if from then core.request_remote(request.handle, from) end
+    scheme = scheme and scheme:lower()
+    if SCHEMES[scheme] then request.protocol = scheme end
+end
+
 --- Sets remote_ip and protocol of a request by what its proxy says: X-Real-Ip, or else the last
 -- address of X-Forwarded-For that is not in `networks`; X-Scheme, or else X-Forwarded-Proto, of
--- which the last word counts. Believed are peers of this machine, and those in `networks`; a value
--- that is no address, or no http or https, changes nothing.
+-- which the last word counts; without any of these, Forwarded (RFC 7239). Believed are peers of
+-- this machine, and those in `networks`; a value that is no address, or no http or https, changes
+-- nothing.
 -- Tornado: believes every peer.
 function proxy.apply(request, networks)
     local peer = core.request_info(request.handle)
@@ -79,6 +141,8 @@ function proxy.apply(request, networks)
     from = headers:get("X-Real-Ip") or from and last_foreign(from, networks)
     if from then core.request_remote(request.handle, from) end
     local scheme = headers:get("X-Scheme") or headers:get("X-Forwarded-Proto")
+    local forwarded = not from and not scheme and headers:get("Forwarded")
+    if forwarded then return apply_forwarded(request, forwarded, networks) end
     scheme = scheme and match(scheme, "([^,%s]*)%s*$")
     if SCHEMES[scheme] then request.protocol = scheme end
 end

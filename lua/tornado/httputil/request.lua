@@ -24,7 +24,7 @@ local MAX_ARGUMENTS = 1000 -- more are an error, never cut off silently
 -- event stream that answers it. The last four are those of a context (see
 -- ioloop.lua): a request is its handler's.
 local HTTPServerRequest = {
-    __name = "HTTPServerRequest", protocol = "http", server = false, _events = false,
+    __name = "HTTPServerRequest", protocol = "http", server = false, _events = false, kept = false,
     _scope = false, _values = false, _root = true, _free = false,
 }
 
@@ -51,7 +51,7 @@ function RequestHeaders:all()
     local all = self._all
     if all then return all end
     all = HTTPHeaders()
-    local flat = core.request_fields(self._handle)
+    local flat = self._flat or core.request_fields(self._handle)
     for i = 1, #flat, 2 do all:add(flat[i], flat[i + 1]) end
     self._all = all
     return all
@@ -59,7 +59,7 @@ end
 
 --- The value of a field (several are joined with ","), or `default`.
 function RequestHeaders:get(name, default)
-    local all = self._all
+    local all = self._all or self._flat and self:all()
     if all then return all:get(name, default) end
     local value, several = core.request_field(self._handle, name)
     if several then return self:all():get(name, default) end
@@ -94,7 +94,8 @@ function lazy.version(self)
 end
 
 function lazy.headers(self)
-    local object = setmetatable({ _handle = self.handle, _all = false }, RequestHeaders)
+    local object = setmetatable({ _handle = self.handle, _all = false, _flat = false },
+        RequestHeaders)
     return object
 end
 
@@ -218,7 +219,8 @@ end
 
 function lazy.cookies(self)
     local header, several = core.request_field(self.handle, "Cookie")
-    if several then header = table.concat(self.headers:get_list("Cookie"), "; ") end
+    if self.kept then header, several = self.headers:get("Cookie"), true end
+    if header and several then header = table.concat(self.headers:get_list("Cookie"), "; ") end
     if not header then return {} end
     local found = cookies.parse(header)
     for name in pairs(found) do
@@ -260,6 +262,15 @@ function HTTPServerRequest.from_event(handle, event, coroutine)
         closed = false,
     }, HTTPServerRequest)
     return request
+end
+
+--- Takes what is still C's, but not the body: for a request that outlives its handle.
+function HTTPServerRequest:keep()
+    load_info(self)
+    local headers = self.headers
+    if not headers._all then headers._flat = core.request_fields(self.handle) end
+    self.host, self.id = self.host, self.id -- made now
+    self.kept = true
 end
 
 -- Arguments ------------------------------------------------------------------------

@@ -61,6 +61,24 @@ function handlers.remove_handler(fd)
     by_fd[number], by_watch[entry.watch] = nil, nil
 end
 
+-- What was registered is closed, by itself if it can.
+local function close_object(fd)
+    if type(fd) == "table" and util.is_callable(fd.close) then return fd:close() end
+    core.close_descriptor(type(fd) == "number" and fd or fd:fileno())
+end
+
+--- Stops watching all descriptors, and with `all_fds` closes what was registered. The loop itself
+--- is the process's, and goes on.
+-- Tornado: it cannot be started again.
+local function close(_, all_fds)
+    local list = {}
+    for _, entry in pairs(by_fd) do list[#list + 1] = entry.fd end
+    for _, fd in ipairs(list) do
+        handlers.remove_handler(fd)
+        if all_fds then close_object(fd) end
+    end
+end
+
 --- Puts them into the table of ioloop.lua, and into its class.
 return function(ioloop)
     local IOLoop = ioloop.IOLoop
@@ -71,6 +89,7 @@ return function(ioloop)
         ioloop[name] = fn
         IOLoop[name] = function(_, ...) return fn(...) end
     end
+    IOLoop.close = close
     ioloop.on(core.EVENT_WATCH, function(handle)
         local events = core.watch_ready(handle)
         local entry = by_watch[handle]

@@ -97,6 +97,7 @@ return function(ioloop)
         local fn = ioloop[name] or out[name]
         IOLoop[name] = function(_, ...) return fn(...) end
     end
+    IOLoop.add_callback_from_signal = IOLoop.add_callback
     add_running(ioloop, IOLoop)
     local current = IOLoop()
 

@@ -105,6 +105,14 @@ function BaseIOStream:close(err)
     if self._close_callback then ioloop.add_callback(run_close_callback, self) end
 end
 
+--- For those who take over the connection: its channel, which is theirs; the stream is closed.
+function BaseIOStream:_leave()
+    local channel = self._channel
+    self._closed, self._channel = true, nil
+    channels.set(channel, nil)
+    return channel
+end
+
 -- Closes because of what C says: the peer has ended its side, or the connection is broken.
 local function close_for(self, channel)
     self:close(errors.of_channel(channel))

@@ -57,7 +57,7 @@ end
 
 local function send_presence(self, link)
     local presence = self.hub._presence
-    for _, topic in ipairs(presence:own_topics()) do
+    for _, topic in ipairs(presence:topics()) do
         local count, names = presence:own(topic)
         local joined = {}
         for name in pairs(names) do joined[#joined + 1] = name end
@@ -215,8 +215,8 @@ local function send_changes(self)
     end
 end
 
-function Cluster:presence_changed(topic, name)
-    if self.closed then return end
+function Cluster:presence_changed(topic, name, origin, joined, left)
+    if self.closed or type(origin) == "number" then return end
     if not self.dirty then
         self.dirty = {}
         ioloop.spawn_callback(send_changes, self)
@@ -224,6 +224,9 @@ function Cluster:presence_changed(topic, name)
     local names = self.dirty[topic] or {}
     self.dirty[topic] = names
     if name then names[name] = true end
+    for _, list in ipairs { joined or {}, left or {} } do
+        for _, other in ipairs(list) do names[other] = true end
+    end
 end
 
 -- Beginning and end ----------------------------------------------------------------------------

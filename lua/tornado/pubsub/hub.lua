@@ -17,7 +17,11 @@ local Hub = util.Object:extend "Hub"
 function Hub:init(backend)
     self.backend = backend
     self._topics = {} -- topic -> list of subscriptions
-    self._presence = Presence(function(topic, name) backend:presence_changed(topic, name) end)
+    self._kin = false -- see kin.lua
+    self._presence = Presence(function(topic, ...)
+        self.backend:presence_changed(topic, ...)
+        if self._kin then self._kin:presence_changed(topic) end
+    end)
     backend:attach(self)
 end
 
@@ -41,11 +45,15 @@ function Hub:publish(topic, data)
     return self.backend:publish(topic, data)
 end
 
--- The order in which subscribers get a message is not theirs to know: so the last may take the
--- place of one that leaves. Each remembers which message it had last, so it never gets one twice.
-local function deliver(list, message)
+local SLICE = 500       -- subscribers that get a message in one turn of the loop
+local MOST_PENDING = 100 -- messages of a topic that wait for turns
+
+-- Gives a message to those from number `last` down to `first`. The order in which subscribers get
+-- it is not theirs to know: so the last may take the place of one that leaves. Each remembers
+-- which message it had last, so it never gets one twice.
+local function deliver_to(list, message, last, first)
     local id = message.id
-    for i = #list, 1, -1 do
+    for i = last, first, -1 do
         local sub = list[i]
         if sub and sub._last_id < id then
             sub._last_id = id
@@ -54,12 +62,41 @@ local function deliver(list, message)
     end
 end
 
---- From the backend: the next message of a topic. `synced`: it is not new, but this worker hears
--- of it only now, and of its topic for the first time: only who asked for what was gets it.
-function Hub:deliver(message, synced)
-    local list = self._topics[message.topic]
-    if not list then return end
-    if not synced then return deliver(list, message) end
+-- Thousands of subscribers are served in slices, so that one message does not stop the loop.
+local function run_slice(list)
+    local pending = list.pending
+    local first = math.max(1, list.cursor - SLICE + 1)
+    deliver_to(list, pending[pending.first], list.cursor, first)
+    list.cursor = first - 1
+    if list.cursor < 1 then
+        pending[pending.first] = nil
+        pending.first = pending.first + 1
+        list.cursor = #list
+    end
+    if pending.first <= pending.last then
+        ioloop.spawn_callback(run_slice, list)
+    else
+        list.pending = false
+    end
+end
+
+local function deliver(list, message)
+    local pending = list.pending
+    if not pending then
+        if #list <= SLICE then return deliver_to(list, message, #list, 1) end
+        list.pending = { first = 1, last = 1, message }
+        list.cursor = #list
+        return run_slice(list)
+    end
+    pending.last = pending.last + 1
+    pending[pending.last] = message
+    if pending.last - pending.first < MOST_PENDING then return end
+    for i = pending.first, pending.last do deliver_to(list, pending[i], #list, 1) end
+    list.cursor = 0 -- the callback under way finds one that everybody has
+    pending.first = pending.last
+end
+
+local function deliver_synced(list, message)
     for i = #list, 1, -1 do
         local sub = list[i]
         if sub and sub._since and message.id > math.max(sub._since, sub._last_id) then
@@ -67,6 +104,29 @@ function Hub:deliver(message, synced)
             sub._deliver(sub, message)
         end
     end
+end
+
+--- From the backend: the next message of a topic. `synced`: it is not new, but this worker hears
+-- of it only now, and of its topic for the first time: only who asked for what was gets it.
+function Hub:deliver(message, synced)
+    if self._kin then self._kin:pass_on(message, synced) end
+    local list = self._topics[message.topic]
+    if not list then return end
+    if synced then deliver_synced(list, message) else deliver(list, message) end
+end
+
+--- From kin.lua: a message from before this generation.
+function Hub:deliver_old(message)
+    local list = self._topics[message.topic]
+    if list then deliver_synced(list, message) end
+end
+
+--- Goes on with another backend; subscriptions stay.
+function Hub:use(backend)
+    self.backend:close()
+    self.backend = backend
+    backend:attach(self)
+    for topic in pairs(self._topics) do backend:subscribe(topic) end
 end
 
 -- Subscribing ------------------------------------------------------------------------------
@@ -139,11 +199,15 @@ local function replay(sub, options)
         sub._last_id = message.id
         sub:_deliver(message)
     end
+    -- Others may still be on their way to those who came before.
+    local last = backend:latest(sub.topic, 1)[1]
+    sub._last_id = math.max(sub._last_id, last and last.id or 0)
 end
 
 --- Subscribes a function(message), an event stream, a WebSocket (anything with write_message()) or
 -- a Queue to a topic. The function and write_message() are called in one coroutine, in order, and
--- may wait. Options: since (the id of the last message known: those behind it come first) or
+-- may wait; when they raise that something is closed, the subscription ends.
+-- Options: since (the id of the last message known: those behind it come first) or
 -- history (that many of the last come first), name (for presence), event (of event streams: their
 -- type), limit (messages that may wait for a function or WebSocket, 1000; streams and Queues have
 -- their own), overflow (what happens above: "drop_oldest", "drop_newest", "close"). Returns the

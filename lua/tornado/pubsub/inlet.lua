@@ -20,7 +20,8 @@ function Inlet.encode(list)
         band(n, 255)) .. body
 end
 
-local function read_frame(stream, max)
+--- Reads a frame of at most `max` bytes off a stream; raises what that does.
+function Inlet.read_frame(stream, max)
     local a, b, c, d = stream:read_bytes(4):byte(1, 4)
     local n = ((a * 256 + b) * 256 + c) * 256 + d
     if n > max then error(util.Error("a frame of %d bytes", n), 0) end
@@ -28,7 +29,7 @@ local function read_frame(stream, max)
 end
 
 local function read_all(self, stream, peer)
-    while true do self.on_frame(peer, read_frame(stream, self.max)) end
+    while true do self.on_frame(peer, Inlet.read_frame(stream, self.max)) end
 end
 
 local function serve(self, stream)

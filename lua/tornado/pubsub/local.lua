@@ -13,15 +13,23 @@ function Local:init(limits)
     self.store = Store(limits)
 end
 
+--- One that goes on with the messages of another backend.
+function Local.over(store)
+    local backend = Local(store.limits)
+    backend.store = store
+    return backend
+end
+
 --- From the hub.
 function Local:attach(hub)
     self.hub = hub
 end
 
---- The next id: microseconds since 1970, or one more than the last. So a later process goes on
--- above those of an earlier one, and clients may keep them.
+--- The next id: microseconds since 1970, or one more than the last. So a later process (or
+-- generation of the sites) goes on above those of an earlier one, and clients may keep them.
 function Local:next_id()
-    return max(self.store.top + 1, floor(core.now() * 1e6))
+    local now = core.now() - core.monotonic() + core.precise()
+    return max(self.store.top + 1, floor(now * 1e6))
 end
 
 function Local:publish(topic, data)

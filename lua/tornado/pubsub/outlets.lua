@@ -1,7 +1,9 @@
 -- How a message gets to a subscriber without ever waiting for it: each kind of target has a
 -- function deliver(subscription, message), a bounded queue behind it, and its own way to make
 -- room or to give up when that is full.
+local concurrent = require "tornado.concurrent"
 local frame = require "tornado.web.event_stream.frame"
+local gen = require "tornado.gen"
 local ioloop = require "tornado.ioloop"
 local queues = require "tornado.queues"
 local util = require "tornado.util"
@@ -74,21 +76,27 @@ local function with_mail(sub, call)
     return to_mail
 end
 
-local function call_function(sub, message)
-    sub.target(message)
+-- A connection that has ended raises (WebSocketClosedError, StreamClosedError), and so does one
+-- that ends meanwhile: that is the end of the subscription, and no error.
+local function until_closed(sub, fn, ...)
+    local ok, err, trace = ioloop.protect(fn, ...)
+    if ok then return end
+    local class = type(err) == "table" and err.class
+    if not tostring(class):find("ClosedError", 1, true) then ioloop.unwrap(ok, err, trace) end
+    sub:close()
 end
 
--- A connection that has ended raises; so does one that ends meanwhile.
+local function call_function(sub, message)
+    until_closed(sub, sub.target, message)
+end
+
+local function write(target, text)
+    local future = target:write_message(text)
+    if concurrent.is_future(future) then gen.await(future) end
+end
+
 local function write_message(sub, message)
-    local ok, err = pcall(sub.target.write_message, sub.target, message:text())
-    if ok then
-        if type(err) == "table" and err.add_done_callback then
-            ok, err = pcall(require("tornado.gen").await, err)
-        end
-        if ok then return end
-    end
-    sub:close()
-    if not tostring(err):find "[Cc]losed" then error(err, 0) end
+    until_closed(sub, write, sub.target, message:text())
 end
 
 --- The function deliver(subscription, message) for its target; raises at `level` above the caller

@@ -5,7 +5,8 @@ local util = require "tornado.util"
 
 local Presence = util.Object:extend "Presence"
 
---- Takes changed(topic, name or nil), called when this worker's own part is another one.
+--- Takes changed(topic, name or nil, origin or nil, joined, left), called when there is a change:
+-- a name of this generation's own has come or gone, or another origin has told something.
 function Presence:init(changed)
     self.changed = changed
     self._topics = {} -- topic -> { count =, names = name -> origins, origins = {}, watchers = {} }
@@ -53,7 +54,7 @@ local function set_name(entry, part, name, n)
     return true
 end
 
-local OWN = 0
+local OWN = "own"
 
 --- A subscriber of this worker comes (1) or leaves (-1).
 function Presence:change(topic, name, by)
@@ -74,6 +75,23 @@ function Presence:set(topic, origin, count, joined, left)
     for _, name in ipairs(joined) do set_name(entry, part, name, 1) end
     for _, name in ipairs(left) do set_name(entry, part, name, 0) end
     drop_empty(self, topic, entry, origin)
+    self.changed(topic, nil, origin, joined, left)
+end
+
+--- The same from a full list of names; nothing happens when it is as before.
+function Presence:replace(topic, origin, count, names)
+    local entry = self._topics[topic]
+    local part = entry and entry.origins[origin] or { count = 0, names = {} }
+    local left, joined, now = {}, {}, {}
+    for _, name in ipairs(names) do
+        now[name] = true
+        if not part.names[name] then joined[#joined + 1] = name end
+    end
+    for name in pairs(part.names) do
+        if not now[name] then left[#left + 1] = name end
+    end
+    if part.count == count and #left == 0 and #joined == 0 then return end
+    self:set(topic, origin, count, joined, left)
 end
 
 --- An origin is gone, with all that it had.
@@ -88,18 +106,37 @@ function Presence:forget(origin)
     end
 end
 
---- This worker's part of a topic: how many, and a map whose keys are names.
-function Presence:own(topic)
-    local entry = self._topics[topic]
-    local part = entry and entry.origins[OWN]
-    return part and part.count or 0, part and part.names or {}
+-- Other workers' origins are numbers; those of this one's other generations are not.
+local function is_near(origin)
+    return type(origin) ~= "number"
 end
 
---- All topics that this worker has subscribers of.
-function Presence:own_topics()
+local function sum(self, topic, wanted)
+    local entry, count, names = self._topics[topic], 0, {}
+    for origin, part in pairs(entry and entry.origins or {}) do
+        if wanted(origin) then
+            count = count + part.count
+            for name in pairs(part.names) do names[name] = true end
+        end
+    end
+    return count, names
+end
+
+--- This worker's part of a topic: how many, and a map whose keys are names.
+function Presence:own(topic)
+    return sum(self, topic, is_near)
+end
+
+--- The same of all but one origin.
+function Presence:others(topic, without)
+    return sum(self, topic, function(origin) return origin ~= without end)
+end
+
+--- All topics that somebody is subscribed to.
+function Presence:topics()
     local list = {}
     for topic, entry in pairs(self._topics) do
-        if entry.origins[OWN] then list[#list + 1] = topic end
+        if next(entry.origins) then list[#list + 1] = topic end
     end
     return list
 end

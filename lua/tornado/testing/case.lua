@@ -25,7 +25,7 @@ local COUNTED = {
     channels = "channel", descriptors = "descriptor", digests = "digest",
     resolves = "question for a name",
     jobs = "job", processes = "process",
-    watches = "watched descriptor",
+    watches = "watched descriptor", websockets = "WebSocket",
     live = "live request", fetches = "fetch",
     waiting = "waiting coroutine",
 }

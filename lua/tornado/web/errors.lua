@@ -7,6 +7,7 @@ local errors = {}
 local HTTPError = util.Error:extend "HTTPError"
 errors.HTTPError = HTTPError
 HTTPError.expected = true -- needs no traceback
+HTTPError.headers = {} -- that the reply gets, name -> value
 
 --- Takes a status (default 500) and a message for the log, a format when arguments follow. A
 -- last argument { reason = "..." } replaces the standard reason.

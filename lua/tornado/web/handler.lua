@@ -8,8 +8,10 @@ local gen = require "tornado.gen"
 local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
+local rate_limit = require "tornado.web.rate_limit"
 local routing_args = require "tornado.web.path_args"
 local util = require "tornado.util"
+local watchdog = require "tornado.watchdog"
 
 local rawget, type = rawget, type
 local barrier = core.barrier
@@ -31,6 +33,9 @@ RequestHandler._finished = false
 RequestHandler._headers_written = false
 RequestHandler._returned = false -- the verb has ended, the reply is not complete
 RequestHandler._stream_request_body = false
+--- { requests = , per = , burst = , key = , name = }: how often each client may call it, see
+--- web.rate_limit(). Subclasses have it, too, each with its own count.
+RequestHandler.rate_limit = false
 RequestHandler._writes_result = false -- see web/functions.lua
 RequestHandler.path_kwargs = routing_args.NONE
 
@@ -141,13 +146,19 @@ local function make_ready(self)
     if result ~= nil then gen.await(result) end
 end
 
+-- Before the body: who may not call gets none of it read.
+local function choose_verb(self, request)
+    local verb = verbs_of(self.class)[request.method]
+    if not verb or not self[verb] then error(HTTPError(405), 0) end
+    self._verb = verb
+    if self.rate_limit then rate_limit.check(self) end
+end
+
 local function dispatch(self, rule_kwargs, args)
     local request = self.request
     local result = self:initialize(rule_kwargs)
     if result ~= nil then gen.await(result) end
-    local verb = verbs_of(self.class)[request.method]
-    if not verb or not self[verb] then error(HTTPError(405), 0) end
-    self._verb = verb
+    choose_verb(self, request)
     local streams = self._stream_request_body
     if request.has_body and not streams and not self:_collect(request) then
         self._finished = true -- the client has left
@@ -213,7 +224,8 @@ local function answer(self, err, traceback)
     if util.isinstance(err, HTTPError) then
         self:send_error(err.status_code, { err = err, reason = err.reason })
     else
-        self:send_error(500, { err = err, traceback = traceback })
+        local status = util.isinstance(err, watchdog.CPULimitError) and 503 or 500
+        self:send_error(status, { err = err, traceback = traceback })
     end
 end
 

@@ -442,6 +442,9 @@ function RequestHandler:send_error(status, options)
     end
     self:clear()
     self:set_status(status, options.reason)
+    if util.isinstance(options.err, errors.HTTPError) then
+        for name, value in pairs(options.err.headers) do self:set_header(name, value) end
+    end
     if status == 405 then self:set_header("Allow", self:_allowed()) end
     if not is_bodiless(status) then
         local ok, err = xpcall(self.write_error, debug.traceback, self, status, options)

@@ -7,6 +7,7 @@ from tornado.httpclient import AsyncHTTPClient
 from tornado.ioloop import IOLoop
 from tornado.template import Template
 from tornado.web import Application, RequestHandler, StaticFileHandler
+from tornado.websocket import WebSocketHandler
 
 PORT, STATIC = int(sys.argv[1]), sys.argv[2]
 TEXT = "text/plain; charset=UTF-8"
@@ -71,6 +72,11 @@ class Proxy(Handler):
         self.write(reply.body)
 
 
+class Echo(WebSocketHandler):
+    def on_message(self, message):
+        self.write_message(message, binary=isinstance(message, bytes))
+
+
 Application([
     ("/plaintext", Plaintext),
     ("/json", Json),
@@ -79,6 +85,7 @@ Application([
     ("/form", Form),
     ("/proxy", Proxy),
     (r"/user/(\d+)/post/([a-z0-9-]+)", Route),
+    ("/ws", Echo),
     (r"/static/(.*)", StaticFileHandler, {"path": STATIC}),
 ]).listen(PORT, address="127.0.0.1", backlog=4096)
 IOLoop.current().start()

@@ -230,6 +230,18 @@ describe("tornado.concurrent.executor", function()
         one:shutdown()
     end)
 
+    it("makes methods that run there", function()
+        local Worker = util.Object:extend "Worker"
+        Worker.echo = concurrent.run_on_executor(JOBS, "echo")
+        Worker.here = concurrent.run_on_executor(JOBS, "echo", { executor = "mine" })
+        local one = new { max_workers = 1 }
+        local worker = Worker()
+        worker.executor, worker.mine = one, concurrent.DummyExecutor()
+        assert.equal(5, gen.await(worker:echo(5)))
+        assert.equal(6, gen.await(worker:here(6)))
+        one:shutdown()
+    end)
+
     it("lets other requests pass one that works hard", function()
         local path, begun = os.tmpname(), os.tmpname()
         os.remove(path)

@@ -49,6 +49,27 @@ describe("xheaders", function()
         assert.equal("10.0.0.1 http", seen({ ["X-Forwarded-For"] = "10.0.0.1, 10.0.0.2" }, inner))
     end)
 
+    it("come as Forwarded as well, from the right", function()
+        local inner = { trusted = { "10.0.0.0/8", "fd00::/9" } }
+        local function forwarded(text) return seen({ Forwarded = text }, inner) end
+        assert.equal("4.4.4.4 http", forwarded "for=4.4.4.4")
+        assert.equal("4.4.4.4 https", forwarded "For=\"4.4.4.4:80\";PROTO=https;by=10.0.0.1")
+        assert.equal("2001:db8::1 http", forwarded 'for="[2001:db8::1]:4711"; proto=http')
+        assert.equal("4.4.4.4 https",
+            forwarded "for=9.9.9.9;proto=http, for=4.4.4.4;proto=https, for=10.0.0.1;proto=http")
+        assert.equal("4.4.4.4 http", forwarded 'for=4.4.4.4 , for="[fd00::1]",for=10.1.1.1')
+        assert.equal("10.0.0.2 http", forwarded "for=10.0.0.2, for=10.0.0.1")
+        assert.equal("127.0.0.1 https", forwarded "for=9.9.9.9, for=unknown;proto=https")
+        assert.equal("127.0.0.1 http", forwarded "for=9.9.9.9, for=_hidden")
+        for _, bad in ipairs { "", "for", "for=", "for=4.4.4.4,", "for=4.4.4.4;", ", for=4.4.4.4",
+            "for=4.4.4.4;for=5.5.5.5", 'for="4.4.4.4', "for=4.4.4.4 x", "for=2001:db8::1",
+            'for="[::g]"', "for=4.4.4.4;proto=ftp;x", "for =4.4.4.4" } do
+            assert.equal("127.0.0.1 http", forwarded(bad))
+        end
+        assert.equal("4.4.4.4 http", seen({
+            Forwarded = "for=9.9.9.9;proto=https", ["X-Real-Ip"] = "4.4.4.4" }, inner))
+    end)
+
     it("change nothing when they are garbage", function()
         for _, bad in ipairs { "4.4.4.4<script>", "www.google.com", "", "4.4.4", "4.4.4.4:80",
             "4.4.4.4, 1.1.1.1", "::g", ("1"):rep(200) } do

@@ -64,6 +64,27 @@ describe("ioloop.add_handler", function()
         assert.truthy(seen[ERROR])
     end)
 
+    it("are all forgotten by close(), and closed if told to", function()
+        local loop = ioloop.IOLoop.current()
+        local a, b = iostream.pair()
+        local c, d = core.pipe()
+        finally(function() core.close_descriptor(d) end)
+        local calls = 0
+        local function call() calls = calls + 1 end
+        loop:add_handler(a, call, WRITE)
+        loop:close()
+        loop:add_callback_from_signal(function() calls = calls + 100 end)
+        testing.wait_until(function() return calls >= 100 end)
+        assert.equal(100, calls)
+        assert.is_false(a:closed())
+        loop:add_handler(a, call, ioloop.NONE)
+        loop:add_handler(c, call, ioloop.NONE)
+        loop:close(true)
+        assert.is_true(a:closed())
+        assert.matches("cannot watch", raised(ioloop.add_handler, c, call, READ))
+        b:close()
+    end)
+
     it("takes objects with fileno, and gives them back", function()
         local a, b = iostream.pair()
         local got

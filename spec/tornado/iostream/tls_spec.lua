@@ -324,7 +324,7 @@ describe("TLS on streams", function()
 
     it("takes descriptors, and shakes hands with the first byte", function()
         local a, b = core.pair()
-        local server = iostream.SSLIOStream(a, { ssl_options = files "good", server_side = true })
+        local server = netutil.ssl_wrap_socket(a, files "good", nil, true)
         local client = iostream.SSLIOStream(b, { ssl_options = trusting(),
             server_hostname = "localhost" })
         local writing = gen.spawn(server.write, server, "hello")

@@ -1,0 +1,213 @@
+/* Workers are exec'd, not only forked: they begin with nothing of the master's
+ * but its descriptors, and each has its own layout of memory. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/child.h"
+
+#include "base/mem.h"
+#include "io/address.h"
+#include "io/listen.h"
+#include "server/inherit.h"
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* -- Sockets --------------------------------------------------------------- */
+
+/* One for each worker, that the kernel spreads connections over; all share that
+ * of a unix socket. Port 0 is the same port for all. */
+static int open_socket(const ct_child *c, const char *text, unsigned n,
+                       int backlog, const ct_child *first) {
+    ct_address at, bound = { .size = sizeof bound.sa };
+    const char *expected;
+    char why[256];
+    int fd;
+
+    if (!ct_address_parse(&at, text, &expected)) {
+        ct_log_line(c->loop->log, CT_LEVEL_ERROR, "master", "%s: %s", text,
+                    expected);
+        return -1;
+    }
+    if (first && at.sa.ss_family == AF_UNIX)
+        return fcntl(first->sockets[n], F_DUPFD_CLOEXEC, 0);
+    if (first && getsockname(first->sockets[n], (struct sockaddr *)&bound.sa,
+                             &bound.size) == 0)
+        at = bound;
+    at.share = true;
+    fd = ct_listen_socket(&at, backlog, why, sizeof why);
+    if (fd == -1)
+        ct_log_line(c->loop->log, CT_LEVEL_ERROR, "master", "%s", why);
+    return fd;
+}
+
+static void add_line(ct_child *c, int fd, const char *address) {
+    char *lines = NULL;
+
+    if (asprintf(&lines, "%s%d %s\n", c->addresses ? c->addresses : "", fd,
+                 address) == -1)
+        return;
+    free(c->addresses);
+    c->addresses = lines;
+}
+
+bool ct_child_listen(ct_child *c, const ct_vm_wishes *wishes,
+                     const ct_child *first) {
+    char *copy = strdup(wishes->addresses), *rest = copy, *address;
+    bool good = copy != NULL;
+
+    while (good && (address = strsep(&rest, "\n"))) {
+        int fd = -1;
+
+        if (!*address) continue;
+        if (c->socket_count < CT_CHILD_SOCKETS)
+            fd = open_socket(c, address, c->socket_count, (int)wishes->backlog,
+                             first);
+        good = fd != -1;
+        if (!good) break;
+        c->sockets[c->socket_count++] = fd;
+        add_line(c, fd, address);
+    }
+    free(copy);
+    return good;
+}
+
+/* -- The process ----------------------------------------------------------- */
+
+/* For the user "www": group first, or there would be no right left to set it. */
+static bool drop_privileges(const ct_vm_wishes *w) {
+    const struct passwd *user = NULL;
+    const struct group *group = NULL;
+    gid_t gid;
+
+    if (!*w->user && !*w->group) return true;
+    if (*w->user && !(user = getpwnam(w->user))) return false;
+    if (*w->group && !(group = getgrnam(w->group))) return false;
+    gid = group ? group->gr_gid : user->pw_gid;
+    if (user && initgroups(user->pw_name, gid) == -1) return false;
+    if (setgid(gid) == -1) return false;
+    return !user || setuid(user->pw_uid) == 0;
+}
+
+static void become(const ct_child *c, const ct_vm_wishes *wishes, int board,
+                   int channel, char **argv) {
+    ct_inherit place = { c->index, board, channel };
+    sigset_t none;
+    char name[64];
+
+    snprintf(name, sizeof name, "ctornado: worker %u", c->index);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (!ct_inherit_leave(&place, c->addresses ? c->addresses : "")) _exit(70);
+    if (!drop_privileges(wishes)) {
+        dprintf(STDERR_FILENO, "ctornado: user, group: cannot become \"%s\"\n",
+                *wishes->user ? wishes->user : wishes->group);
+        _exit(77);
+    }
+    argv[0] = name;
+    execv("/proc/self/exe", argv);
+    _exit(71);
+}
+
+static void on_end(evutil_socket_t fd, short what, void *arg) {
+    ct_child *c = arg;
+    int status = 0;
+
+    (void)fd, (void)what;
+    ct_loop_now(c->loop);
+    if (waitpid(c->pid, &status, WNOHANG) != c->pid) return;
+    event_del(&c->on_end);
+    event_del(&c->on_line);
+    close(c->pidfd);
+    close(c->channel);
+    c->pid = 0;
+    c->fn(c, NULL, status, c->arg);
+}
+
+/* A line may be longer than the buffer: then its beginning is enough. */
+static void take_lines(ct_child *c) {
+    char *end;
+
+    while ((end = memchr(c->line, '\n', c->have))) {
+        size_t n = (size_t)(end - c->line) + 1;
+
+        *end = 0;
+        c->fn(c, c->line, 0, c->arg);
+        memmove(c->line, c->line + n, c->have - n);
+        c->have -= (unsigned)n;
+    }
+    if (c->have == sizeof c->line - 1) c->have = 0;
+}
+
+static void on_line(evutil_socket_t fd, short what, void *arg) {
+    ct_child *c = arg;
+    ssize_t n;
+
+    (void)what;
+    ct_loop_now(c->loop);
+    n = recv(fd, c->line + c->have, sizeof c->line - 1 - c->have, 0);
+    if (n <= 0) {
+        if (n == 0) event_del(&c->on_line);
+        return;
+    }
+    c->have += (unsigned)n;
+    take_lines(c);
+}
+
+static void watch(ct_child *c) {
+    event_assign(&c->on_end, c->loop->base, c->pidfd, EV_READ | EV_PERSIST,
+                 on_end, c);
+    event_assign(&c->on_line, c->loop->base, c->channel, EV_READ | EV_PERSIST,
+                 on_line, c);
+    event_add(&c->on_end, NULL);
+    event_add(&c->on_line, NULL);
+}
+
+bool ct_child_start(ct_child *c, const ct_vm_wishes *wishes, int board,
+                    char **argv) {
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+                   ends) == -1)
+        return false;
+    c->pid = fork();
+    if (c->pid == 0) become(c, wishes, board, ends[1], argv);
+    close(ends[1]);
+    c->pidfd = c->pid > 0 ? (int)syscall(SYS_pidfd_open, c->pid, 0) : -1;
+    if (c->pidfd == -1) {
+        if (c->pid > 0) kill(c->pid, SIGKILL);
+        c->pid = 0;
+        close(ends[0]);
+        return false;
+    }
+    (void)fcntl(c->pidfd, F_SETFD, FD_CLOEXEC);
+    c->channel = ends[0];
+    c->began = ct_board_now();
+    c->served = c->aborted = false;
+    c->have = 0;
+    watch(c);
+    return true;
+}
+
+void ct_child_say(const ct_child *c, const char *line) {
+    if (c->pid) (void)send(c->channel, line, strlen(line), MSG_NOSIGNAL);
+}
+
+void ct_child_kill(const ct_child *c, int signal) {
+    if (c->pid) (void)kill(c->pid, signal);
+}
+
+void ct_child_fini(ct_child *c) {
+    for (unsigned i = 0; i < c->socket_count; i++) close(c->sockets[i]);
+    free(c->addresses);
+    c->addresses = NULL;
+    c->socket_count = 0;
+}

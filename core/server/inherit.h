@@ -1,0 +1,26 @@
+/* What a process was given by the one that started it: a master's worker its
+ * place and its sockets, or sockets from systemd (sd_listen_fds(3)). Lifetime:
+ * process. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_INHERIT_H
+#define CT_INHERIT_H
+
+#include "io/loop.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct ct_inherit {
+    uint32_t worker; /* 1 and up; 0: no master started this process */
+    int board;       /* descriptor of the ct_board, or -1 */
+    int channel;     /* the socket to the master, or -1 */
+} ct_inherit;
+
+/* Takes it all out of the environment, so that no child sees it. Sockets wait in
+ * `loop` for whoever asks for their address. */
+void ct_inherit_take(ct_inherit *i, ct_loop *loop);
+
+/* In a child that is about to exec: leaves these for the next ct_inherit_take().
+ * `sockets` is "DESCRIPTOR ADDRESS" lines. False: errno says why. */
+bool ct_inherit_leave(const ct_inherit *i, const char *sockets);
+
+#endif

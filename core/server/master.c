@@ -1,0 +1,353 @@
+/* Reloading asks the first worker alone: when its new generation serves, the
+ * others follow; when it fails, nobody has changed. A worker that dies is
+ * replaced at once, but ever later when it keeps dying. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/master.h"
+
+#include "base/mem.h"
+#include "io/listen.h"
+#include "io/signals.h"
+#include "io/timer.h"
+#include "server/board.h"
+#include "server/child.h"
+#include "server/control.h"
+#include "server/notify.h"
+#include "server/status.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    EARLY = 2000,   /* ms: dying sooner counts as dying early */
+    OFTEN = 5,      /* early deaths in a row before it has to wait */
+    BACK_OFF = 30,  /* seconds: the longest pause before a new start */
+    LAST_WORDS = 2, /* seconds between asking a hung worker and killing it */
+    OWN = 2         /* seconds more than the workers' own stop_timeout */
+};
+
+typedef struct master {
+    ct_loop *loop;
+    const ct_vm_wishes *wishes;
+    char **argv;
+    ct_board *board;
+    int board_fd;
+    ct_signals *signals;
+    ct_control *control;
+    ct_timer *tick; /* every second: looks at all workers */
+    ct_child *children;
+    uint32_t count;
+    uint32_t running;
+    bool ready;    /* every worker has served */
+    bool stopping; /* told to end */
+    int exit_code;
+    uint64_t kill_at; /* stopping: ms, when patience is over */
+    /* A reload: */
+    ct_control_peer *asker; /* or NULL: a signal's */
+    bool reloading;
+    uint32_t waited_for; /* answers */
+    bool failed;
+    char why[CT_CHILD_ANSWER];
+} master;
+
+static void say(const master *m, ct_log_level level, const char *text,
+                uint32_t index, int pid) {
+    ct_log_line(m->loop->log, level, "master", "worker %u (pid %d) %s", index,
+                pid, text);
+}
+
+/* -- Stopping -------------------------------------------------------------- */
+
+static void kill_all(const master *m, int signal) {
+    for (uint32_t i = 0; i < m->count; i++)
+        ct_child_kill(&m->children[i], signal);
+}
+
+static void stop(master *m, bool gently) {
+    double patience = gently ? m->wishes->stop_timeout + OWN : OWN;
+
+    if (m->stopping && gently) return;
+    m->stopping = true;
+    ct_notify("STOPPING=1");
+    kill_all(m, gently ? SIGTERM : SIGINT);
+    m->kill_at = ct_board_now() + (uint64_t)(patience * 1000);
+    if (!m->running) ct_loop_stop(m->loop);
+}
+
+/* -- Reloading ------------------------------------------------------------- */
+
+static void end_reload(master *m) {
+    m->reloading = false;
+    if (m->asker) ct_control_answer(m->asker, !m->failed, m->why);
+    m->asker = NULL;
+    ct_notify("READY=1");
+    ct_log_line(m->loop->log, m->failed ? CT_LEVEL_ERROR : CT_LEVEL_INFO,
+                "master",
+                m->failed ? "reload: nothing has changed" : "reloaded");
+}
+
+static void ask_others(master *m) {
+    for (uint32_t i = 1; i < m->count; i++) {
+        if (!m->children[i].pid) continue; /* its next start has the new code */
+        ct_child_say(&m->children[i], "reload\n");
+        m->waited_for++;
+    }
+}
+
+static void on_answer(master *m, bool first, bool ok, const char *why) {
+    if (!m->reloading || !m->waited_for) return;
+    m->waited_for--;
+    if (!ok && !m->failed) {
+        m->failed = true;
+        snprintf(m->why, sizeof m->why, "%s", why);
+    }
+    if (first && ok) ask_others(m);
+    if (!m->waited_for) end_reload(m);
+}
+
+static void reload(master *m, ct_control_peer *asker) {
+    if (m->reloading || !m->ready) {
+        const char *why =
+            m->ready ? "a reload is under way already: ask again after it"
+                     : "the server has not started yet";
+
+        ct_log_line(m->loop->log, CT_LEVEL_WARNING, "master", "%s", why);
+        if (asker) ct_control_answer(asker, false, why);
+        return;
+    }
+    m->reloading = true;
+    m->failed = false;
+    m->asker = asker;
+    m->why[0] = 0;
+    m->waited_for = 1;
+    ct_notify("RELOADING=1");
+    ct_child_say(&m->children[0], "reload\n");
+    if (!m->children[0].pid)
+        on_answer(m, true, false, "worker 1 is down: see the log");
+}
+
+/* -- Workers --------------------------------------------------------------- */
+
+static void start(master *m, ct_child *c) {
+    c->row->state = CT_WORKER_STARTING;
+    if (ct_child_start(c, m->wishes, m->board_fd, m->argv)) {
+        m->running++;
+        c->row->pid = c->pid;
+        c->row->beat = ct_board_now();
+        return;
+    }
+    ct_log_line(m->loop->log, CT_LEVEL_ERROR, "master",
+                "worker %u cannot be started: %m", c->index);
+    c->early++;
+    c->began = ct_board_now();
+}
+
+static void describe_end(const master *m, const ct_child *c, int pid,
+                         int status) {
+    char text[64];
+
+    if (WIFSIGNALED(status))
+        snprintf(text, sizeof text, "died of signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
+    else
+        snprintf(text, sizeof text, "ended with exit code %d",
+                 WEXITSTATUS(status));
+    say(m, m->stopping ? CT_LEVEL_INFO : CT_LEVEL_ERROR, text, c->index, pid);
+}
+
+/* None has ever served: what it has written says why, and no other one will. */
+static void give_up(master *m, int status) {
+    m->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    if (!m->exit_code) m->exit_code = 1;
+    stop(m, false);
+}
+
+static void on_death(master *m, ct_child *c, int status) {
+    int pid = c->row->pid;
+
+    m->running--;
+    if (!m->stopping || WIFSIGNALED(status)) describe_end(m, c, pid, status);
+    m->board->handled_before += c->row->handled;
+    *c->row = (ct_board_row){ 0 };
+    if (m->reloading) on_answer(m, c->index == 1, false, "a worker died");
+    if (!m->stopping && !m->ready && !c->served) give_up(m, status);
+    if (m->stopping) {
+        if (!m->running) ct_loop_stop(m->loop);
+        return;
+    }
+    c->early = ct_board_now() - c->began < EARLY ? c->early + 1 : 0;
+    m->board->replaced++;
+    if (c->early < OFTEN) start(m, c);
+}
+
+static void on_serving(master *m, ct_child *c) {
+    c->served = true;
+    if (m->ready) return;
+    for (uint32_t i = 0; i < m->count; i++)
+        if (!m->children[i].served) return;
+    m->ready = true;
+    ct_notify("READY=1");
+    ct_log_line(m->loop->log, CT_LEVEL_INFO, "master",
+                "%u workers serve; SIGHUP reloads, SIGTERM ends", m->count);
+}
+
+/* "serving", "ok" or "error REASON" (with | for newlines). */
+static void on_child(ct_child *c, const char *line, int status, void *arg) {
+    master *m = arg;
+
+    if (!line) {
+        on_death(m, c, status);
+    } else if (strcmp(line, "serving") == 0) {
+        on_serving(m, c);
+    } else if (strcmp(line, "ok") == 0) {
+        on_answer(m, c->index == 1, true, "");
+    } else if (strncmp(line, "error ", 6) == 0) {
+        char *why = ct_memdup(line + 6, strlen(line + 6));
+
+        for (char *p = why; *p; p++)
+            if (*p == '\x1f') *p = '\n';
+        on_answer(m, c->index == 1, false, why);
+        ct_free(why);
+    }
+}
+
+/* One that has not turned its loop for too long is told to show where it is
+ * (SIGABRT), and then killed. */
+static void check_pulse(master *m, ct_child *c, uint64_t now) {
+    uint64_t beat = c->row->beat;
+    double limit = m->wishes->worker_timeout;
+
+    if (!c->pid || limit <= 0 || now < beat) return;
+    if (now - beat > (uint64_t)((limit + LAST_WORDS) * 1000) && c->aborted) {
+        ct_child_kill(c, SIGKILL);
+    } else if (now - beat > (uint64_t)(limit * 1000) && !c->aborted) {
+        say(m, CT_LEVEL_ERROR, "hangs: it is replaced", c->index, c->pid);
+        ct_child_kill(c, SIGABRT);
+        c->aborted = true;
+    }
+}
+
+static uint64_t pause_of(const ct_child *c) {
+    unsigned over = c->early < OFTEN ? 0 : c->early - OFTEN + 1;
+    unsigned seconds = over == 0 ? 0 : over < 6 ? 1u << (over - 1) : BACK_OFF;
+
+    return seconds * 1000u;
+}
+
+static void on_tick(void *arg) {
+    master *m = arg;
+    uint64_t now = ct_board_now();
+
+    if (m->stopping && now >= m->kill_at) kill_all(m, SIGKILL);
+    for (uint32_t i = 0; i < m->count; i++) {
+        ct_child *c = &m->children[i];
+
+        check_pulse(m, c, now);
+        if (!c->pid && !m->stopping && now - c->began >= pause_of(c))
+            start(m, c);
+    }
+    ct_notify("WATCHDOG=1");
+}
+
+/* -- The process ----------------------------------------------------------- */
+
+static void on_signal(int signal, void *arg) {
+    master *m = arg;
+
+    if (signal == SIGHUP)
+        reload(m, NULL);
+    else if (signal == SIGUSR1)
+        kill_all(m, SIGUSR1);
+    else
+        stop(m, signal != SIGINT);
+}
+
+static void on_command(ct_control_peer *peer, const char *command, void *arg) {
+    master *m = arg;
+
+    if (strcmp(command, "reload") == 0) {
+        reload(m, peer);
+    } else if (strcmp(command, "status") == 0) {
+        char *text = ct_status_text(m->board, getpid());
+
+        ct_control_answer(peer, true, text);
+        ct_free(text);
+    } else if (strcmp(command, "reopen") == 0) {
+        kill_all(m, SIGUSR1);
+        ct_control_answer(peer, true, "");
+    } else if (strcmp(command, "quit") == 0 || strcmp(command, "stop") == 0) {
+        bool gently = *command == 'q';
+
+        ct_control_answer(peer, true, ""); /* and `command` is over */
+        stop(m, gently);
+    } else {
+        ct_control_answer(peer, false, "unknown command");
+    }
+}
+
+static bool open_all(master *m) {
+    for (uint32_t i = 0; i < m->count; i++) {
+        ct_child *c = &m->children[i];
+
+        c->loop = m->loop;
+        c->index = i + 1;
+        c->row = &m->board->rows[i];
+        c->fn = on_child;
+        c->arg = m;
+        if (!ct_child_listen(c, m->wishes, i ? m->children : NULL))
+            return false;
+    }
+    return true;
+}
+
+static bool begin(master *m) {
+    static const int list[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1 };
+    char why[256];
+
+    m->board = ct_board_new(&m->board_fd);
+    if (!m->board) {
+        ct_log_line(m->loop->log, CT_LEVEL_ERROR, "master",
+                    "shared memory cannot be made: %m");
+        return false;
+    }
+    m->board->workers = m->count;
+    m->board->started = (int64_t)m->loop->clock.wall;
+    if (!open_all(m)) return false;
+    m->signals = ct_signals_new(m->loop, list, 5, on_signal, m);
+    m->tick = ct_timer_new(m->loop, on_tick, m);
+    if (!*m->wishes->control) return true;
+    m->control = ct_control_new(m->loop, m->wishes->control, on_command, m, why,
+                                sizeof why);
+    if (!m->control)
+        ct_log_line(m->loop->log, CT_LEVEL_WARNING, "control",
+                    "%s: only signals control this server", why);
+    return true;
+}
+
+int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, char **argv) {
+    master m = { .loop = loop,
+                 .wishes = wishes,
+                 .argv = argv,
+                 .board_fd = -1,
+                 .count = wishes->workers };
+
+    prctl(PR_SET_NAME, "ctornado-master");
+    m.children = ct_alloc0(m.count * sizeof *m.children);
+    m.exit_code = begin(&m) ? 0 : 1;
+    if (m.exit_code == 0) {
+        for (uint32_t i = 0; i < m.count; i++) start(&m, &m.children[i]);
+        ct_timer_start(m.tick, 1, true);
+        if (!ct_loop_run(loop)) m.exit_code = 1;
+    }
+    ct_control_free(m.control);
+    ct_timer_free(m.tick);
+    ct_signals_free(m.signals);
+    for (uint32_t i = 0; i < m.count; i++) ct_child_fini(&m.children[i]);
+    ct_free(m.children);
+    ct_board_free(m.board);
+    if (m.board_fd != -1) close(m.board_fd);
+    return m.exit_code;
+}

@@ -1,0 +1,15 @@
+/* The master: it owns the listening sockets and the workers, which are this same
+ * program, and replaces those that die or hang. It runs no Lua and handles no
+ * connection. Lifetime: process. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_MASTER_H
+#define CT_MASTER_H
+
+#include "io/loop.h"
+#include "vm/vm.h"
+
+/* Runs workers with the command line until it is told to end; returns the exit
+ * code. Borrows all. */
+int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, char **argv);
+
+#endif

@@ -1,0 +1,12 @@
+/* What `ctornado status` shows, as JSON. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_STATUS_H
+#define CT_STATUS_H
+
+#include "server/board.h"
+
+/* An object with the server's and each worker's numbers. Caller frees with
+ * ct_free(). */
+char *ct_status_text(const ct_board *b, int pid);
+
+#endif

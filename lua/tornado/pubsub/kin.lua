@@ -1,0 +1,150 @@
+-- The generations of a worker's sites, joined: after a reload the streams that an older one keeps
+-- get what is published in the newer one, and the newer one has the history. Each generation has
+-- an end of a socket to the next one (its heir) and to the one before (its elder); messages get
+-- their ids from the newest, or from its backend.
+local Inlet = require "tornado.pubsub.inlet"
+local IOStream = require("tornado.iostream").IOStream
+local ioloop = require "tornado.ioloop"
+local Local = require "tornado.pubsub.local"
+local Message = require "tornado.pubsub.message"
+local util = require "tornado.util"
+
+local encode = Inlet.encode
+
+local MESSAGE, PUBLISH, HERE = 1, 2, 3
+local MAX_FRAME = 67108864
+local MAX_BACKLOG = 268435456 -- bytes that may wait for another generation
+
+local Kin = util.Object:extend "Kin"
+
+-- The backend of a generation that has an heir.
+local Retired = Local:extend "RetiredBackend"
+
+function Retired:init(store)
+    self.store = store
+end
+
+function Retired:publish(topic, data)
+    Message(topic, 0, data):text() -- raises for what cannot be JSON
+    self.hub._kin:send("heir", { PUBLISH, topic, data })
+end
+
+--- Takes a hub, whose other generations it will be told of.
+function Kin:init(hub)
+    self.hub = hub
+    self._ends = {} -- role -> { stream =, frames =, size =, writes = }
+    self._dirty = false
+end
+
+local function write_all(out)
+    while #out.frames > 0 and not out.stream:closed() do
+        local bytes = table.concat(out.frames)
+        out.frames = {}
+        pcall(out.stream.write, out.stream, bytes) -- fails when it is closed
+        out.size = out.size - #bytes
+    end
+    out.writes = false
+end
+
+--- Sends a frame to the heir or the elder, if there is one.
+function Kin:send(role, list)
+    local out = self._ends[role]
+    if not out then return end
+    local bytes = encode(list)
+    if out.size + #bytes > MAX_BACKLOG then return out.stream:close() end
+    out.frames[#out.frames + 1] = bytes
+    out.size = out.size + #bytes
+    if out.writes then return end
+    out.writes = true
+    ioloop.spawn_callback(write_all, out)
+end
+
+local function send_message(self, role, message, synced)
+    self:send(role, { MESSAGE, message.topic, message.id, message.data, synced or false })
+end
+
+local function send_presence(self, role, topic)
+    local count, names = self.hub._presence:others(topic, role)
+    local list = {}
+    for name in pairs(names) do list[#list + 1] = name end
+    self:send(role, { HERE, topic, count, list })
+end
+
+--- From the hub: a message is delivered here.
+function Kin:pass_on(message, synced)
+    send_message(self, "elder", message, synced)
+end
+
+local function send_changes(self)
+    local dirty = self._dirty
+    self._dirty = false
+    for topic in pairs(dirty) do
+        for role in pairs(self._ends) do send_presence(self, role, topic) end
+    end
+end
+
+--- From the hub. All changes of a turn go as one.
+function Kin:presence_changed(topic)
+    if not self._dirty then
+        self._dirty = {}
+        ioloop.spawn_callback(send_changes, self)
+    end
+    self._dirty[topic] = true
+end
+
+-- What comes -------------------------------------------------------------------------------
+
+local on = {}
+
+-- From the heir it is the next one; from the elder, what was before this generation.
+on[MESSAGE] = function(self, role, topic, id, data, synced)
+    local message = Message(topic, id, data)
+    local kind = self.hub.backend.store:add(message)
+    if kind and role == "heir" then
+        self.hub:deliver(message, synced)
+    elseif kind then
+        self.hub:deliver_old(message)
+    end
+end
+
+on[PUBLISH] = function(self, _, topic, data)
+    ioloop.log_errors(self.hub.publish, self.hub, topic, data)
+end
+
+on[HERE] = function(self, role, topic, count, names)
+    self.hub._presence:replace(topic, role, count, names)
+end
+
+-- Until the other generation has ended.
+local function read(self, role, stream)
+    local ok, frame = pcall(Inlet.read_frame, stream, MAX_FRAME)
+    while ok do
+        ioloop.log_errors(on[frame[1]], self, role, unpack(frame, 2, 5))
+        ok, frame = pcall(Inlet.read_frame, stream, MAX_FRAME)
+    end
+    stream:close()
+    self._ends[role] = nil
+    self.hub._presence:forget(role)
+    if role == "heir" then self.hub:use(Local.over(self.hub.backend.store)) end
+end
+
+-- The elder gives what it has; both tell who is there.
+function Kin:join(role, descriptor)
+    local stream, hub = IOStream(descriptor), self.hub
+    local before = self._ends[role]
+    if before then before.stream:close() end
+    self._ends[role] = { stream = stream, frames = {}, size = 0, writes = false }
+    ioloop.spawn_callback(read, self, role, stream)
+    if role == "heir" then
+        local store = hub.backend.store
+        for _, topic in ipairs(store:topics()) do
+            for _, message in ipairs(store:latest(topic, math.huge)) do
+                send_message(self, "heir", message, true)
+            end
+        end
+        hub:use(Retired(store))
+    end
+    for _, topic in ipairs(hub._presence:topics()) do send_presence(self, role, topic) end
+end
+
+return Kin

@@ -1,0 +1,395 @@
+#!/usr/bin/env python3
+"""A master and its workers: what is replaced, what is told, how it begins and
+ends; and the commands that speak to a running server. Each case runs on the
+normal and on the ASan binary.
+"""
+# SPDX-License-Identifier: Apache-2.0
+import contextlib
+import json
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
+import harness
+from harness import HOST, Failure, Server, check, same, until
+
+SUITE = harness.Suite()
+case = SUITE.case
+GET = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
+
+APP = """
+local gen = require "tornado.gen"
+local core = require "tornado.core"
+local web = require "tornado.web"
+
+local Main = web.RequestHandler:extend "Main"
+function Main:get() self:write("%s") end
+
+local Who = web.RequestHandler:extend "Who"
+function Who:get() self:write(core.worker() .. " " .. core.user_id()) end
+
+local Spin = web.RequestHandler:extend "Spin"
+function Spin:get()
+    -- In C, where nothing but a signal can reach it.
+    local text = ("a"):rep(40) .. "b"
+    text:find(("a?"):rep(40) .. ("a"):rep(40) .. (".*"):rep(12) .. "c")
+end
+
+local Slow = web.RequestHandler:extend "Slow"
+function Slow:get()
+    gen.sleep(2.5)
+    self:write("slow")
+end
+
+return web.Application { { "/", Main }, { "/who", Who }, { "/spin", Spin }, { "/slow", Slow } }
+"""
+
+
+class Cluster(Server):
+    """A server with workers, a site of its own and a control socket."""
+
+    def __init__(self, binary, *options, workers=2, **more):
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
+        self.home.chmod(0o755)
+        self.write("one")
+        self.socket = self.home / "control"
+        super().__init__(binary, f"--workers={workers}", f"--control={self.socket}", *options,
+                         site=self.home, **more)
+
+    def __exit__(self, *how):
+        try:
+            super().__exit__(*how)
+        finally:
+            shutil.rmtree(self.home, ignore_errors=True)
+
+    def write(self, version):
+        (self.home / "app.lua").write_text(APP % version)
+
+    def start(self):
+        super().start()
+        self.await_line(r"\d workers serve")
+        return self
+
+    def command(self, *words):
+        """Runs `ctornado WORDS`; returns exit code, stdout and stderr."""
+        done = subprocess.run([str(self.binary), *words, f"--control={self.socket}"],
+                              cwd=harness.ROOT, stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=harness.PATIENCE)
+        return done.returncode, done.stdout, done.stderr
+
+    def ask_status(self):
+        code, out, err = self.command("status", "json")
+        same(code, 0, f"status: {err}")
+        return json.loads(out)
+
+    def pids(self):
+        return [worker["pid"] for worker in self.ask_status()["workers"]]
+
+    def await_workers(self, *gone):
+        """Waits until all workers serve, and none is one of `gone`; returns their pids."""
+        def look():
+            workers = self.ask_status()["workers"]
+            good = all(w["state"] == "serving" and w["pid"] not in gone for w in workers)
+            return good and [w["pid"] for w in workers]
+        return until(look, "all workers to serve")
+
+
+def everywhere(server, path="/", most=200):
+    """The bodies that new connections get, until nothing new comes."""
+    return {server.get(path).body for _ in range(most)}
+
+
+def masters():
+    g = "master"
+
+    @case(g, "each worker serves the one port")
+    def _(binary):
+        with Cluster(binary, workers=3) as server:
+            got = {body.split()[0] for body in everywhere(server, "/who")}
+            same(got, {b"1", b"2", b"3"}, "workers")
+            same(len(set(server.pids())), 3, "processes")
+
+    @case(g, "a site that cannot be loaded ends it, with the reason")
+    def _(binary):
+        with tempfile.TemporaryDirectory() as path:
+            (pathlib.Path(path) / "app.lua").write_text("error('on purpose')")
+            done = subprocess.run([str(binary), f"--site={path}", "--port=0", "--workers=2"],
+                                  capture_output=True, text=True, timeout=harness.PATIENCE)
+            same(done.returncode, 1, "exit code")
+            check("app.lua:1: on purpose" in done.stderr, done.stderr)
+
+    @case(g, "a port in use ends it, with the reason")
+    def _(binary):
+        with Server(binary) as other:
+            done = subprocess.run([str(binary), f"--site={harness.SITE}", "--workers=2",
+                                   f"--port={other.port}"],
+                                  capture_output=True, text=True, timeout=harness.PATIENCE)
+            same(done.returncode, 1, "exit code")
+            check("address already in use" in done.stderr, done.stderr)
+
+    for how, name in ((signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "SIGINT")):
+        @case(g, f"{name} ends all, and leaves nothing")
+        def _(binary, how=how):
+            with Cluster(binary) as server:
+                pids = server.pids()
+                same(server.stop(how), 0, "exit code")
+                for pid in pids:
+                    check(not pathlib.Path(f"/proc/{pid}").exists(), f"{pid} is left")
+                check(not server.socket.exists(), "the control socket is left")
+
+    @case(g, "SIGTERM lets requests finish")
+    def _(binary):
+        with Cluster(binary) as server, server.connect() as c:
+            c.send(b"GET /slow HTTP/1.1\r\n" + HOST + b"\r\n")
+            until(lambda: any(w["requests"] for w in server.ask_status()["workers"]),
+                  "the request to be under way")
+            server.process.send_signal(signal.SIGTERM)
+            reply = c.reply()
+            same(reply.body, b"slow", "the reply")
+            check(reply.closes, "it does not say that it closes")
+
+    @case(g, "workers end when their master is killed")
+    def _(binary):
+        with Cluster(binary, expect_exit=-9) as server:
+            pids = server.pids()
+            server.process.kill()
+            for pid in pids:
+                until(lambda: not pathlib.Path(f"/proc/{pid}").exists() or
+                      "Z" in pathlib.Path(f"/proc/{pid}/stat").read_text().split(")")[1][:3],
+                      f"{pid} to end")
+
+    @case(g, "root's workers run as another user")
+    def _(binary):
+        if os.geteuid() != 0:
+            raise harness.Skip("needs root")
+        if any(not p.stat().st_mode & 0o001 for p in pathlib.Path(binary).resolve().parents):
+            pass  # the program itself is exec'd through /proc/self/exe
+        with Cluster(binary, "--user=nobody") as server:
+            uid = str(pwd.getpwnam("nobody").pw_uid).encode()
+            same({body.split()[1] for body in everywhere(server, "/who", 20)}, {uid}, "users")
+
+    @case(g, "an unknown user ends it, with the reason")
+    def _(binary):
+        if os.geteuid() != 0:
+            raise harness.Skip("needs root")
+        done = subprocess.run([str(binary), f"--site={harness.SITE}", "--workers=2", "--port=0",
+                               "--user=nobody-of-this-name"],
+                              capture_output=True, text=True, timeout=harness.PATIENCE)
+        check(done.returncode != 0, "it runs")
+        check('cannot become "nobody-of-this-name"' in done.stderr, done.stderr)
+
+    @case(g, "tells systemd how it goes")
+    def _(binary):
+        with tempfile.TemporaryDirectory() as path, socket.socket(
+                socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.bind(f"{path}/notify")
+            s.settimeout(harness.PATIENCE)
+
+            def await_state(wanted):
+                while wanted not in (got := s.recv(4096).decode()):
+                    check(got.startswith("WATCHDOG") or got.startswith("READY"), got)
+            with Cluster(binary, env={"NOTIFY_SOCKET": f"{path}/notify"}) as server:
+                await_state("READY=1")
+                server.process.send_signal(signal.SIGHUP)
+                await_state("RELOADING=1\nMONOTONIC_USEC=")
+                await_state("READY=1")
+                server.process.send_signal(signal.SIGTERM)
+                await_state("STOPPING=1")
+
+    @case(g, "takes sockets from systemd")
+    def _(binary):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            s.listen()
+            port = s.getsockname()[1]
+
+            def hand_over():
+                os.dup2(s.fileno(), 3)
+                os.environ["LISTEN_PID"] = str(os.getpid())
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', "sh", str(binary),
+                 f"--site={harness.SITE}", f"--port={port}", "--control=none"],
+                cwd=harness.ROOT, stderr=subprocess.DEVNULL, preexec_fn=hand_over, pass_fds=(3,))
+            try:
+                s.close()
+                with harness.Connection(port) as c:
+                    c.send(GET)
+                    same(c.reply().status, 200, "the reply")
+            finally:
+                process.terminate()
+                same(process.wait(harness.PATIENCE), 0, "exit code")
+
+
+class Load(threading.Thread):
+    """A client that connects anew when its connection ends, and counts that."""
+
+    def __init__(self, server):
+        super().__init__(daemon=True)
+        self.server, self.enough = server, threading.Event()
+        self.done, self.lost, self.wrong = 0, 0, None
+
+    def run(self):
+        try:
+            while not self.enough.is_set():
+                with self.server.connect() as c:
+                    try:
+                        while not self.enough.is_set():
+                            c.send(GET)
+                            same(c.reply().status, 200, "status")
+                            self.done += 1
+                    except (harness.Ended, harness.Reset, ConnectionError, OSError):
+                        self.lost += 1
+        except Exception as err:  # whatever it is, the case shows it
+            self.wrong = err
+
+
+def deaths():
+    g = "deaths"
+
+    @case(g, "eight workers are killed under load: each takes its own connections alone",
+          alone=True)
+    def _(binary):
+        with Cluster(binary, "--log-level=info") as server:
+            clients = [Load(server) for _ in range(6)]
+            for client in clients:
+                client.start()
+            pids = server.await_workers()
+            for i in range(8):
+                victim = pids[i % 2]
+                os.kill(victim, signal.SIGKILL)
+                pids = server.await_workers(victim)
+            for client in clients:
+                client.enough.set()
+                client.join(harness.PATIENCE)
+                check(not client.wrong, "a client saw:", client.wrong)
+                check(client.done > 20, f"only {client.done} requests")
+            lost = sum(client.lost for client in clients)
+            check(lost <= 6 * 8, f"{lost} connections were lost")
+            same(server.ask_status()["replaced"], 8, "replaced")
+
+    @case(g, "a worker that keeps dying is not started without end")
+    def _(binary):
+        with Cluster(binary) as server:
+            for _ in range(5):
+                os.kill(server.await_workers()[0], signal.SIGKILL)
+            until(lambda: server.ask_status()["workers"][0]["state"] == "down", "a pause")
+            server.await_workers()
+
+    @case(g, "a worker that hangs is replaced, and the others serve", alone=True)
+    def _(binary):
+        with Cluster(binary, "--worker-timeout=1") as server, server.connect() as c:
+            before = server.await_workers()
+            c.send(b"GET /spin HTTP/1.1\r\n" + HOST + b"\r\n")
+            server.await_line("hangs: it is replaced")
+            server.await_line("died of signal")
+            after = until(lambda: (now := server.await_workers()) != before and now, "another one")
+            same(len(set(before) & set(after)), 1, "workers that stayed")
+
+
+def commands():
+    g = "commands"
+
+    @case(g, "reload: all workers, or none")
+    def _(binary):
+        with Cluster(binary) as server:
+            server.write("two")
+            same(server.command("reload")[0], 0, "exit code")
+            same(everywhere(server), {b"two"}, "bodies")
+            (server.home / "app.lua").write_text("\n\nreturn function(\n")
+            code, _, err = server.command("reload")
+            same(code, 1, "exit code of a broken one")
+            check(re.search(r"nothing has changed: .*app\.lua:4: ", err), err)
+            same(everywhere(server), {b"two"}, "bodies afterwards")
+            same({w["generation"] for w in server.ask_status()["workers"]}, {2}, "generations")
+
+    @case(g, "status: for people and programs")
+    def _(binary):
+        with Cluster(binary) as server:
+            for _ in range(10):
+                server.get("/")
+            until(lambda: server.ask_status()["handled"] == 10, "10 requests")
+            code, out, _ = server.command("status")
+            same(code, 0, "exit code")
+            check(re.search(r"pid \d+, up \d+ s: 10 requests, 2 workers, 0 replaced", out), out)
+            same(len(out.strip().split("\n")), 4, "lines")
+
+    for word in ("quit", "stop"):
+        @case(g, f"{word}: the server ends")
+        def _(binary, word=word):
+            with Cluster(binary) as server:
+                same(server.command(word)[0], 0, "exit code")
+                same(server.process.wait(harness.PATIENCE), 0, "the server's exit code")
+
+    @case(g, "reopen: log files are made anew")
+    def _(binary):
+        with tempfile.TemporaryDirectory() as path:
+            access = pathlib.Path(path) / "access"
+            with Cluster(binary, f"--access-log={access}") as server:
+                server.get("/")
+                until(lambda: access.exists() and access.read_text(), "a line")
+                access.rename(f"{access}.1")
+                same(server.command("reopen")[0], 0, "exit code")
+                until(lambda: access.exists() and server.log().count("open anew") == 2, "the file")
+                server.get("/")
+                until(lambda: access.read_text(), "a line in the new file")
+
+    @case(g, "without a server: a clear message")
+    def _(binary):
+        done = subprocess.run([str(binary), "reload", "--control=/nonexistent/socket"],
+                              capture_output=True, text=True, timeout=harness.PATIENCE)
+        same(done.returncode, 1, "exit code")
+        check("no server answers on /nonexistent/socket" in done.stderr, done.stderr)
+
+    @case(g, "one process alone has a control socket, too")
+    def _(binary):
+        with tempfile.TemporaryDirectory() as path:
+            with Server(binary, f"--control={path}/c") as server:
+                until(lambda: pathlib.Path(f"{path}/c").exists(), "the socket")
+                same(oct(os.stat(f"{path}/c").st_mode & 0o777), "0o600", "its mode")
+                for words, code in (("reload", 0), ("status", 0), ("quit", 0)):
+                    done = subprocess.run([str(binary), words, f"--control={path}/c"],
+                                          capture_output=True, text=True, timeout=harness.PATIENCE)
+                    same(done.returncode, code, f"{words}: {done.stderr}")
+                same(server.process.wait(harness.PATIENCE), 0, "exit code")
+
+    @case(g, "strange clients of the control socket are no harm")
+    def _(binary):
+        with Cluster(binary) as server:
+            for text in (b"", b"nonsense\n", b"x" * 1000, b"\0\n", b"reload"):
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.connect(str(server.socket))
+                    with contextlib.suppress(BrokenPipeError):
+                        s.sendall(text)
+                    s.shutdown(socket.SHUT_WR)
+                    s.settimeout(harness.PATIENCE)
+                    with contextlib.suppress(ConnectionResetError):
+                        got = s.recv(4096)
+                        check(got in (b"", b"error\nunknown command"), got)
+            same(len(server.await_workers()), 2, "workers")
+
+
+def main():
+    options = harness.arguments(__doc__).parse_args()
+    for group in (masters, deaths, commands):
+        group()
+    tally = harness.Tally()
+    for binary in harness.binaries():
+        title = "asan" if harness.is_asan(binary) else "normal"
+        chosen = [(f"{title} {name}", fn, alone) for name, fn, alone in SUITE.cases
+                  if options.only in name]
+        tally.run_all(chosen, binary, jobs=4)
+    harness.finish(tally)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+-- The option proxy_protocol: who may announce a client, and what becomes of it. What a header is,
+-- spec/core/test_proxy_protocol.c has.
+local core = require "tornado.core"
+local gen = require "tornado.gen"
+local testing = require "tornado.testing"
+local web = require "tornado.web"
+
+local Who = web.RequestHandler:extend "Who"
+
+function Who:get()
+    self:write(self.request.remote_ip .. " " .. self.request.protocol)
+end
+
+local app = web.Application { { "/", Who } }
+
+local GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+local V1 = "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n"
+local V2 = "\r\n\r\n\0\r\nQUIT\n"
+
+local function serve(options, remote_ip)
+    options.proxy_protocol = true
+    return testing.serve(app, {
+        server = options, socket = not remote_ip, remote_ip = remote_ip,
+    })
+end
+
+local function seen(preface, options, remote_ip)
+    local connection = serve(options or {}, remote_ip):connect()
+    connection:send(preface .. GET)
+    return connection:read_response().body
+end
+
+describe("proxy_protocol", function()
+    local path
+
+    before_each(function()
+        path = os.tmpname()
+        assert(core.log_open(path))
+    end)
+
+    after_each(function()
+        core.log_open "stderr"
+        os.remove(path)
+    end)
+
+    local function logged()
+        local file = assert(io.open(path, "rb"))
+        local text = file:read "*a"
+        file:close()
+        return text
+    end
+
+    it("gives a request the address that was announced", function()
+        assert.equal("1.2.3.4 http", seen(V1))
+        assert.equal("fd00::7 http", seen "PROXY TCP6 fd00::7 ::1 1 2\r\n")
+        assert.equal("1.2.3.4 http",
+            seen(V2 .. "\33\17\0\12\1\2\3\4\5\6\7\8\0\1\0\2"))
+        assert.equal("1.2.3.4 https",
+            seen(V2 .. "\33\17\0\20\1\2\3\4\5\6\7\8\0\1\0\2\32\0\5\1\0\0\0\0"))
+    end)
+
+    it("keeps the socket's own for LOCAL and UNKNOWN", function()
+        assert.equal("127.0.0.1 http", seen "PROXY UNKNOWN\r\n")
+        assert.equal("127.0.0.1 http", seen(V2 .. "\32\0\0\0"))
+    end)
+
+    it("holds for all requests of a connection", function()
+        local connection = serve {}:connect()
+        connection:send(V1 .. GET .. GET)
+        for _ = 1, 2 do assert.equal("1.2.3.4 http", connection:read_response().body) end
+        connection:send(GET)
+        assert.equal("1.2.3.4 http", connection:read_response().body)
+    end)
+
+    it("comes byte by byte", function()
+        local connection = serve {}:connect()
+        for char in (V1 .. GET):gmatch "." do
+            connection:send(char)
+            gen.moment()
+        end
+        assert.equal("1.2.3.4 http", connection:read_response().body)
+    end)
+
+    it("must come, once, and whole", function()
+        for _, start in ipairs { "", "PROXY TCP4 1.2.3.4\r\n", "PROXY UNKNOWN\n", V2 .. "\34" } do
+            local connection = serve {}:connect()
+            connection:send(start .. GET)
+            local answer, how = connection:read_until_close()
+            assert.same({ "", "reset" }, { answer, how })
+        end
+        local connection
+        testing.wait_until(function() -- at most one line a second
+            connection = serve {}:connect()
+            connection:send(GET)
+            connection:read_until_close()
+            return logged():find(
+                "%[W [^]]* http%] proxy_protocol: connection from 127.0.0.1 refused: [^\n]+\n")
+        end)
+        connection = serve {}:connect()
+        connection:send(V1 .. V1 .. GET)
+        assert.equal(400, connection:read_response().code)
+    end)
+
+    it("must come in header_timeout", function()
+        local connection = serve { header_timeout = 0.1 }:connect()
+        connection:send(V1:sub(1, 20))
+        local answer = connection:read_until_close()
+        assert.equal("", answer)
+    end)
+
+    it("is believed of trusted_downstream alone", function()
+        local trusted = { trusted_downstream = { "10.0.0.0/9", "2001:db8::/33" } }
+        for ip, good in pairs {
+            ["10.0.0.1"] = true, ["10.127.0.1"] = true, ["10.128.0.1"] = false,
+            ["2001:db8:1::1"] = true, ["2001:db8:8000::1"] = false, ["::1"] = true,
+        } do
+            local connection = serve(trusted, ip):connect()
+            connection:send(V1 .. GET)
+            if good then
+                assert.equal("1.2.3.4 http", connection:read_response().body)
+            else
+                assert.equal("", (connection:read_until_close()))
+            end
+        end
+    end)
+
+    it("goes together with xheaders, which the announced client may not set", function()
+        local connection = serve { xheaders = true }:connect()
+        connection:send(V1 .. "GET / HTTP/1.1\r\nHost: a\r\nX-Real-Ip: 9.9.9.9\r\n\r\n")
+        assert.equal("1.2.3.4 http", connection:read_response().body)
+    end)
+end)

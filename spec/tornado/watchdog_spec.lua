@@ -1,0 +1,229 @@
+-- tornado.watchdog: what holds the loop is named, and stopped, in compiled code as well.
+local core = require "tornado.core"
+local ioloop = require "tornado.ioloop"
+local gen = require "tornado.gen"
+local testing = require "tornado.testing"
+local watchdog = require "tornado.watchdog"
+local web = require "tornado.web"
+
+local STALL, LIMIT = 0.02, 0.08 -- seconds
+
+local function hold(seconds)
+    local till = core.precise() + seconds
+    while core.precise() < till do end -- luacheck: ignore 542
+end
+
+local CPU_BOUND = {
+    ["an endless loop"] = function() while true do end end,
+    ["an endless loop that is not compiled"] = function()
+        jit.off(true, true)
+        while true do end
+    end,
+    ["arithmetic"] = function()
+        local sum = 0
+        for i = 1, 1e15 do sum = sum + i % 7 end
+        return sum
+    end,
+    ["functions of the library"] = function()
+        for _ = 1, 1e15 do ("a"):rep(100000):gsub("a", "b") end
+    end,
+    ["a function given to the library"] = function()
+        ("a"):rep(10):gsub("a", function() while true do end end)
+    end,
+    ["a pcall inside of a loop"] = function() while true do pcall(error, "x") end end,
+    ["a loop inside of a pcall inside of a loop"] = function()
+        while true do pcall(function() while true do end end) end
+    end,
+    ["a coroutine that is resumed over and over"] = function()
+        local co = coroutine.wrap(function() while true do coroutine.yield(1) end end)
+        while true do co() end
+    end,
+    ["a loop inside of a coroutine"] = function()
+        coroutine.wrap(function() while true do end end)()
+    end,
+    ["tasks that hold the loop"] = function()
+        while true do gen.spawn(function() while true do end end) end
+    end,
+}
+
+describe("tornado.watchdog", function()
+    local path, current, server
+
+    -- What C has logged.
+    local function logged()
+        local file = assert(io.open(path, "rb"))
+        local text = file:read "*a"
+        file:close()
+        return text
+    end
+
+    before_each(function()
+        path = os.tmpname()
+        assert(core.log_open(path))
+        local Main = web.RequestHandler:extend "Main"
+        function Main:get()
+            current()
+            self:write "done"
+        end
+        server = testing.serve(web.Application { { "/.*", Main } })
+        watchdog.start(STALL, LIMIT)
+    end)
+
+    after_each(function()
+        watchdog.stop()
+        core.log_open "stderr"
+        os.remove(path)
+    end)
+
+    for name, fn in pairs(CPU_BOUND) do
+        it("stops " .. name, function()
+            testing.set_timeout(20)
+            local lines = testing.expect_log("error", "CPULimitError: cpu_limit")
+            current = fn
+            local response = server:fetch("/", { timeout = 15 })
+            assert.equal(503, response.code)
+            assert.matches("watchdog_spec.lua:%d+", lines.lines[#lines.lines])
+            current = function() end
+            assert.equal("done", server:fetch("/").body)
+        end)
+    end
+
+    it("serves the others once it is stopped", function()
+        testing.expect_log("error", "CPULimitError: cpu_limit")
+        local first, second = server:connect(), server:connect()
+        current = function()
+            current = function() end
+            while true do end
+        end
+        for _, connection in ipairs { first, second } do
+            connection:send "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+        end
+        local codes = { first:read_response().code, second:read_response().code }
+        first:close()
+        second:close()
+        table.sort(codes)
+        assert.same({ 200, 503 }, codes)
+    end)
+
+    it("stops what a handler does behind a wait, and callbacks", function()
+        local lines = testing.expect_log("error", "CPULimitError: cpu_limit")
+        current = function()
+            gen.sleep(0.001)
+            while true do end
+        end
+        assert.equal(503, server:fetch("/").code)
+        local after
+        ioloop.add_callback(function() while true do end end)
+        ioloop.add_callback(function() after = true end)
+        testing.wait_until(function() return after end)
+        assert.equal(2, #lines.lines)
+        assert.matches("Exception in callback", lines.text)
+    end)
+
+    it("lets a handler clean up, but not go on", function()
+        local cleaned
+        testing.expect_log("error", "CPULimitError: cpu_limit")
+        current = function()
+            local ok, err = pcall(function() while true do end end)
+            cleaned = not ok and err:is(watchdog.CPULimitError)
+            hold(5)
+        end
+        local began = core.precise()
+        assert.equal(503, server:fetch("/").code)
+        assert.truthy(core.precise() - began < 3)
+        assert.is_nil(cleaned)
+    end)
+
+    it("counts from the last wait on", function()
+        current = function()
+            for _ = 1, 6 do
+                hold(LIMIT / 3)
+                gen.moment()
+            end
+        end
+        assert.equal("done", server:fetch("/").body)
+    end)
+
+    it("logs a stall once, with the request and the place", function()
+        watchdog.start(STALL, 0)
+        current = function() hold(0.15) end
+        assert.equal("done", server:fetch("/here?a=b").body)
+        local text = logged()
+        assert.equal(1, select(2, text:gsub("stall:", "")))
+        assert.matches("%[W [^]]* watchdog%] stall: the loop is held for more than 20 ms " ..
+            "by GET /here%?a=b %(127%.0%.0%.1%)", text)
+        assert.matches("\n +[^\n]*watchdog_spec.lua:%d+ ", text)
+    end)
+
+    it("names calls that block", function()
+        watchdog.start(STALL, 0)
+        local line
+        current = function()
+            line = debug.getinfo(1, "l").currentline + 1
+            return (os.execute "sleep 0.15")
+        end
+        assert.equal("done", server:fetch("/").body)
+        local text = logged()
+        assert.matches("in C: [%w_]+ %(libc", text)
+        assert.matches("watchdog_spec.lua:" .. line .. " ", text)
+    end)
+
+    it("says so when C does not return", function()
+        watchdog.start(STALL, LIMIT)
+        testing.expect_log("error", "CPULimitError: cpu_limit")
+        local seen
+        current = function()
+            os.execute "sleep 1.4"
+            seen = logged()
+        end
+        assert.equal(503, server:fetch("/", { timeout = 10 }).code)
+        assert.is_nil(seen)
+        assert.matches("%[E [^]]* watchdog%] stall: the loop is held for 1%d%d%d ms, in C: ",
+            logged())
+    end)
+
+    it("says no more than one line a second", function()
+        watchdog.start(STALL, 0)
+        current = function() hold(0.06) end
+        for _ = 1, 4 do server:fetch "/" end
+        assert.equal(1, select(2, logged():gsub("stall:", "")))
+    end)
+
+    it("says nothing of what waits, or is quick", function()
+        current = function() gen.sleep(0.1) end
+        assert.equal("done", server:fetch("/").body)
+        assert.equal("", logged())
+    end)
+
+    it("wakes up when nothing has happened for long", function()
+        testing.set_timeout(20)
+        testing.expect_log("error", "CPULimitError: cpu_limit")
+        gen.sleep(1.4)
+        current = function() while true do end end
+        assert.equal(503, server:fetch("/").code)
+    end)
+
+    it("comes back behind LuaJIT's profiler", function()
+        testing.expect_log("error", "CPULimitError: cpu_limit")
+        local profile = require "jit.profile"
+        profile.start("li1", function() end)
+        hold(0.005)
+        profile.stop()
+        current = function() while true do end end
+        assert.equal(503, server:fetch("/").code)
+    end)
+
+    it("answers 503 for applications that are functions, too", function()
+        testing.expect_log("error", "CPULimitError: cpu_limit")
+        assert.equal(503, testing.request(function() while true do end end, "/").code)
+    end)
+
+    it("refuses what are no seconds", function()
+        for _, value in ipairs { -1, "x", 0 / 0, 1e9, {} } do
+            local ok, err = pcall(function() watchdog.start(value, 1) end)
+            assert.is_false(ok)
+            assert.matches("watchdog_spec.lua:%d+: bad stall_warning: expected seconds", err)
+            assert.is_false((pcall(watchdog.start, 1, value)))
+        end
+    end)
+end)
