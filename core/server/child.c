@@ -84,16 +84,13 @@ bool ct_child_listen(ct_child *c, const ct_vm_wishes *wishes,
 
 /* For the user "www": group first, or there would be no right left to set it. */
 static bool drop_privileges(const ct_vm_wishes *w) {
-    const struct passwd *user = NULL;
-    const struct group *group = NULL;
-    gid_t gid;
+    const struct passwd *user = *w->user ? getpwnam(w->user) : NULL;
+    const struct group *group = *w->group ? getgrnam(w->group) : NULL;
 
-    if (!*w->user && !*w->group) return true;
-    if (*w->user && !(user = getpwnam(w->user))) return false;
-    if (*w->group && !(group = getgrnam(w->group))) return false;
-    gid = group ? group->gr_gid : user->pw_gid;
-    if (user && initgroups(user->pw_name, gid) == -1) return false;
-    if (setgid(gid) == -1) return false;
+    if ((*w->user && !user) || (*w->group && !group)) return false;
+    if (user && initgroups(user->pw_name, user->pw_gid) == -1) return false;
+    if (user && setgid(user->pw_gid) == -1) return false;
+    if (group && setgid(group->gr_gid) == -1) return false;
     return !user || setuid(user->pw_uid) == 0;
 }
 

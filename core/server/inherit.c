@@ -5,6 +5,7 @@
 #include "io/address.h"
 #include "io/listen.h"
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,19 +16,32 @@ enum { SYSTEMD_FIRST = 3 };
 static const char *const PLACE = "CTORNADO_WORKER";
 static const char *const SOCKETS = "CTORNADO_SOCKETS";
 
+/* The number at *text, and moves it on; -1 for none. */
+static int take_number(const char **text) {
+    char *end;
+    long n = strtol(*text, &end, 10);
+
+    if (end == *text || n < 0 || n > INT_MAX) return -1;
+    *text = end;
+    return (int)n;
+}
+
+static int number_of(const char *text) {
+    return text ? take_number(&text) : -1;
+}
+
 static bool keep_private(int fd) {
     return fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
 }
 
-static void take_socket(ct_loop *loop, char *line) {
-    char *address;
-    long fd = strtol(line, &address, 10);
+static void take_socket(ct_loop *loop, const char *line) {
+    int fd = take_number(&line);
     ct_address asked;
     const char *why;
 
-    if (*address != ' ' || !keep_private((int)fd)) return;
-    if (ct_address_parse(&asked, address + 1, &why))
-        (void)ct_listen_inherit(loop, (int)fd, &asked);
+    if (*line != ' ' || !keep_private(fd)) return;
+    if (ct_address_parse(&asked, line + 1, &why))
+        (void)ct_listen_inherit(loop, fd, &asked);
 }
 
 static void take_sockets(ct_loop *loop, const char *text) {
@@ -39,10 +53,9 @@ static void take_sockets(ct_loop *loop, const char *text) {
 
 /* They are asked for by the address that they are bound to. */
 static void take_systemd(ct_loop *loop) {
-    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
-    int n = count ? atoi(count) : 0;
+    int n = number_of(getenv("LISTEN_FDS"));
 
-    if (!pid || atoi(pid) != getpid()) return;
+    if (number_of(getenv("LISTEN_PID")) != getpid()) return;
     for (int fd = SYSTEMD_FIRST; fd < SYSTEMD_FIRST + n; fd++) {
         ct_address at = { .size = sizeof at.sa };
 
@@ -57,14 +70,16 @@ static void take_systemd(ct_loop *loop) {
 
 void ct_inherit_take(ct_inherit *i, ct_loop *loop) {
     const char *place = getenv(PLACE), *sockets = getenv(SOCKETS);
-    unsigned worker;
-    int board, channel;
 
     *i = (ct_inherit){ .board = -1, .channel = -1 };
     take_systemd(loop);
-    if (place && sscanf(place, "%u %d %d", &worker, &board, &channel) == 3 &&
-        keep_private(board) && keep_private(channel))
-        *i = (ct_inherit){ worker, board, channel };
+    if (place) {
+        int worker = take_number(&place), board = take_number(&place),
+            channel = take_number(&place);
+
+        if (worker > 0 && keep_private(board) && keep_private(channel))
+            *i = (ct_inherit){ (uint32_t)worker, board, channel };
+    }
     if (i->worker && sockets) take_sockets(loop, sockets);
     unsetenv(PLACE);
     unsetenv(SOCKETS);
@@ -77,7 +92,7 @@ bool ct_inherit_leave(const ct_inherit *i, const char *sockets) {
     if (fcntl(i->board, F_SETFD, 0) == -1) return false;
     if (fcntl(i->channel, F_SETFD, 0) == -1) return false;
     for (const char *p = sockets; *p; p++) {
-        if (fcntl(atoi(p), F_SETFD, 0) == -1) return false;
+        if (fcntl(number_of(p), F_SETFD, 0) == -1) return false;
         p = strchr(p, '\n');
         if (!p) break;
     }
