@@ -8,6 +8,8 @@
 --         (both, where it says "test bench")
 --         optional  opened at run time by those who use it, never installed here
 --
+-- An entry with a command is also there when another package has brought that.
+--
 -- One entry a line: vendor/install reads it with awk, as no Lua is there yet.
 -- SPDX-License-Identifier: Apache-2.0
 return {
@@ -46,8 +48,8 @@ return {
     { "strace", kind = "test", licence = "LGPL-2.1", why = "counts the system calls of a request" },
     { "tinyproxy-bin", kind = "test", licence = "GPL-2", why = "a proxy between tornado.httpclient and a server" },
     { "chromium", kind = "test", licence = "BSD-3-Clause", why = "the browser that the sites are tried with" },
-    { "nodejs", kind = "test", licence = "MIT", why = "runs the browser tests" },
-    { "npm", kind = "test", licence = "Artistic-2.0", why = "gets playwright-core, which drives Chromium (into build/)" },
+    { "nodejs", kind = "test", licence = "MIT", why = "runs the browser tests", command = "node" },
+    { "npm", kind = "test", licence = "Artistic-2.0", why = "gets playwright-core, which drives Chromium (into build/)", command = "npm" },
     { "wrk", kind = "test bench", licence = "modified Apache-2.0", why = "load, in tests of reload and in the bench" },
 
     { "nginx-light", kind = "test bench", licence = "BSD-2-Clause", why = "the peer for static files and for Lua handlers; a server for tornado.httpclient" },

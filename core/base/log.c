@@ -76,21 +76,28 @@ void ct_log_fini(ct_log *log) {
     use(log, STDERR_FILENO);
 }
 
-/* Another process may have renamed the file that we write to: then the name has a
- * new one already. */
+/* True when `n` bytes more would be too many for the file that we write to. */
+static bool is_full(const ct_log *log, size_t n, struct stat *ours) {
+    if (fstat(log->fd, ours) == -1 || ours->st_size == 0) return false;
+    return (uint64_t)ours->st_size + n > log->most;
+}
+
+/* Another process may have renamed that file: then the name has a new one already,
+ * which may be full as well. */
 static void make_room(ct_log *log, size_t n) {
     struct stat ours, named;
-    int fd;
 
-    if (fstat(log->fd, &ours) == -1 || ours.st_size == 0) return;
-    if ((uint64_t)ours.st_size + n <= log->most) return;
-    if (stat(log->path, &named) == 0 && named.st_ino == ours.st_ino &&
-        named.st_dev == ours.st_dev)
-        ct_rotate(log->path, log->backups);
-    fd = open_file(log->path);
-    if (fd == -1) return; /* rather too much in the old one than nothing */
-    close(log->fd);
-    use(log, fd);
+    for (int tries = 0; tries < 2 && is_full(log, n, &ours); tries++) {
+        int fd;
+
+        if (stat(log->path, &named) == 0 && named.st_ino == ours.st_ino &&
+            named.st_dev == ours.st_dev)
+            ct_rotate(log->path, log->backups);
+        fd = open_file(log->path);
+        if (fd == -1) return; /* rather too much in the old one than nothing */
+        close(log->fd);
+        use(log, fd);
+    }
 }
 
 bool ct_log_level_named(const char *name, ct_log_level *out) {

@@ -1,7 +1,6 @@
 -- The control socket of a running server, from the outside: `ctornado reload` and
 -- its kin say one line, and get "ok" or "error" and a text.
 local core = require "tornado.core"
-local iostream = require "tornado.iostream"
 local escape = require "tornado.escape"
 
 local control = {}
@@ -28,7 +27,7 @@ end
 --- Says a command to the server behind `path`. Returns true or false and the answer's text; nil and
 -- why nobody answers.
 function control.ask(path, command, seconds)
-    local stream = iostream.IOStream()
+    local stream = require("tornado.iostream").IOStream() -- a server has no need of it here
     local ok, err = pcall(stream.connect, stream, "unix:" .. path)
     if not ok then return nil, (err.real_error or err).message end
     local text

@@ -8,7 +8,6 @@ local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local lifecycle = require "tornado.web.lifecycle"
 local log = require "tornado.log"
-local process = require "tornado.process"
 local sites = require "tornado.sites"
 local util = require "tornado.util"
 local watchdog = require "tornado.watchdog"
@@ -252,7 +251,7 @@ end
 
 -- How many processes are to serve.
 local function workers_of(options)
-    if options.workers == "auto" then return process.cpu_count() end
+    if options.workers == "auto" then return require("tornado.process").cpu_count() end
     return tonumber(options.workers)
 end
 

@@ -2,6 +2,7 @@
 -- that are expected, the binary's own commands. Loaded by specs and `ctornado test`
 -- alone; nothing that serves requires it.
 local case = require "tornado.testing.case"
+local classes = require "tornado.testing.classes"
 local Clock = require "tornado.testing.clock"
 local Connection = require "tornado.testing.connection"
 local ExpectLog = require "tornado.testing.expect_log"
@@ -10,9 +11,15 @@ local Server = require "tornado.testing.server"
 local util = require "tornado.util"
 
 local testing = {
+    AsyncHTTPSTestCase = classes.AsyncHTTPSTestCase,
+    AsyncHTTPTestCase = classes.AsyncHTTPTestCase,
+    AsyncTestCase = classes.AsyncTestCase,
     BrokenReply = reply.BrokenReply,
     Connection = Connection,
     Server = Server,
+    bind_unused_port = classes.bind_unused_port,
+    gen_test = classes.gen_test,
+    get_async_test_timeout = classes.get_async_test_timeout,
 }
 
 --- Serves an application, or a function(request), on a free port of 127.0.0.1 or on

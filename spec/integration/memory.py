@@ -58,8 +58,10 @@ def _(binary):
     if limit != resource.RLIM_INFINITY and limit < need:
         raise Skip(f"needs {need} descriptors, the hard limit is {limit}: raise `ulimit -n`")
     with Server(binary, f"--max_connections={need}", "--idle_timeout=600") as server:
-        for _ in range(200):
-            server.get("/")
+        with server.connect() as c:  # until Lua's heap is as large as it becomes
+            for _ in range(5000):
+                c.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+                c.reply()
         server.get("/collect")
         before = server.status("VmRSS")
         child = subprocess.Popen([sys.executable, __file__, "--hold", str(server.port),

@@ -1,6 +1,7 @@
 -- sites/bench does what its namesakes in spec/bench/peers do, so that numbers can be compared.
 local sites = require "tornado.sites"
 local testing = require "tornado.testing"
+local websocket = require "tornado.websocket"
 
 describe("sites/bench", function()
     local server
@@ -80,5 +81,17 @@ describe("sites/bench", function()
         assert.equal("bytes\0", fetch("/echo", { body = "bytes\0" }).body)
         assert.equal("1", fetch("/headers", { headers = { ["X-A"] = "1" } }):json()["X-A"])
         assert.equal("slow", fetch("/slow").body)
+    end)
+
+    it("has /ws, which echoes", function()
+        server = testing.serve(assert(sites.load("sites/bench")))
+        local connection = websocket.connect("ws://" .. server.address .. "/ws",
+            { compression_options = {} })
+        for _, message in ipairs { "short", ("long "):rep(10000) } do
+            connection:write_message(message)
+            assert.equal(message, connection:read_message())
+        end
+        connection:close()
+        testing.wait_until(function() return connection.close_code end)
     end)
 end)

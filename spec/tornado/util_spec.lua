@@ -327,3 +327,11 @@ describe("util.GzipDecompressor", function()
             message_of(util.GzipDecompressor().decompress, util.GzipDecompressor()), 1, true)
     end)
 end)
+
+describe("the module tornado", function()
+    it("has the version", function()
+        local tornado = require "tornado"
+        assert.matches("^%d+%.%d+%.%d+$", tornado.version)
+        assert.equal(4, #tornado.version_info)
+    end)
+end)

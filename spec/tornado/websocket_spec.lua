@@ -4,6 +4,7 @@ local escape = require "tornado.escape"
 local gen = require "tornado.gen"
 local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
+local pubsub = require "tornado.pubsub"
 local testing = require "tornado.testing"
 local web = require "tornado.web"
 local websocket = require "tornado.websocket"
@@ -746,6 +747,25 @@ describe("a broadcast", function()
         assert.equal(payloads[1][1], payloads[2][1])
         assert.is_true(#payloads[2][4] < #payloads[1][4]) -- the window helps
         for _, peer in ipairs(peers) do leave(peer) end
+    end)
+end)
+
+describe("a topic of pubsub", function()
+    it("reaches WebSockets, and forgets those that have left", function()
+        local hub, Class = pubsub.Hub(), echo()
+        function Class:open() hub:subscribe("news", self) end
+        local server = frames.serve(Class)
+        local a, b = frames.connect(server, "/"), frames.connect(server, "/")
+        hub:publish("news", "first")
+        for _, peer in ipairs { a, b } do
+            assert.same({ TEXT, "first", 128 }, { peer:read() })
+        end
+        leave(a)
+        testing.wait_until(function() return core.counts().websockets == 1 end)
+        hub:publish("news", "second")
+        assert.same({ TEXT, "second", 128 }, { b:read() })
+        testing.wait_until(function() return hub:subscribers("news") == 1 end)
+        leave(b)
     end)
 end)
 

@@ -199,7 +199,8 @@ function case.wait_until(fn, timeout)
     end
 end
 
-local function default_timeout()
+--- See testing.get_async_test_timeout().
+function case.default_timeout()
     return tonumber(os.getenv("ASYNC_TEST_TIMEOUT")) or 5
 end
 
@@ -256,7 +257,7 @@ end
 --- The body begins, in the running coroutine.
 function case.guard()
     current.coroutine = coroutine.running()
-    case.set_timeout(default_timeout())
+    case.set_timeout(case.default_timeout())
 end
 
 --- Calls `fn` when the body is over, the last one first. Outside of a case: does nothing.

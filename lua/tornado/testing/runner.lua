@@ -7,6 +7,7 @@ local case = require "tornado.testing.case"
 local STAY = {
     "tornado.testing", "tornado.web", "tornado.gen", "tornado.routing", "tornado.httputil",
     "tornado.escape", "tornado.command", "tornado.files", "tornado.process",
+    "tornado.websocket",
     "tornado.tcpserver", "tornado.tcpclient",
 }
 
