@@ -104,6 +104,7 @@ typedef struct ct_request_info {
     ct_str remote_ip; /* "0.0.0.0" for a unix socket */
     double started;   /* wall clock, when the head was complete */
     uint32_t minor;   /* HTTP/1.minor */
+    uint32_t owner;   /* the listener that it came to */
 } ct_request_info;
 
 typedef struct ct_vm ct_vm;

@@ -78,6 +78,7 @@ int ct_abi_request_info(ct_vm *vm, uint32_t request, ct_request_info *out) {
     out->remote_ip = (ct_str){ vm->why, (uint32_t)strlen(vm->why) };
     out->started = r->started;
     out->minor = r->wire.minor;
+    out->owner = r->owner;
     return CT_OK;
 }
 

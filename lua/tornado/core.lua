@@ -119,6 +119,12 @@ function core.request_info(handle)
     return from_view(info.remote_ip), info.started, info.minor
 end
 
+--- The listener that a request came to; nil when it is gone.
+function core.request_owner(handle)
+    if C.ct_abi_request_info(vm, handle, info) ~= C.CT_OK then return nil end
+    return info.owner
+end
+
 --- The first field with that name, and whether there are several; or nil.
 function core.request_field(handle, name)
     local status = C.ct_abi_request_field(vm, handle, name, #name, view)

@@ -56,12 +56,16 @@ local release = httpserver.release
 
 require("tornado.httpserver.connection")(httpserver)
 
+-- request.server, for those who ask: a ninth field would double each request's table.
+function HTTPServerRequest.find_server(request)
+    return servers[core.request_owner(request.handle)] or false
+end
+
 local function on_request(handle, event)
     local server = servers[event.owner]
     local request = HTTPServerRequest.from_event(handle, event, pumping())
     live[band(handle, SLOT_MASK)] = request
     if not server then return release(request) end
-    request.server = server
     if band(event.flags, REQUEST_TLS) ~= 0 then request.protocol = "https" end
     enter(request)
     server.callback(request)

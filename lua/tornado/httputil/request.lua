@@ -24,7 +24,7 @@ local MAX_ARGUMENTS = 1000 -- more are an error, never cut off silently
 -- event stream that answers it. The last four are those of a context (see
 -- ioloop.lua): a request is its handler's.
 local HTTPServerRequest = {
-    __name = "HTTPServerRequest", protocol = "http", server = false, _events = false, kept = false,
+    __name = "HTTPServerRequest", protocol = "http", _events = false, kept = false,
     _scope = false, _values = false, _root = true, _free = false,
 }
 
@@ -131,6 +131,15 @@ function lazy.id(self)
     return digits
 end
 
+
+-- The HTTPServer that it came to; httpserver.lua says how to find it.
+function HTTPServerRequest.find_server()
+    return false
+end
+
+function lazy.server(self)
+    return self.find_server(self)
+end
 
 function lazy.tls(self)
     return core.request_tls(self.handle) or false
@@ -264,12 +273,21 @@ function HTTPServerRequest.from_event(handle, event, coroutine)
     return request
 end
 
+--- The value of a header field, or nil: as headers:get(name), without making `headers`.
+function HTTPServerRequest:header(name)
+    if not rawget(self, "headers") then
+        local value, several = core.request_field(self.handle, name)
+        if not several then return value end
+    end
+    return self.headers:get(name)
+end
+
 --- Takes what is still C's, but not the body: for a request that outlives its handle.
 function HTTPServerRequest:keep()
     load_info(self)
     local headers = self.headers
     if not headers._all then headers._flat = core.request_fields(self.handle) end
-    self.host, self.id = self.host, self.id -- made now
+    self.host, self.id, self.server = self.host, self.id, self.server -- made now
     self.kept = true
 end
 

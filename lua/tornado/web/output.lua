@@ -357,7 +357,7 @@ end
 --- Returns whether If-None-Match has the reply's Etag (RFC 9110 §13.1.2, weak comparison).
 function RequestHandler:check_etag_header()
     local etag = self:get_header("Etag")
-    local given = etag and self.request.headers:get("If-None-Match")
+    local given = etag and self.request:header("If-None-Match")
     if not given then return false end
     if given:match('^[^"*]*%*') then return true end
     etag = etag:gsub("^W/", "")
