@@ -232,13 +232,17 @@ bench: all
 
 DOC   = $(DESTDIR)$(PREFIX)/share/doc/ctornado
 SHARE = $(DESTDIR)$(PREFIX)/share/ctornado
+UNIT  = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DOC) $(SHARE)/sites
+	install -d $(DESTDIR)$(PREFIX)/bin $(DOC) $(SHARE) $(UNIT)
 	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/ctornado
-	install -m 644 ctornado.conf LICENSE README.md CHANGES.md $(DOC)
-	cp -R sites/welcome $(SHARE)/sites
+	install -m 644 ctornado.conf LICENSE $(wildcard *.md) $(DOC)
+	cp -R sites $(SHARE)
 	chmod -R u=rwX,go=rX $(SHARE)
+	sed 's|/usr/local/|$(PREFIX)/|g' vendor/ctornado.service > $(UNIT)/ctornado.service
+	install -m 644 vendor/ctornado.socket $(UNIT)
+	chmod 644 $(UNIT)/ctornado.service
 
 clean:
 	rm -rf build
@@ -252,7 +256,7 @@ help:
 	@echo 'make asan       build/asan/ctornado and the C tests, with ASan and UBSan'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make bench      CPU per request beside nginx and Tornado; BENCH="--help"'
-	@echo 'make install    to PREFIX=$(PREFIX), under DESTDIR'
+	@echo 'make install    binary, documents, sites, systemd units to PREFIX=$(PREFIX), under DESTDIR'
 	@echo 'make clean      remove build/'
 
 .PHONY: all asan bench check $(CHECKS) clean deps fuzz fuzzers help install \

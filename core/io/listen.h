@@ -17,7 +17,8 @@ typedef void ct_peer_fn(int fd, const ct_address *peer, void *arg);
  * answers) is replaced; mode 0600. On failure returns NULL and writes the reason
  * ("127.0.0.1:80: Permission denied: ...") to `why` (`size` bytes, a string).
  * While loop->staging is set, a socket of the same address that is open already
- * is shared, and nothing is accepted before ct_listen_commit(). Borrows `loop`. Caller frees with ct_listen_free(). */
+ * is shared, and nothing is accepted before ct_listen_commit(). Borrows `loop`.
+ * Caller frees with ct_listen_free(). */
 ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
                          ct_peer_fn *fn, void *arg, char *why, size_t size);
 

@@ -105,9 +105,11 @@ static void become(const ct_child *c, const ct_vm_wishes *wishes, int board,
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (!ct_inherit_leave(&place, c->addresses ? c->addresses : "")) _exit(70);
     if (!drop_privileges(wishes)) {
-        dprintf(STDERR_FILENO, "ctornado: user, group: cannot become \"%s\"\n",
+        dprintf(STDERR_FILENO,
+                "ctornado: user, group: a worker cannot become "
+                "\"%s\": the master must be root, the name known\n",
                 *wishes->user ? wishes->user : wishes->group);
-        _exit(77);
+        _exit(1);
     }
     argv[0] = name;
     execv("/proc/self/exe", argv);

@@ -35,8 +35,9 @@ typedef struct ct_generations {
 
 enum { CT_RELOAD_TIMEOUT = 60 }; /* seconds that loading may take */
 
-/* Begins the first generation, in a master's worker of that number (0: none). False, with the reason logged, when its state
- * cannot be made. Borrows all arguments. */
+/* Begins the first generation, in a master's worker of that number (0: none).
+ * False, with the reason logged, when its state cannot be made. Borrows all
+ * arguments. */
 bool ct_generations_init(ct_generations *g, ct_loop *loop, ct_server *server,
                          uint32_t worker, int argc, char **argv)
     __attribute__((warn_unused_result));

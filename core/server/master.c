@@ -194,7 +194,7 @@ static void on_serving(master *m, ct_child *c) {
                 "%u workers serve; SIGHUP reloads, SIGTERM ends", m->count);
 }
 
-/* "serving", "ok" or "error REASON" (with | for newlines). */
+/* "serving", "ok" or "error REASON" (with \x1f for newlines). */
 static void on_child(ct_child *c, const char *line, int status, void *arg) {
     master *m = arg;
 

@@ -14,16 +14,22 @@ local DONE, FAILED, USAGE = 0, 1, 2
 local commands = {}
 
 local HELP = [[
-ctornado %s: web server, web framework and asynchronous network library in one process
+ctornado %s: web server, web framework and asynchronous network library
 
   ctornado [serve] [--site=DIR] [--port=N] [--debug] [--NAME=VALUE ...]   serves sites
   ctornado check                loads the configuration, sites and templates, reports errors
-  ctornado reload | status [json] | quit | stop | reopen    tells the server with these options
   ctornado run FILE.lua [...]   runs a script inside the event loop
   ctornado test [...]           runs busted specs inside the runtime (busted's arguments)
   ctornado version | help
 
-Options, each also a line of ctornado.conf [default]:
+To a running server, found by the options that it was started with (--port, --listen, --control):
+
+  ctornado status [json]        shows its processes and their numbers
+  ctornado reload               has it load options and sites anew; if they fail, nothing changes
+  ctornado quit | stop          ends it: when what is under way is done, or at once
+  ctornado reopen               has it open its log files anew, after they were moved
+
+Options, each also a line of ctornado.conf [default]; BYTES are 64K or 1M, lists A,B,C:
 %s
 
 Exit codes: 0 done, 1 the work failed, 2 wrong usage.
@@ -41,7 +47,7 @@ end
 
 function commands.serve(options, rest)
     if #rest > 0 then
-        fail("serve takes no arguments, got " .. rest[1])
+        fail(("serve takes no arguments, got %s; a site is named by --site=DIR"):format(rest[1]))
         return USAGE
     end
     local ok, reasons = serving.start(options)
@@ -60,8 +66,12 @@ local function check_templates(app, path)
     return #broken
 end
 
-function commands.check(options)
+function commands.check(options, rest)
     local failed = 0
+    if #rest > 0 then
+        fail(("check takes no arguments, got %s; a site is named by --site=DIR"):format(rest[1]))
+        return USAGE
+    end
     if #options.sites == 0 then
         fail("no sites in " .. options.config .. " and no --site=DIR")
         return FAILED
@@ -190,8 +200,10 @@ function command.run(arguments)
         local list = {}
         for known in pairs(commands) do list[#list + 1] = known end
         local near = util.nearest(name, list)
+        near = near and ('"%s"'):format(near) or
+            core.file_kind(name) == "folder" and "--site=" .. name
         fail(('unknown command "%s"%s; see ctornado help'):format(name,
-            near and (' (did you mean "%s"?)'):format(near) or ""))
+            near and (" (did you mean %s?)"):format(near) or ""))
         return USAGE
     end
     if name == "version" or name == "help" then return run() end

@@ -17,24 +17,24 @@ config.OPTIONS = {
     { "port", "integer", 8888, "TCP port to listen on; 0 for any free one", 0, 65535 },
     { "listen", "listen", {}, "addresses instead of address and port: HOST:PORT, unix:/PATH" },
     { "certfile", "string", "", "HTTPS on address and port: PEM certificate, or self-signed" },
-    { "keyfile", "string", "", "its key; empty: it is in certfile" },
+    { "keyfile", "string", "", "the key of certfile; empty: it is in certfile itself" },
     { "backlog", "integer", 4096, "connections that may wait to be accepted", 1, 65535 },
-    { "stop_timeout", "seconds", 10, "for what is under way when the server is told to end", 0 },
-    { "reload_grace", "seconds", 600, "for what an older generation of the sites has begun", 0 },
+    { "stop_timeout", "seconds", 10, "that requests under way have when the server is to end", 0 },
+    { "reload_grace", "seconds", 600, "that requests have which began before a reload", 0 },
     { "workers", "workers", 1, "processes that serve; auto: one for each CPU", 1, 256 },
     { "supervise", "boolean", false, "have a master also for one worker" },
-    { "worker_timeout", "seconds", 60, "a worker that hangs so long is replaced; 0: never", 0 },
+    { "worker_timeout", "seconds", 60, "a worker that hangs for so long is replaced; 0: never", 0 },
     { "user", "string", "", "user that workers run as, when the master is root" },
     { "group", "string", "", "group that workers run as; empty: the user's" },
-    { "control", "string", "auto", "socket that takes commands; none; auto: see ctornado.conf" },
+    { "control", "string", "auto", "unix socket for reload, status, quit; none; auto" },
     { "debug", "boolean", false, "development: tracebacks in replies, access log to stderr" },
     { "log_level", "level", "info", "debug, info, warning, error or none" },
     { "log_format", "format", "text", "text, or json: an object a line" },
     { "log_file", "string", "", "file for the log instead of stderr" },
     { "access_log", "string", "", "file for a line a request; stderr; empty for none" },
     { "max_connections", "integer", 20000, "clients at once; more get 503", 1, 1000000 },
-    { "max_connections_per_ip", "integer", 1000, "of one address; more get 503; 0: no limit", 0,
-        1000000 },
+    { "max_connections_per_ip", "integer", 1000, "of one address; more get 503; 0: any number",
+        0, 1000000 },
     { "max_keepalive_requests", "integer", 10000, "requests before a connection is closed", 1 },
     { "xheaders", "boolean", false, "believe a proxy's X-Real-Ip, X-Forwarded-For and -Proto" },
     { "proxy_protocol", "boolean", false, "connections begin with a PROXY header, version 1 or 2" },
@@ -51,16 +51,17 @@ config.OPTIONS = {
         1073741824 },
     { "static_coded_size", "bytes", 8388608, "compressed forms of static files in memory", 0,
         1073741824 },
-    { "header_timeout", "seconds", 10, "for the whole head to come", 0.1 },
-    { "body_timeout", "seconds", 30, "for the body, and more by body_min_rate", 0.1 },
+    { "header_timeout", "seconds", 10, "for the whole head of a request to come; then 408", 0.1 },
+    { "body_timeout", "seconds", 30, "for a body, and more by body_min_rate; then 408", 0.1 },
     { "body_min_rate", "bytes", 240, "bytes a second that earn a body more time", 0 },
     { "idle_timeout", "seconds", 65, "between requests of a connection", 0.1 },
-    { "write_timeout", "seconds", 30, "for a slow reader to take anything", 0.1 },
+    { "write_timeout", "seconds", 30, "for a slow client to take anything; else it is cut", 0.1 },
     { "handler_timeout", "seconds", 60, "for a handler to finish; then 503", 0.1 },
-    { "executor_threads", "integer", 0, "for run_in_executor(); 0: one for each CPU, 2 at least", 0,
+    { "executor_threads", "integer", 0, "threads of run_in_executor(); 0: one a CPU, 2 at least", 0,
         256 },
-    { "executor_queue", "integer", 10000, "calls that may wait for these threads", 0, 1000000 },
-    { "executor_timeout", "seconds", 0, "for such a call, which is then interpreted; 0 for none", 0,
+    { "executor_queue", "integer", 10000, "calls that may wait for a thread; more are refused", 0,
+        1000000 },
+    { "executor_timeout", "seconds", 0, "for a call there, which is then interpreted; 0: none", 0,
         1000000 },
     { "stall_warning", "seconds", 0.05, "what holds the loop longer is logged; 0: nothing", 0,
         86400 },
@@ -71,8 +72,8 @@ config.OPTIONS = {
     { "resolver_timeout", "seconds", 1.5, "for the first try of a DNS server, then doubled", 0.01,
         60 },
     { "resolver_tries", "integer", 2, "tries of each DNS server", 1, 10 },
-    { "resolver_deadline", "seconds", 5, "for a name in all", 0.01, 600 },
-    { "resolver_max_ttl", "seconds", 300, "that addresses are kept at most; 0 for never", 0,
+    { "resolver_deadline", "seconds", 5, "for a name, all tries and servers together", 0.01, 600 },
+    { "resolver_max_ttl", "seconds", 300, "that addresses are kept at most; 0: ask each time", 0,
         604800 },
 }
 
@@ -340,13 +341,22 @@ function config.load(given)
     return values
 end
 
+-- 65536 as "64K".
+local function with_unit(bytes)
+    for _, unit in ipairs { "M", "K" } do
+        if bytes > 0 and bytes % UNITS[unit] == 0 then return bytes / UNITS[unit] .. unit end
+    end
+    return bytes
+end
+
 --- The options as lines for people.
 function config.help()
     local lines = {}
     for _, option in ipairs(config.OPTIONS) do
         local default = option[3]
         if type(default) == "table" or default == "" then default = nil end
-        lines[#lines + 1] = ("  --%-24s %s%s"):format(option[1] .. "=" .. option[2]:upper(),
+        if option[2] == "bytes" then default = with_unit(default) end
+        lines[#lines + 1] = ("  --%-30s %s%s"):format(option[1] .. "=" .. option[2]:upper(),
             option[4], default ~= nil and (" [%s]"):format(tostring(default)) or "")
     end
     return table.concat(lines, "\n")

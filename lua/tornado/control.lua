@@ -29,14 +29,14 @@ end
 function control.ask(path, command, seconds)
     local stream = require("tornado.iostream").IOStream() -- a server has no need of it here
     local ok, err = pcall(stream.connect, stream, "unix:" .. path)
-    if not ok then return nil, tostring(err) end
+    if not ok then return nil, (err.real_error or err).message end
     local text
     ok, text = pcall(function()
         stream:write(command .. "\n")
         return stream:read_until_close { timeout = seconds }
     end)
     stream:close()
-    if not ok then return nil, tostring(text) end
+    if not ok then return nil, type(text) == "table" and text.message or tostring(text) end
     local word, rest = text:match("^(%l+)\n(.*)$")
     if not word then return nil, "the server has ended without an answer" end
     return word == "ok", rest
@@ -56,8 +56,9 @@ local ROW = "%-8s %-8s %-9s %-11s %12s %9s %12s %10s %8s"
 function control.describe(json)
     local status, now = escape.json_decode(json), core.now()
     local lines = {
-        ("ctornado %s, pid %d, up %s: %d requests, %d workers, %d replaced"):format(status.version,
-            status.pid, ago(status.started, now), status.handled, #status.workers, status.replaced),
+        ("ctornado %s, pid %d, up %s: %d requests, %d worker%s, %d replaced"):format(status.version,
+            status.pid, ago(status.started, now), status.handled, #status.workers,
+            #status.workers == 1 and "" or "s", status.replaced),
         ROW:format("worker", "pid", "state", "generation", "connections", "requests", "handled",
             "Lua KiB", "up"),
     }

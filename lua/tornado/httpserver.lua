@@ -321,7 +321,8 @@ end
 -- Tornado: may fork; here it takes nothing but 1.
 function HTTPServer:start(processes)
     if processes ~= nil and processes ~= 1 then
-        error("bad processes: this version runs 1, got " .. tostring(processes), 2)
+        error("bad processes: expected 1, since processes are the server's option workers, got " ..
+            tostring(processes), 2)
     end
     local bound = self._bound
     self._bound = {}

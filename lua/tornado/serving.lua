@@ -275,6 +275,10 @@ function serving.start(options)
         (workers_of(options) > 1 or options.supervise) then
         return supervise(options)
     end
+    if core.worker() == 0 and options.user .. options.group ~= "" then
+        return nil, { "user, group: a master gives them to its workers: set supervise = true " ..
+            "or more workers" }
+    end
     local app, reasons = prepare(options)
     if not app then return nil, reasons end
     local servers = {}

@@ -4,7 +4,10 @@
 local tcpclient = require "tornado.tcpclient"
 
 local host, port = ..., tonumber((select(2, ...)))
-if not port then error("usage: client.lua HOST PORT TEXT ...", 0) end
+if not port then
+    io.stderr:write("usage: ctornado run sites/tcpecho/client.lua HOST PORT TEXT ...\n")
+    os.exit(2)
+end
 
 local stream = tcpclient.TCPClient():connect(host, port, { timeout = 5 })
 for i = 3, select("#", ...) do

@@ -1,7 +1,7 @@
 -- The page that `make run` shows: that the server answers, and where to go next.
 -- welcome.html, .css, .js and .svg lie beside this file and are read once, here;
 -- /status.json is made for each request. Every reply has the security headers, and
--- errors look like the rest (error.html). After a change: Ctrl-C, then `make run`.
+-- errors look like the rest (error.html). After a change: `build/ctornado reload`.
 -- The page shows this file itself, coloured by highlight() below.
 local core = require "tornado.core"
 local escape = require "tornado.escape"

@@ -150,8 +150,8 @@ def command_lines():
     refuses(g, "short option", 2, 'ctornado: unknown option "-x"; see ctornado help', "-x")
     refuses(g, "unknown command", 2, 'ctornado: unknown command "sevre" (did you mean '
             '"serve"?); see ctornado help', "sevre")
-    refuses(g, "an argument too many", 2, "ctornado: serve takes no arguments, got x",
-            "serve", "x")
+    refuses(g, "an argument too many", 2, "ctornado: serve takes no arguments, got x; a site "
+            "is named by --site=DIR", "serve", "x")
     refuses(g, "an integer that is none", 2,
             'ctornado: option port: expected an integer, got "x"', "--port=x")
     refuses(g, "no value", 2, "ctornado: option port needs a value: --port=...", "--port")

@@ -52,7 +52,12 @@ describe("tornado.command", function()
         expect({ "serv" }, 2, "^$", '^ctornado: unknown command "serv" %(did you mean "serve"%?%)')
         expect({ "xyzzy" }, 2, "^$", '^ctornado: unknown command "xyzzy"; see ctornado help\n$')
         expect({ "--prot=1" }, 2, "^$", 'unknown option "prot" %(did you mean "port"')
-        expect({ "serve", "this" }, 2, "^$", "serve takes no arguments, got this")
+        expect({ "serve", "this" }, 2, "^$", "serve takes no arguments, got this; a site is")
+        expect({ "check", "this" }, 2, "^$", "check takes no arguments, got this; a site is")
+        expect({ "sites/blog" }, 2, "^$", "did you mean %-%-site=sites/blog%?")
+        expect({ "serve", "--port=0", "--user=nobody" }, 1, "^$", "user, group: a master gives")
+        expect({ "status", "--control=/nonexistent/socket" }, 1, "^$",
+            "no server answers on /nonexistent/socket %(%[Errno 2%] No such file")
         expect({ "run" }, 2, "^$", "run needs a file")
     end)
 

@@ -43,6 +43,28 @@ describe("tornado.config", function()
                 assert.truthy(text:find("--" .. option[1] .. "=", 1, true))
             end
             assert.matches("%-%-port=INTEGER *TCP port[^\n]*%[8888%]", text)
+            assert.matches("%-%-max_body_size=BYTES *request body[^\n]*%[1M%]", text)
+        end)
+
+        it("stand in ctornado.conf, each once, explained, with its default", function()
+            local file = assert(io.open("ctornado.conf", "rb"))
+            local text = file:read("*a")
+            file:close()
+            local all = write((("\n" .. text):gsub("\n%-%-([a-z])", "\n%1")))
+            local values, why = config.read(all)
+            os.remove(all)
+            assert.is_nil(why)
+            for _, option in ipairs(config.OPTIONS) do
+                local name = option[1]
+                if name ~= "config" then
+                    local _, count = ("\n" .. text):gsub("\n%-?%-?" .. name .. " = ", "")
+                    assert.same({ name, 1 }, { name, count })
+                    assert.truthy(text:find("\n%-%- [^\n]+\n[%-%l_%s=\"]*" .. name .. " = "), name)
+                end
+                if name ~= "config" and name ~= "sites" then
+                    assert.same({ name, option[3] }, { name, values[name] })
+                end
+            end
         end)
     end)
 
