@@ -186,6 +186,7 @@ static bool open_listener(ct_listen *l, int backlog) {
     int shared = share_socket(l);
 
     if (shared) return shared > 0;
+    l->at.share |= l->loop->share_ports;
     l->fd = open_socket(&l->at);
     if (l->fd == -1) return false;
     prepare(l->fd, &l->at);
@@ -193,6 +194,18 @@ static bool open_listener(ct_listen *l, int backlog) {
     l->inode = inode_of(&l->at);
     if (listen(l->fd, backlog) == -1) return false;
     return find_name(l);
+}
+
+int ct_listen_inherited(const ct_loop *loop, const ct_address *asked) {
+    const ct_list *end = &loop->listens;
+
+    for (const ct_list *n = end->next; n != end; n = n->next) {
+        const ct_listen *l = ct_list_of(n, ct_listen, node);
+
+        if (l->inherited && is_same(&l->asked, asked))
+            return fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
+    }
+    return -1;
 }
 
 void ct_listen_keep(ct_listen *l) {

@@ -22,6 +22,9 @@ typedef void ct_peer_fn(int fd, const ct_address *peer, void *arg);
 ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
                          ct_peer_fn *fn, void *arg, char *why, size_t size);
 
+/* A copy of the socket that waits for whoever asks for that address; -1 for none. */
+int ct_listen_inherited(const ct_loop *loop, const ct_address *asked);
+
 /* It belongs to no generation: ct_listen_commit() leaves it alone. */
 void ct_listen_keep(ct_listen *l);
 

@@ -22,9 +22,10 @@ typedef struct ct_loop {
     double muted_till;             /* libevent may log one line a second */
     bool (*after_turn)(void *arg); /* true: call again without waiting */
     void *after_arg;
-    ct_list listens; /* all ct_listen, and sockets that were inherited */
-    bool staging;    /* see ct_listen_new() */
-    char *scratch;   /* CT_LOOP_SCRATCH bytes, lent during one callback */
+    ct_list listens;  /* all ct_listen, and sockets that were inherited */
+    bool share_ports; /* listeners are one of several processes' */
+    bool staging;     /* see ct_listen_new() */
+    char *scratch;    /* CT_LOOP_SCRATCH bytes, lent during one callback */
 } ct_loop;
 
 enum { CT_LOOP_SCRATCH = 65536 };

@@ -37,6 +37,8 @@ static int open_socket(const ct_child *c, const char *text, unsigned n,
                     expected);
         return -1;
     }
+    fd = ct_listen_inherited(c->loop, &at);
+    if (fd != -1) return fd; /* systemd's: all share it */
     if (first && at.sa.ss_family == AF_UNIX)
         return fcntl(first->sockets[n], F_DUPFD_CLOEXEC, 0);
     if (first && getsockname(first->sockets[n], (struct sockaddr *)&bound.sa,

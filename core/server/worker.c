@@ -158,6 +158,7 @@ static void begin_serving(ct_worker *w) {
 
     w->serving = true;
     w->row->state = CT_WORKER_SERVING;
+    show_numbers(w);
     ct_listen_commit(&w->loop, false);
     if (w->inherit.worker)
         (void)send(w->inherit.channel, "serving\n", 8, MSG_NOSIGNAL);
@@ -209,6 +210,7 @@ static bool take_place(ct_worker *w) {
     }
     snprintf(name, sizeof name, "ctornado-w%u", i->worker);
     prctl(PR_SET_NAME, name);
+    w->loop.share_ports = true;
     event_assign(&w->master, w->loop.base, i->channel, EV_READ | EV_PERSIST,
                  on_master, w);
     return event_add(&w->master, NULL) == 0;
@@ -273,6 +275,7 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
         code = ct_master_run(&w->loop, wishes, argv);
         ct_vm_wishes_free(wishes);
     }
+    ct_listen_commit(&w->loop, false); /* frees what nobody asked for */
     ct_loop_fini(&w->loop);
     ct_log_fini(&w->log);
     return code;

@@ -206,22 +206,19 @@ def masters():
                 server.process.send_signal(signal.SIGTERM)
                 await_state("STOPPING=1")
 
-    @case(g, "takes sockets from systemd")
-    def _(binary):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            s.listen()
-            port = s.getsockname()[1]
-
-            def hand_over():
-                os.dup2(s.fileno(), 3)
-                os.environ["LISTEN_PID"] = str(os.getpid())
-            process = subprocess.Popen(
-                ["/bin/sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', "sh", str(binary),
-                 f"--site={harness.SITE}", f"--port={port}", "--control=none"],
-                cwd=harness.ROOT, stderr=subprocess.DEVNULL, preexec_fn=hand_over, pass_fds=(3,))
+    for workers in (1, 2):
+        @case(g, f"takes sockets from systemd: {workers} workers")
+        def _(binary, workers=workers):
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", 0))
+                s.listen()
+                port = s.getsockname()[1]
+                process = subprocess.Popen(
+                    ["/bin/sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', "sh", str(binary),
+                     f"--site={harness.SITE}", f"--port={port}", "--control=none",
+                     f"--workers={workers}"], cwd=harness.ROOT, stderr=subprocess.DEVNULL,
+                    preexec_fn=lambda: os.dup2(s.fileno(), 3), pass_fds=(3,))
             try:
-                s.close()
                 with harness.Connection(port) as c:
                     c.send(GET)
                     same(c.reply().status, 200, "the reply")
@@ -311,6 +308,22 @@ def commands():
             check(re.search(r"nothing has changed: .*app\.lua:4: ", err), err)
             same(everywhere(server), {b"two"}, "bodies afterwards")
             same({w["generation"] for w in server.ask_status()["workers"]}, {2}, "generations")
+
+    @case(g, "reload: a new address, for all workers")
+    def _(binary):
+        with tempfile.TemporaryDirectory() as path, socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+            s.close()
+            conf = pathlib.Path(path) / "conf.lua"
+            conf.write_text('listen = { "127.0.0.1:0" }\n')
+            with Cluster(binary, f"--config={conf}") as server:
+                conf.write_text(f'listen = {{ "127.0.0.1:0", "127.0.0.1:{port}" }}\n')
+                code, _, err = server.command("reload")
+                same(code, 0, f"exit code: {err}")
+                server.port = port
+                got = {body.split()[0] for body in everywhere(server, "/who")}
+                same(got, {b"1", b"2"}, "workers behind the new address")
 
     @case(g, "status: for people and programs")
     def _(binary):
