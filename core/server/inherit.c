@@ -14,6 +14,7 @@ enum { SYSTEMD_FIRST = 3 };
 
 static const char *const PLACE = "CTORNADO_WORKER";
 static const char *const SOCKETS = "CTORNADO_SOCKETS";
+static const char *const FOLDER = "CTORNADO_FOLDER";
 
 static bool keep_private(int fd) {
     return fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
@@ -57,6 +58,7 @@ static void take_systemd(ct_loop *loop) {
 
 void ct_inherit_take(ct_inherit *i, ct_loop *loop) {
     const char *place = getenv(PLACE), *sockets = getenv(SOCKETS);
+    const char *folder = getenv(FOLDER);
     unsigned worker;
     int board, channel;
 
@@ -64,10 +66,15 @@ void ct_inherit_take(ct_inherit *i, ct_loop *loop) {
     take_systemd(loop);
     if (place && sscanf(place, "%u %d %d", &worker, &board, &channel) == 3 &&
         keep_private(board) && keep_private(channel))
-        *i = (ct_inherit){ worker, board, channel };
+        *i = (ct_inherit){ .worker = worker,
+                           .board = board,
+                           .channel = channel };
+    if (i->worker && folder)
+        snprintf(i->folder, sizeof i->folder, "%s", folder);
     if (i->worker && sockets) take_sockets(loop, sockets);
     unsetenv(PLACE);
     unsetenv(SOCKETS);
+    unsetenv(FOLDER);
 }
 
 bool ct_inherit_leave(const ct_inherit *i, const char *sockets) {
@@ -82,4 +89,8 @@ bool ct_inherit_leave(const ct_inherit *i, const char *sockets) {
         if (!p) break;
     }
     return setenv(PLACE, place, 1) == 0 && setenv(SOCKETS, sockets, 1) == 0;
+}
+
+void ct_inherit_share(const char *folder) {
+    (void)setenv(FOLDER, folder, 1); /* without it they are not joined */
 }
