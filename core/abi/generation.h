@@ -24,6 +24,13 @@ uint32_t ct_abi_user_id(void);
 /* Which worker of a master this process is, 1 and up; 0: no master started it. */
 uint32_t ct_abi_worker(ct_vm *vm);
 
+/* How many workers the master has; 1 without one. */
+uint32_t ct_abi_workers(ct_vm *vm);
+
+/* The path of a folder that its workers share, and nobody else can enter; empty:
+ * there is none. */
+void ct_abi_shared_folder(ct_vm *vm, ct_str *out);
+
 typedef struct ct_supervision {
     ct_str addresses;   /* to listen on, a line each */
     ct_str control;     /* path of the control socket; empty: none */

@@ -98,7 +98,9 @@ static bool drop_privileges(const ct_vm_wishes *w) {
 
 static void become(const ct_child *c, const ct_vm_wishes *wishes, int board,
                    int channel, char **argv) {
-    ct_inherit place = { c->index, board, channel };
+    ct_inherit place = { .worker = c->index,
+                         .board = board,
+                         .channel = channel };
     sigset_t none;
     char name[64];
 

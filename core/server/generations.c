@@ -129,7 +129,7 @@ static ct_vm *begin(ct_generations *g, const char **why) {
 
     if (!vm) return NULL;
     vm->generation = ++g->count;
-    vm->worker = g->worker;
+    vm->place = g->place;
     *why = "the framework cannot be loaded: the log says why";
     if (ct_vm_start(vm, g->argc, g->argv)) return vm;
     (void)!ct_vm_free(vm); /* it has had no time to begin a thread */
@@ -161,12 +161,12 @@ void ct_generations_reload(ct_generations *g, ct_reload_fn *done, void *arg) {
 /* -- Life ------------------------------------------------------------------ */
 
 bool ct_generations_init(ct_generations *g, ct_loop *loop, ct_server *server,
-                         uint32_t worker, int argc, char **argv) {
+                         const ct_place *place, int argc, char **argv) {
     const char *why;
 
     *g = (ct_generations){ .loop = loop,
                            .server = server,
-                           .worker = worker,
+                           .place = *place,
                            .argc = argc,
                            .argv = argv };
     ct_list_init(&g->old);

@@ -24,7 +24,7 @@ typedef struct ct_generations {
     ct_vm *loading; /* or NULL */
     ct_list old;    /* of ct_vm.node: the earlier ones */
     uint32_t old_count;
-    uint32_t worker;           /* of a master; 0: none */
+    ct_place place;
     uint32_t count;            /* that were begun */
     ct_server_options options; /* as they were before `loading` */
     ct_timer *limit;           /* how long `loading` may take */
@@ -35,11 +35,10 @@ typedef struct ct_generations {
 
 enum { CT_RELOAD_TIMEOUT = 60 }; /* seconds that loading may take */
 
-/* Begins the first generation, in a master's worker of that number (0: none).
- * False, with the reason logged, when its state cannot be made. Borrows all
- * arguments. */
+/* Begins the first generation, in that place among a master's workers. False, with
+ * the reason logged, when its state cannot be made. Borrows all arguments. */
 bool ct_generations_init(ct_generations *g, ct_loop *loop, ct_server *server,
-                         uint32_t worker, int argc, char **argv)
+                         const ct_place *place, int argc, char **argv)
     __attribute__((warn_unused_result));
 
 /* Begins to load the next one; `done` is called when it serves, or has failed. */

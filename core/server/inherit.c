@@ -15,6 +15,7 @@ enum { SYSTEMD_FIRST = 3 };
 
 static const char *const PLACE = "CTORNADO_WORKER";
 static const char *const SOCKETS = "CTORNADO_SOCKETS";
+static const char *const FOLDER = "CTORNADO_FOLDER";
 
 /* The number at *text, and moves it on; -1 for none. */
 static int take_number(const char **text) {
@@ -70,6 +71,7 @@ static void take_systemd(ct_loop *loop) {
 
 void ct_inherit_take(ct_inherit *i, ct_loop *loop) {
     const char *place = getenv(PLACE), *sockets = getenv(SOCKETS);
+    const char *folder = getenv(FOLDER);
 
     *i = (ct_inherit){ .board = -1, .channel = -1 };
     take_systemd(loop);
@@ -78,11 +80,16 @@ void ct_inherit_take(ct_inherit *i, ct_loop *loop) {
             channel = take_number(&place);
 
         if (worker > 0 && keep_private(board) && keep_private(channel))
-            *i = (ct_inherit){ (uint32_t)worker, board, channel };
+            *i = (ct_inherit){ .worker = (uint32_t)worker,
+                               .board = board,
+                               .channel = channel };
     }
+    if (i->worker && folder)
+        snprintf(i->folder, sizeof i->folder, "%s", folder);
     if (i->worker && sockets) take_sockets(loop, sockets);
     unsetenv(PLACE);
     unsetenv(SOCKETS);
+    unsetenv(FOLDER);
 }
 
 bool ct_inherit_leave(const ct_inherit *i, const char *sockets) {
@@ -97,4 +104,8 @@ bool ct_inherit_leave(const ct_inherit *i, const char *sockets) {
         if (!p) break;
     }
     return setenv(PLACE, place, 1) == 0 && setenv(SOCKETS, sockets, 1) == 0;
+}
+
+void ct_inherit_share(const char *folder) {
+    (void)setenv(FOLDER, folder, 1); /* without it they are not joined */
 }

@@ -6,6 +6,7 @@
 #define CT_INHERIT_H
 
 #include "io/loop.h"
+#include "server/folder.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,6 +14,7 @@ typedef struct ct_inherit {
     uint32_t worker; /* 1 and up; 0: no master started this process */
     int board;       /* descriptor of the ct_board, or -1 */
     int channel;     /* the socket to the master, or -1 */
+    char folder[CT_FOLDER_PATH]; /* that all workers share; empty: none */
 } ct_inherit;
 
 /* Takes it all out of the environment, so that no child sees it. Sockets wait in
@@ -22,5 +24,8 @@ void ct_inherit_take(ct_inherit *i, ct_loop *loop);
 /* In a child that is about to exec: leaves these for the next ct_inherit_take().
  * `sockets` is "DESCRIPTOR ADDRESS" lines. False: errno says why. */
 bool ct_inherit_leave(const ct_inherit *i, const char *sockets);
+
+/* In a master: leaves the folder for every worker. */
+void ct_inherit_share(const char *folder);
 
 #endif

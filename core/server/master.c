@@ -11,6 +11,8 @@
 #include "server/board.h"
 #include "server/child.h"
 #include "server/control.h"
+#include "server/folder.h"
+#include "server/inherit.h"
 #include "server/notify.h"
 #include "server/status.h"
 #include <errno.h>
@@ -39,6 +41,7 @@ typedef struct master {
     ct_control *control;
     ct_timer *tick; /* every second: looks at all workers */
     ct_child *children;
+    char folder[CT_FOLDER_PATH]; /* that the workers share; empty: none */
     uint32_t count;
     uint32_t running;
     bool ready;    /* every worker has served */
@@ -303,6 +306,16 @@ static bool open_all(master *m) {
     return true;
 }
 
+static void share_folder(master *m) {
+    if (m->count < 2) return;
+    if (ct_folder_make(m->folder, m->wishes->user))
+        ct_inherit_share(m->folder);
+    else
+        ct_log_line(m->loop->log, CT_LEVEL_WARNING, "master",
+                    "no folder for the workers' sockets, so each has a pubsub "
+                    "of its own: %m");
+}
+
 static bool begin(master *m) {
     static const int list[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1 };
     char why[256];
@@ -316,6 +329,7 @@ static bool begin(master *m) {
     m->board->workers = m->count;
     m->board->started = (int64_t)m->loop->clock.wall;
     if (!open_all(m)) return false;
+    share_folder(m);
     m->signals = ct_signals_new(m->loop, list, 5, on_signal, m);
     m->tick = ct_timer_new(m->loop, on_tick, m);
     if (!*m->wishes->control) return true;
@@ -347,6 +361,7 @@ int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, char **argv) {
     ct_signals_free(m.signals);
     for (uint32_t i = 0; i < m.count; i++) ct_child_fini(&m.children[i]);
     ct_free(m.children);
+    ct_folder_remove(m.folder);
     ct_board_free(m.board);
     if (m.board_fd != -1) close(m.board_fd);
     return m.exit_code;

@@ -137,6 +137,7 @@ static void on_master(evutil_socket_t fd, short what, void *arg) {
         reload(w);
     } else if (n == 0) {
         event_del(&w->master);
+        w->orphan = true;
         ct_log_line(&w->log, CT_LEVEL_ERROR, "worker",
                     "the master is gone: worker %u ends", w->inherit.worker);
         stop(w, SIGTERM);
@@ -219,11 +220,15 @@ static bool take_place(ct_worker *w) {
 static int run(ct_worker *w, int argc, char **argv) {
     static const int list[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1 };
 
+    const ct_place place = { .worker = w->inherit.worker,
+                             .workers = w->board->workers,
+                             .folder = w->inherit.folder };
+
     w->loop.after_turn = after_turn;
     w->loop.after_arg = w;
     w->loop.again = true;
-    if (!ct_generations_init(&w->generations, &w->loop, &w->server,
-                             w->inherit.worker, argc, argv))
+    if (!ct_generations_init(&w->generations, &w->loop, &w->server, &place,
+                             argc, argv))
         return 1;
     w->signals = ct_signals_new(&w->loop, list, 5, on_signal, w);
     w->tick = ct_timer_new(&w->loop, on_tick, w);
@@ -252,6 +257,7 @@ static ct_vm_wishes *end(ct_worker *w, int code) {
     ct_timer_free(w->tick);
     ct_signals_free(w->signals);
     if (event_initialized(&w->master)) event_del(&w->master);
+    if (w->orphan) (void)rmdir(w->inherit.folder); /* the last one succeeds */
     ct_board_free(w->board);
     return wishes;
 }

@@ -31,6 +31,7 @@ typedef struct ct_worker {
     ct_control *control;    /* or NULL: the master has it */
     ct_control_peer *asker; /* who asked for the reload under way, or NULL */
     bool serving;           /* it has said so */
+    bool orphan;            /* its master is gone */
 } ct_worker;
 
 /* Runs the command line to its end; returns the exit code. */

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "vm/vm.h"
+#include <string.h>
 #include <unistd.h>
 
 uint32_t ct_abi_generation(ct_vm *vm) {
@@ -60,7 +61,16 @@ uint32_t ct_abi_user_id(void) {
 }
 
 uint32_t ct_abi_worker(ct_vm *vm) {
-    return vm->worker;
+    return vm->place.worker;
+}
+
+uint32_t ct_abi_workers(ct_vm *vm) {
+    return vm->place.workers;
+}
+
+void ct_abi_shared_folder(ct_vm *vm, ct_str *out) {
+    out->p = vm->place.folder;
+    out->n = (uint32_t)strlen(out->p);
 }
 
 void ct_abi_reload(ct_vm *vm) {

@@ -31,6 +31,13 @@ typedef struct ct_vm_wishes {
 /* NULL is fine. */
 void ct_vm_wishes_free(ct_vm_wishes *w);
 
+/* Where a process stands among those of a master. */
+typedef struct ct_place {
+    uint32_t worker;    /* 1 and up; 0: no master started it */
+    uint32_t workers;   /* how many there are */
+    const char *folder; /* that they share, borrowed; empty: none */
+} ct_place;
+
 struct ct_vm {
     struct lua_State *lua;
     ct_list node;  /* for its owner */
@@ -71,7 +78,7 @@ struct ct_vm {
     bool exiting; /* see exit_code; of an old generation: it is through */
     bool thread;  /* an executor's: there is no loop, no server, no events */
     int exit_code;
-    uint32_t worker;      /* of a master: 1 and up */
+    ct_place place;
     ct_vm_wishes *wishes; /* it wants to be a master, or NULL */
     char *control;        /* path of the control socket it wants, or NULL */
     char *report;         /* why it could not be loaded, or NULL */

@@ -6,13 +6,17 @@
 -- hub, see pubsub/hub.lua); Hub for hubs apart; Local, the backend of one worker, cluster() of
 -- all workers of a server; configure(). One over Redis, for several machines, has its place beside
 -- these, and comes with the Redis client. The default hub of each generation of the sites is joined
--- with those of the others (kin.lua).
+-- with those of the others (kin.lua), and in a server with workers with those of the other workers,
+-- unless configure() gave it another backend.
+local core = require "tornado.core"
 local Cluster = require "tornado.pubsub.cluster"
 local generation = require "tornado.generation"
 local Hub = require "tornado.pubsub.hub"
 local Kin = require "tornado.pubsub.kin"
 local Local = require "tornado.pubsub.local"
+local log = require "tornado.log"
 local util = require "tornado.util"
+local Waiting = require "tornado.pubsub.waiting"
 
 local pubsub = {}
 
@@ -70,6 +74,7 @@ function pubsub.Hub(backend)
 end
 
 local default
+local configured = false
 
 local function hub()
     default = default or pubsub.Hub()
@@ -92,7 +97,30 @@ generation.join("elder", join "elder")
 --- Gives the functions of this module another backend. Before the first of them is used.
 function pubsub.configure(backend)
     if default then error("configure() must come before the first use", 2) end
-    default = Hub(backend)
+    default, configured = Hub(backend), true
+end
+
+local function join_others(own, path)
+    return function(state)
+        local backend = pubsub.cluster { path = path, index = core.worker(),
+            count = core.workers() }
+        backend:go_on(own.backend.store, state)
+        local ok, err = pcall(own.use, own, backend)
+        if ok then return end
+        log.gen_log:error("pubsub: this worker is not joined with the others: %s", err)
+        own:use(Local.over(backend.store))
+    end
+end
+
+--- For serving: all is loaded and this generation serves. Joins the default hub with those of the
+--- master's other workers, if there are any; a later generation takes the place of the one before.
+function pubsub.join_workers()
+    local path = core.shared_folder()
+    if configured or core.workers() < 2 or path == "" then return end
+    local own = hub()
+    local join_now = join_others(own, path)
+    if core.generation() == 1 then return join_now() end
+    own:use(Waiting(own.backend.store, join_now))
 end
 
 for _, name in ipairs {

@@ -296,6 +296,7 @@ function serving.start(options)
     watchdog.start(options.stall_warning, options.cpu_limit) -- from here on not the one before
     core.control(serving.control_path(options))
     core.ready()
+    if core.workers() > 1 then require("tornado.pubsub").join_workers() end
     return true
 end
 

@@ -36,6 +36,19 @@ function part.worker()
     return C.ct_abi_worker(vm)
 end
 
+--- How many workers the master has; 1 without one.
+function part.workers()
+    return C.ct_abi_workers(vm)
+end
+
+local text = ffi.new "ct_str"
+
+--- A folder that the workers share, and nobody else can enter; "" when there is none.
+function part.shared_folder()
+    C.ct_abi_shared_folder(vm, text)
+    return ffi.string(text.p, text.n)
+end
+
 local TEXTS = { "addresses", "control", "user", "group" }
 local NUMBERS = { "stop_timeout", "worker_timeout", "workers", "backlog" }
 

@@ -38,7 +38,9 @@ end
 
 -- The frames -------------------------------------------------------------------------------
 
-local HELLO, PUBLISH, MESSAGE, SYNC, HERE = 1, 2, 3, 4, 5
+local HELLO, PUBLISH, MESSAGE, SYNC, HERE, ALL_HERE = 1, 2, 3, 4, 5, 6
+
+local GRACE = 1 -- seconds: who is in a worker that is gone for less is not said to have left
 
 local function message_frame(kind, message)
     return encode { kind, message.topic, message.id, message.data, message.origin,
@@ -63,6 +65,7 @@ local function send_presence(self, link)
         for name in pairs(names) do joined[#joined + 1] = name end
         link:send(here_frame(topic, count, joined, {}))
     end
+    link:send(encode { ALL_HERE })
 end
 
 -- The history of this worker's topics, and of the other's own, which may be new; as much as half
@@ -138,17 +141,25 @@ end
 
 local on = {}
 
+local function keep_presence(self, index)
+    if self.lost[index] then ioloop.remove_timeout(self.lost[index]) end
+    self.lost[index] = nil
+end
+
 -- Of an instance that is new to this worker: what it tells of topics that are new, too, is no
--- news (see Hub:deliver()).
+-- news (see Hub:deliver()). Of one that is known, such as the next generation of a worker, those
+-- who are there stay, unless they are not named again.
 on[HELLO] = function(self, peer, index, instance, count)
     if count ~= self.count or not self.links[index] then
         error(util.Error("worker %s of %s", tostring(index), tostring(count)), 0)
     end
     local before = self.peers[index]
-    if before then self.hub._presence:forget(index) end
     if before and before.instance ~= instance then self.seen[before.instance] = nil end
     peer.index, peer.instance = index, instance
     peer.fresh = self.known[index] ~= instance and {}
+    peer.named = {}
+    keep_presence(self, index)
+    if peer.fresh then self.hub._presence:forget(index) end
     self.peers[index], self.known[index] = peer, instance
     self.links[index]:poke()
 end
@@ -183,7 +194,16 @@ on[SYNC] = function(self, peer, topic, ...)
 end
 
 on[HERE] = function(self, peer, topic, count, joined, left)
-    self.hub._presence:set(topic, peer.index, count, joined, left)
+    local presence = self.hub._presence
+    if not peer.named then return presence:set(topic, peer.index, count, joined, left) end
+    peer.named[topic] = true
+    presence:replace(topic, peer.index, count, joined)
+end
+
+-- All that it has was named.
+on[ALL_HERE] = function(self, peer)
+    self.hub._presence:forget(peer.index, peer.named)
+    peer.named = nil
 end
 
 local function on_frame(self, peer, list)
@@ -194,7 +214,11 @@ end
 local function on_end(self, peer)
     if not peer.index or self.peers[peer.index] ~= peer then return end
     self.peers[peer.index] = nil
-    if not self.closed then self.hub._presence:forget(peer.index) end
+    if self.closed then return end
+    self.lost[peer.index] = ioloop.call_later(GRACE, function()
+        self.lost[peer.index] = nil
+        self.hub._presence:forget(peer.index)
+    end)
 end
 
 -- Presence -----------------------------------------------------------------------------------
@@ -242,6 +266,29 @@ function Cluster:init(options, limits)
     self.peers = {} -- index -> connection from there
     self.known = {} -- index -> the instance last heard of
     self.seen = {}  -- instance -> serial of its last message that has an id
+    self.lost = {}  -- index -> timer, while its end is recent
+end
+
+local STATE = { "instance", "serial", "pending", "known", "seen", "count" }
+
+--- What the next generation of this worker needs to go on in its place: strings, numbers, tables.
+--- Who is in other workers is from now on the heir's to tell.
+function Cluster:hand_over()
+    local state = {}
+    ioloop.call_later(GRACE, function()
+        for index in pairs(self.links) do self.hub._presence:forget(index) end
+    end)
+    for _, name in ipairs(STATE) do state[name] = self[name] end
+    return state
+end
+
+--- Goes on with the messages of `store`, and with what another hand_over() returned, or nil.
+--- Before a hub takes it. Returns self.
+function Cluster:go_on(store, state)
+    self.store = store
+    if not state or state.count ~= self.count then return self end
+    for _, name in ipairs(STATE) do self[name] = state[name] end
+    return self
 end
 
 function Cluster:attach(hub)
@@ -251,7 +298,7 @@ function Cluster:attach(hub)
         function(peer) on_end(self, peer) end)
     for index = 1, self.count do
         if index ~= self.index then
-            self.pending[index] = { first = 1, last = 0, bytes = 0 }
+            self.pending[index] = self.pending[index] or { first = 1, last = 0, bytes = 0 }
             self.links[index] = Link(path_of(self, index), self.buffer, function(link)
                 greet(self, link, index)
             end)
@@ -273,7 +320,8 @@ function Cluster:close()
     if self.closed then return end
     self.closed = true
     for _, link in pairs(self.links) do link:close() end
-    self.inlet:close()
+    for _, timer in pairs(self.lost) do ioloop.remove_timeout(timer) end
+    if self.inlet then self.inlet:close() end
 end
 
 return Cluster

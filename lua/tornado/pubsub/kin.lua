@@ -1,7 +1,9 @@
 -- The generations of a worker's sites, joined: after a reload the streams that an older one keeps
 -- get what is published in the newer one, and the newer one has the history. Each generation has
 -- an end of a socket to the next one (its heir) and to the one before (its elder); messages get
--- their ids from the newest, or from its backend.
+-- their ids from the newest, or from its backend. An elder that was joined with other workers hands
+-- its place among them over.
+local generation = require "tornado.generation"
 local Inlet = require "tornado.pubsub.inlet"
 local IOStream = require("tornado.iostream").IOStream
 local ioloop = require "tornado.ioloop"
@@ -11,7 +13,7 @@ local util = require "tornado.util"
 
 local encode = Inlet.encode
 
-local MESSAGE, PUBLISH, HERE = 1, 2, 3
+local MESSAGE, PUBLISH, HERE, STATE = 1, 2, 3, 4
 local MAX_FRAME = 67108864
 local MAX_BACKLOG = 268435456 -- bytes that may wait for another generation
 
@@ -34,6 +36,9 @@ function Kin:init(hub)
     self.hub = hub
     self._ends = {} -- role -> { stream =, frames =, size =, writes = }
     self._dirty = false
+    generation.hold("kin", function()
+        return self._ends.elder and self._ends.heir and 1 or 0 -- it is the way between those two
+    end)
 end
 
 local function write_all(out)
@@ -60,11 +65,12 @@ function Kin:send(role, list)
 end
 
 local function send_message(self, role, message, synced)
-    self:send(role, { MESSAGE, message.topic, message.id, message.data, synced or false })
+    self:send(role, { MESSAGE, message.topic, message.id, message.data, synced or false,
+        message.origin, message.serial })
 end
 
 local function send_presence(self, role, topic)
-    local count, names = self.hub._presence:others(topic, role)
+    local count, names = self.hub._presence:for_kin(topic, role)
     local list = {}
     for name in pairs(names) do list[#list + 1] = name end
     self:send(role, { HERE, topic, count, list })
@@ -97,8 +103,8 @@ end
 local on = {}
 
 -- From the heir it is the next one; from the elder, what was before this generation.
-on[MESSAGE] = function(self, role, topic, id, data, synced)
-    local message = Message(topic, id, data)
+on[MESSAGE] = function(self, role, topic, id, data, synced, origin, serial)
+    local message = Message(topic, id, data, origin, serial)
     local kind = self.hub.backend.store:add(message)
     if kind and role == "heir" then
         self.hub:deliver(message, synced)
@@ -115,17 +121,43 @@ on[HERE] = function(self, role, topic, count, names)
     self.hub._presence:replace(topic, role, count, names)
 end
 
+-- From the elder; one that was not joined itself yet leaves it to its heir.
+on[STATE] = function(self, _, state)
+    local backend = self.hub.backend
+    if backend.take then return backend:take(state or nil) end
+    self:send("heir", { STATE, state })
+end
+
 -- Until the other generation has ended.
 local function read(self, role, stream)
     local ok, frame = pcall(Inlet.read_frame, stream, MAX_FRAME)
     while ok do
-        ioloop.log_errors(on[frame[1]], self, role, unpack(frame, 2, 5))
+        ioloop.log_errors(on[frame[1]], self, role, unpack(frame, 2, 7))
         ok, frame = pcall(Inlet.read_frame, stream, MAX_FRAME)
     end
     stream:close()
     self._ends[role] = nil
     self.hub._presence:forget(role)
-    if role == "heir" then self.hub:use(Local.over(self.hub.backend.store)) end
+    if role == "heir" then return self.hub:use(Local.over(self.hub.backend.store)) end
+    on[STATE](self, role, false)
+end
+
+local function send_history(self)
+    local store = self.hub.backend.store
+    for _, topic in ipairs(store:topics()) do
+        for _, message in ipairs(store:latest(topic, math.huge)) do
+            send_message(self, "heir", message, true)
+        end
+    end
+end
+
+-- Gives up its backend. Returns what the heir needs to go on; nil: that comes from the elder.
+local function retire(self)
+    local hub, before = self.hub, self.hub.backend
+    local state = before.hand_over and before:hand_over() or false
+    hub:use(Retired(before.store))
+    if not before.take then return state end
+    before:flush()
 end
 
 -- The elder gives what it has; both tell who is there.
@@ -135,16 +167,13 @@ function Kin:join(role, descriptor)
     if before then before.stream:close() end
     self._ends[role] = { stream = stream, frames = {}, size = 0, writes = false }
     ioloop.spawn_callback(read, self, role, stream)
+    local state
     if role == "heir" then
-        local store = hub.backend.store
-        for _, topic in ipairs(store:topics()) do
-            for _, message in ipairs(store:latest(topic, math.huge)) do
-                send_message(self, "heir", message, true)
-            end
-        end
-        hub:use(Retired(store))
+        send_history(self)
+        state = retire(self)
     end
     for _, topic in ipairs(hub._presence:topics()) do send_presence(self, role, topic) end
+    if state ~= nil then self:send("heir", { STATE, state }) end
 end
 
 return Kin

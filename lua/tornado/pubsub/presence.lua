@@ -94,11 +94,11 @@ function Presence:replace(topic, origin, count, names)
     self:set(topic, origin, count, joined, left)
 end
 
---- An origin is gone, with all that it had.
-function Presence:forget(origin)
+--- An origin is gone, with all that it had, but for the topics that are keys of `kept`, if given.
+function Presence:forget(origin, kept)
     for topic, entry in pairs(self._topics) do
         local part = entry.origins[origin]
-        if part then
+        if part and not (kept and kept[topic]) then
             local left = {}
             for name in pairs(part.names) do left[#left + 1] = name end
             self:set(topic, origin, 0, {}, left)
@@ -127,9 +127,12 @@ function Presence:own(topic)
     return sum(self, topic, is_near)
 end
 
---- The same of all but one origin.
-function Presence:others(topic, without)
-    return sum(self, topic, function(origin) return origin ~= without end)
+--- The same for another generation: this worker's part for the heir, which knows of other workers
+--- itself; everything for the elder.
+function Presence:for_kin(topic, role)
+    return sum(self, topic, function(origin)
+        return origin ~= role and (role == "elder" or is_near(origin))
+    end)
 end
 
 --- All topics that somebody is subscribed to.

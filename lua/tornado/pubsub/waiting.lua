@@ -1,0 +1,47 @@
+-- The backend of a generation that serves, but is not joined with the other workers yet: the one
+-- before it hands over what waits for them (kin.lua). What is published meanwhile waits here.
+local ioloop = require "tornado.ioloop"
+local Local = require "tornado.pubsub.local"
+local Message = require "tornado.pubsub.message"
+local util = require "tornado.util"
+
+local PATIENCE = 5 -- seconds
+local MAX_BYTES = 16777216
+
+local Waiting = Local:extend "WaitingBackend"
+
+--- Takes the store to go on with and join(state), which gives the hub its next backend.
+function Waiting:init(store, join)
+    self.store, self._join = store, join
+    self._list, self._bytes = {}, 0
+    self._timer = ioloop.call_later(PATIENCE, self.take, self)
+end
+
+function Waiting:publish(topic, data)
+    self._bytes = self._bytes + #Message(topic, 0, data):text() -- raises for what cannot be JSON
+    if self._bytes > MAX_BYTES then
+        error(util.Error("publish: %d bytes wait for the other workers", self._bytes), 0)
+    end
+    self._list[#self._list + 1] = { topic, data }
+end
+
+--- Publishes what waited, by the backend that the hub has now.
+function Waiting:flush()
+    local list = self._list
+    self._list = {}
+    for _, item in ipairs(list) do
+        ioloop.log_errors(self.hub.publish, self.hub, item[1], item[2])
+    end
+end
+
+--- What the generation before has handed over; nil: nothing.
+function Waiting:take(state)
+    self._join(state)
+    self:flush()
+end
+
+function Waiting:close()
+    ioloop.remove_timeout(self._timer)
+end
+
+return Waiting

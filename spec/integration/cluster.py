@@ -1,0 +1,324 @@
+#!/usr/bin/env python3
+"""sites/chat and sites/websocket on two workers: who is connected to one talks to
+those on the other, while workers die and code is reloaded.
+"""
+# SPDX-License-Identifier: Apache-2.0
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import stat
+import struct
+import sys
+import tempfile
+import threading
+
+sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
+import harness
+from harness import HOST, Connection, Ended, Server, check, same, until
+
+SUITE = harness.Suite()
+case = SUITE.case
+
+
+class Pair(Server):
+    """A server with two workers and a run directory of its own."""
+
+    def __init__(self, binary, site, **more):
+        self.run = tempfile.TemporaryDirectory(prefix="ct-")
+        super().__init__(binary, "--workers=2", f"--control={self.run.name}/control",
+                         site=harness.ROOT / "sites" / site,
+                         env={"XDG_RUNTIME_DIR": self.run.name}, **more)
+
+    def start(self):
+        super().start()
+        self.await_line("2 workers serve")
+        return self
+
+    def __exit__(self, *how):
+        try:
+            super().__exit__(*how)
+        finally:
+            left = os.listdir(self.run.name)
+            self.run.cleanup()
+        check(how[0] or not left or self.expect_exit, f"left behind: {left}")
+
+    def shared(self):
+        found = list(pathlib.Path(self.run.name).glob("ctornado-*"))
+        same(len(found), 1, "folders")
+        return found[0]
+
+    def pids(self):
+        """The workers' pids, in their order, when both are there."""
+        path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+
+        def look():
+            names = {}
+            for pid in pathlib.Path(path).read_text().split():
+                try:
+                    names[pathlib.Path(f"/proc/{pid}/comm").read_text().strip()] = int(pid)
+                except FileNotFoundError:
+                    pass
+            return len(names) == 2 and [names.get(f"ctornado-w{index}") for index in (1, 2)]
+        return until(lambda: (pids := look()) and all(pids) and pids, "both workers")
+
+    def pid_of(self, client):
+        """The worker that has the other end of a connection: whose it is in /proc."""
+        local = "%04X" % client.socket.getsockname()[1]
+        port = "%04X" % self.port
+        table = pathlib.Path("/proc/net/tcp").read_text()
+        inode = until(lambda: re.search(
+            rf": \w+:{port} \w+:{local} 01 .*? +\d+ +\d+ (\d+) ", table), "its inode").group(1)
+
+        def look():
+            for pid in self.pids():
+                for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+                    try:
+                        if os.readlink(fd) == f"socket:[{inode}]":
+                            return pid
+                    except FileNotFoundError:
+                        pass
+        return until(look, "the worker of a connection")
+
+    def reload(self):
+        before = self.log().count("reloaded")
+        self.process.send_signal(signal.SIGHUP)
+        until(lambda: self.log().count("reloaded") > before, f"a reload\n{self.log()}")
+
+
+class Member(Connection):
+    """A browser in a room of sites/websocket."""
+
+    def __init__(self, server, name, since="0"):
+        super().__init__(server.port)
+        self.server, self.name, self.last, self.people = server, name, since, []
+        self.send(b"GET /socket/lounge HTTP/1.1\r\n" + HOST + b"Upgrade: websocket\r\n"
+                  b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                  b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        same(self.head().status, 101, "status")
+        self.pid = server.pid_of(self)
+        self.tell(name=name, since=since)
+
+    def tell(self, **message):
+        data = json.dumps(message).encode()
+        check(len(data) < 126, "too long for this client")
+        self.send(bytes([0x81, 0x80 | len(data), 0, 0, 0, 0]) + data)
+
+    def message(self):
+        first, size = self.exactly(2)
+        if size == 126:
+            size, = struct.unpack("!H", self.exactly(2))
+        data = self.exactly(size)
+        same(first, 0x81, f"the first byte of {data!r}")
+        return json.loads(data)
+
+    def expect(self, *bodies):
+        """These are said next; remembers who was there meanwhile."""
+        for body in bodies:
+            while "people" in (message := self.message()):
+                self.people.append(message["people"])
+            same(message["body"], body, f"what {self.name} reads")
+            self.last = message["id"]
+
+    def await_people(self, *names):
+        while not self.people or self.people[-1] != list(names):
+            message = self.message()
+            check("people" in message, f"{self.name} reads {message}")
+            self.people.append(message["people"])
+
+
+def on_both(make):
+    """Two of what make(name) makes, on different workers."""
+    first = make("ann")
+    while (second := make("bob")).pid == first.pid:
+        second.close()
+    return first, second
+
+
+def meet(server):
+    ann, bob = on_both(lambda name: Member(server, name))
+    for member in (ann, bob):
+        member.await_people("ann", "bob")
+    return ann, bob
+
+
+def talk(ann, bob, *words):
+    for word in words:
+        for speaker in (ann, bob):
+            speaker.tell(body=f"{word} {speaker.name}")
+            for reader in (ann, bob):
+                reader.expect(f"{word} {speaker.name}")
+
+
+def rooms():
+    g = "sites/websocket"
+
+    @case(g, "two workers are one room")
+    def _(binary):
+        with Pair(binary, "websocket") as server:
+            same(stat.S_IMODE(server.shared().stat().st_mode), 0o700, "the folder's mode")
+            ann, bob = meet(server)
+            talk(ann, bob, *range(20))
+
+    for victim in (0, 1):
+        @case(g, f"worker {victim + 1} is killed: the other's clients stay, its own come back")
+        def _(binary, victim=victim):
+            with Pair(binary, "websocket") as server:
+                members = meet(server)
+                talk(*members, "before")
+                pid = server.pids()[victim]
+                stays, goes = sorted(members, key=lambda m: m.pid == pid)
+                os.kill(pid, signal.SIGKILL)
+                goes.cut()
+                stays.tell(body="alone")
+                stays.expect("alone")
+                new = Member(server, goes.name, since=goes.last)
+                new.expect("alone")
+                until(lambda: pid not in server.pids(), "another one")
+                while new.pid == stays.pid:
+                    new.close()
+                    new = Member(server, goes.name, since=new.last)
+                stays.await_people("ann", "bob")
+                talk(stays, new, "after")
+
+    @case(g, "reloads: open WebSockets stay, and talk to new ones")
+    def _(binary):
+        with Pair(binary, "websocket") as server:
+            ann, bob = meet(server)
+            for n in range(3):
+                ann.tell(body=f"under way {n}")
+                server.reload()
+                ann.expect(f"under way {n}")
+                bob.expect(f"under way {n}")
+                talk(ann, bob, f"old {n}")
+                with Member(server, "cid", since=ann.last) as cid:
+                    cid.tell(body="new")
+                    for member in (ann, bob, cid):
+                        member.expect("new")
+                ann.await_people("ann", "bob")
+                bob.await_people("ann", "bob")
+            for member in (ann, bob):
+                check(all(member.name in people for people in member.people[1:]),
+                      f"{member.name} was said to have left: {member.people}")
+
+    @case(g, "reloads under load: each message comes once, in its speaker's order")
+    def _(binary):
+        with Pair(binary, "websocket") as server:
+            members = meet(server)
+            enough = threading.Event()
+            said = {m.name: 0 for m in members}
+
+            def speak(member):
+                while not enough.is_set():
+                    said[member.name] += 1
+                    member.tell(body=f"{member.name} {said[member.name]}")
+                    enough.wait(0.01)  # the history of a topic bridges a gap: 100 messages
+            speakers = [threading.Thread(target=speak, args=(m,)) for m in members]
+            for speaker in speakers:
+                speaker.start()
+            try:
+                for _ in range(4):
+                    server.reload()
+            finally:
+                enough.set()
+                for speaker in speakers:
+                    speaker.join(harness.PATIENCE)
+            for reader in members:
+                got = {name: 0 for name in said}
+                while got != said:
+                    message = reader.message()
+                    if "people" in message:
+                        continue
+                    name, number = message["body"].split()
+                    same(int(number), got[name] + 1, f"what {reader.name} reads of {name}")
+                    got[name] += 1
+
+    @case(g, "a reload that fails is no harm")
+    def _(binary):
+        with tempfile.TemporaryDirectory() as path:
+            site = shutil.copytree(harness.ROOT / "sites/websocket", f"{path}/site")
+            with Pair(binary, site) as server:
+                members = meet(server)
+                sockets = {p.name: p.stat().st_ino for p in server.shared().iterdir()}
+                same(set(sockets), {"pubsub-1.sock", "pubsub-2.sock"}, "sockets")
+                pathlib.Path(site, "app.lua").write_text("error('on purpose')")
+                server.process.send_signal(signal.SIGHUP)
+                server.await_line("reload: nothing has changed")
+                same({p.name: p.stat().st_ino for p in server.shared().iterdir()}, sockets,
+                     "sockets afterwards")
+                talk(*members, "after")
+
+
+class Stream(Connection):
+    """A browser that reads the stream of sites/chat."""
+
+    def __init__(self, server, name):
+        super().__init__(server.port)
+        self.name = name
+        self.send(b"GET /a/message/stream HTTP/1.1\r\nCookie: chat_name=" + name.encode()
+                  + b"\r\n" + HOST + b"\r\n")
+        same(self.head().status, 200, "status")
+        self.pid = server.pid_of(self)
+
+    def read_to(self, text):
+        until(lambda: text in bytes(self.buffer) or self._more(), f"{text} for {self.name}")
+        del self.buffer[:]
+
+
+def say(server, text):
+    """What the form of sites/chat does."""
+    with server.connect() as c:
+        c.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        cookies = [v.split(";")[0] for v in c.reply().all("set-cookie")]
+        token = next(v for v in cookies if v.startswith("_xsrf="))[6:]
+        body = f"name=cid&body={text}&_xsrf={token}".encode()
+        c.send(b"POST /a/message/new HTTP/1.1\r\nCookie: " + "; ".join(cookies).encode()
+               + b"\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: "
+               + str(len(body)).encode() + b"\r\n" + HOST + b"\r\n" + body)
+        same(c.reply().status, 204, "status")
+
+
+def chat():
+    g = "sites/chat"
+
+    @case(g, "what is said reaches the streams of both workers, after a reload and a death, too")
+    def _(binary):
+        with Pair(binary, "chat") as server:
+            ann, bob = on_both(lambda name: Stream(server, name))
+            for n in range(5):
+                say(server, f"first{n}")
+                for stream in (ann, bob):
+                    stream.read_to(f"first{n}".encode())
+            server.reload()
+            say(server, "second")
+            for stream in (ann, bob):
+                stream.read_to(b"second")
+            os.kill(bob.pid, signal.SIGKILL)
+            try:
+                bob.to_end()
+            except harness.Reset:
+                pass
+            until(lambda: bob.pid not in server.pids(), "another one")
+            _, bob = on_both(lambda name: Stream(server, name))
+            say(server, "third")
+            for stream in (ann, bob):
+                stream.read_to(b"third")
+
+
+def main():
+    options = harness.arguments(__doc__).parse_args()
+    for group in (rooms, chat):
+        group()
+    tally = harness.Tally()
+    for binary in harness.binaries():
+        title = "asan" if harness.is_asan(binary) else "normal"
+        chosen = [(f"{title} {name}", fn, alone) for name, fn, alone in SUITE.cases
+                  if options.only in name]
+        tally.run_all(chosen, binary, jobs=4)
+    harness.finish(tally)
+
+
+if __name__ == "__main__":
+    main()
