@@ -332,8 +332,7 @@ def compression():
 
 def check_stop(binary):
     """At its end a server says 1001 to all, and waits for their answer."""
-    server = Server(binary, site=SITE).start()
-    with server:
+    with Server(binary, site=SITE) as server:
         clients = [Client(server) for _ in range(5)]
         server.process.send_signal(signal.SIGTERM)
         for client in clients:
