@@ -15,9 +15,6 @@ void ct_abi_ready(ct_vm *vm);
 /* It cannot be loaded, and why; the one before it serves on. */
 void ct_abi_failed(ct_vm *vm, const char *text, uint32_t size);
 
-/* Asks for a reload, as from outside. */
-void ct_abi_reload(ct_vm *vm);
-
 /* The user that this process runs as. */
 uint32_t ct_abi_user_id(void);
 

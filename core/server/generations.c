@@ -177,19 +177,11 @@ bool ct_generations_init(ct_generations *g, ct_loop *loop, ct_server *server,
     return g->current != NULL;
 }
 
-static void nobody(bool ok, const char *text, void *arg) {
-    (void)ok, (void)text, (void)arg; /* the log has it */
-}
-
 bool ct_generations_turn(ct_generations *g) {
     bool more = ct_vm_turn(g->current);
 
     if (g->loading) more |= turn_loading(g);
     if (g->old_count) more |= turn_old(g);
-    if (g->current->wants_reload) {
-        g->current->wants_reload = false;
-        ct_generations_reload(g, nobody, NULL);
-    }
     if (g->current->exiting && (!g->old_count || g->current->exit_code))
         ct_loop_stop(g->loop);
     return more;

@@ -72,7 +72,3 @@ void ct_abi_shared_folder(ct_vm *vm, ct_str *out) {
     out->p = vm->place.folder;
     out->n = (uint32_t)strlen(out->p);
 }
-
-void ct_abi_reload(ct_vm *vm) {
-    vm->wants_reload = true;
-}

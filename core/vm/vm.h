@@ -74,7 +74,6 @@ struct ct_vm {
     ct_watchdog *watchdog;  /* or NULL */
     bool wake;              /* Lua has work that no event tells of */
     bool ready;             /* all is loaded */
-    bool wants_reload;
     bool exiting; /* see exit_code; of an old generation: it is through */
     bool thread;  /* an executor's: there is no loop, no server, no events */
     int exit_code;

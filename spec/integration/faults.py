@@ -722,19 +722,6 @@ def signals():
             check(not address.exists(), "the socket's file is left")
 
 
-def main():
-    options = harness.arguments(__doc__).parse_args()
-    for group in (sites, command_lines, configurations, ports, handlers, clients, resources,
-                  signals):
-        group()
-    tally = harness.Tally()
-    for binary in harness.binaries():
-        title = "asan" if harness.is_asan(binary) else "normal"
-        chosen = [(f"{title} {name}", fn, alone) for name, fn, alone in SUITE.cases
-                  if options.only in name]
-        tally.run_all(chosen, binary, jobs=4)
-    harness.finish(tally)
-
-
 if __name__ == "__main__":
-    main()
+    harness.run_on_binaries(SUITE, (sites, command_lines, configurations, ports, handlers,
+                                      clients, resources, signals), __doc__)

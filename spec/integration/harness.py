@@ -470,6 +470,21 @@ def binaries(asan=True):
     return found
 
 
+def run_on_binaries(suite, groups, text):
+    """The main program of a script whose groups of cases run on each binary; `text`
+    is its --help."""
+    options = arguments(text).parse_args()
+    for group in groups:
+        group()
+    tally = Tally()
+    for binary in binaries():
+        title = "asan" if is_asan(binary) else "normal"
+        chosen = [(f"{title} {name}", fn, alone) for name, fn, alone in suite.cases
+                  if options.only in name]
+        tally.run_all(chosen, binary, jobs=4)
+    finish(tally)
+
+
 def finish(tally):
     if tally.skipped:
         print(f"{tally.skipped} skipped")

@@ -172,8 +172,6 @@ def masters():
     def _(binary):
         if os.geteuid() != 0:
             raise harness.Skip("needs root")
-        if any(not p.stat().st_mode & 0o001 for p in pathlib.Path(binary).resolve().parents):
-            pass  # the program itself is exec'd through /proc/self/exe
         with Cluster(binary, "--user=nobody") as server:
             uid = str(pwd.getpwnam("nobody").pw_uid).encode()
             same({body.split()[1] for body in everywhere(server, "/who", 20)}, {uid}, "users")
@@ -391,18 +389,5 @@ def commands():
             same(len(server.await_workers()), 2, "workers")
 
 
-def main():
-    options = harness.arguments(__doc__).parse_args()
-    for group in (masters, deaths, commands):
-        group()
-    tally = harness.Tally()
-    for binary in harness.binaries():
-        title = "asan" if harness.is_asan(binary) else "normal"
-        chosen = [(f"{title} {name}", fn, alone) for name, fn, alone in SUITE.cases
-                  if options.only in name]
-        tally.run_all(chosen, binary, jobs=4)
-    harness.finish(tally)
-
-
 if __name__ == "__main__":
-    main()
+    harness.run_on_binaries(SUITE, (masters, deaths, commands), __doc__)

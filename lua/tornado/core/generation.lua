@@ -21,11 +21,6 @@ function part.failed(text)
     C.ct_abi_failed(vm, text, #text)
 end
 
---- Asks for the next generation.
-function part.reload()
-    C.ct_abi_reload(vm)
-end
-
 --- The number of the user that this process runs as.
 function part.user_id()
     return C.ct_abi_user_id()
