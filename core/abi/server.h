@@ -126,7 +126,16 @@ int ct_abi_log_open_rotated(ct_vm *vm, const char *path, double most,
                             uint32_t backups);
 void ct_abi_log_json(ct_vm *vm,
                      int json); /* lines are objects, or text again */
-/* Opens the access log ("" closes it, "stderr"). */
-int ct_abi_access_log_open(ct_vm *vm, const char *path);
+/* What a line of the access log looks like. */
+typedef enum ct_access_format {
+    CT_ACCESS_AUTO,     /* JSON when the log is, else TORNADO */
+    CT_ACCESS_TORNADO,  /* as the log's own lines */
+    CT_ACCESS_COMBINED, /* of Apache and nginx */
+    CT_ACCESS_JSON
+} ct_access_format;
+
+/* Opens the access log ("" closes it, "stderr"). ERROR: the one before is still
+ * open; see ct_abi_why(). */
+int ct_abi_access_log_open(ct_vm *vm, const char *path, uint32_t format);
 
 #endif

@@ -128,7 +128,10 @@ static size_t write_some(const ct_log *log, const char *p, size_t n) {
     ssize_t done;
 
     do {
-        if (!is_writable(log)) return 0;
+        if (!is_writable(log)) {
+            errno = EAGAIN;
+            return 0;
+        }
         done = write(log->fd, p, piece(log, p, n));
     } while (done == -1 && errno == EINTR);
     return done > 0 ? (size_t)done : 0;
@@ -162,8 +165,8 @@ fail:
     return false;
 }
 
-void ct_log_raw(ct_log *log, const char *p, size_t n) {
-    put(log, p, n);
+bool ct_log_raw(ct_log *log, const char *p, size_t n) {
+    return put(log, p, n);
 }
 
 /* -- Building a line ------------------------------------------------------- */
@@ -376,13 +379,25 @@ void ct_log_line(ct_log *log, ct_log_level level, const char *where,
     ct_log_text(log, level, where, text, (size_t)n, false);
 }
 
+static void add_quoted(line *l, const char *text, size_t n) {
+    for (size_t i = 0; i < n && l->at < l->end; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if (c < 0x20 || c > 0x7e || c == '"' || c == '\\')
+            add_escaped(l, c);
+        else
+            add(l, text + i, 1);
+    }
+}
+
 size_t ct_log_escape(char *out, size_t room, const char *p, size_t n,
-                     bool json) {
+                     ct_log_form form) {
     line l = { out, out + room };
 
-    if (json)
-        add_json(&l, p, n);
-    else
-        add_text(&l, p, n, false);
+    switch (form) {
+    case CT_LOG_TEXT: add_text(&l, p, n, false); break;
+    case CT_LOG_JSON: add_json(&l, p, n); break;
+    case CT_LOG_QUOTED: add_quoted(&l, p, n); break;
+    }
     return (size_t)(l.at - out);
 }

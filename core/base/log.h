@@ -21,6 +21,13 @@ typedef enum ct_log_level {
     CT_LEVEL_NONE
 } ct_log_level;
 
+/* What bytes are escaped for. */
+typedef enum ct_log_form {
+    CT_LOG_TEXT,  /* a line of text: UTF-8 stays */
+    CT_LOG_JSON,  /* a string of JSON */
+    CT_LOG_QUOTED /* between quotes of a line, as nginx does it: ASCII stays */
+} ct_log_form;
+
 typedef struct ct_log {
     int fd;
     ct_log_level level; /* messages below it are dropped */
@@ -71,12 +78,13 @@ void ct_log_line(ct_log *log, ct_log_level level, const char *where,
 /* The time now, UTC, "2026-11-22T10:15:00.123Z". */
 void ct_log_time(char out[CT_LOG_TIME]);
 
-/* Escapes `n` bytes for a line of text, or for a string of JSON, to `out`, at
- * most `room` bytes, cut between characters. Returns how many. */
+/* Escapes `n` bytes to `out`, at most `room` bytes, cut between characters.
+ * Returns how many. */
 size_t ct_log_escape(char *out, size_t room, const char *p, size_t n,
-                     bool json);
+                     ct_log_form form);
 
-/* Writes `n` finished bytes as they are (the access log's batches). */
-void ct_log_raw(ct_log *log, const char *p, size_t n);
+/* Writes `n` finished bytes as they are (the access log's batches). False when
+ * not all went out: what was lost is added to log->dropped, errno says why. */
+bool ct_log_raw(ct_log *log, const char *p, size_t n);
 
 #endif

@@ -57,8 +57,13 @@ typedef struct ct_server {
     uint32_t listening;           /* listeners that are not closed */
     uint32_t conn_count, request_count, spare_count, handled;
     uint64_t complain_at; /* next time a full table may be logged */
-    ct_log access;        /* the access log; fd -1: none */
-    ct_buf access_lines;  /* of this turn */
+    /* The access log: see http/access.h. */
+    ct_log access;       /* fd -1: none */
+    ct_buf access_lines; /* of this turn */
+    uint32_t access_format;
+    uint64_t access_failed; /* ms, when the log was told of it; 0: it works */
+    time_t access_at;       /* the second that `access_when` shows */
+    char access_when[48];   /* as the format has it */
 } ct_server;
 
 /* Ready, with the default limits. Borrows `loop`. */

@@ -64,6 +64,14 @@ function log.set_level(name)
 end
 
 log.is_json = false
+--- Whether lines of the access log are objects.
+log.access_json = false
+
+local access_format = "auto"
+
+local function settle()
+    log.access_json = access_format == "json" or access_format == "auto" and log.is_json
+end
 
 --- Makes each line of the log text, `[I 261122 10:15:00 app] text`, or with "json" an object
 -- of time, level, logger, message, and request when it is about one.
@@ -73,6 +81,18 @@ function log.set_format(name)
     end
     log.is_json = name == "json"
     core.log_json(log.is_json)
+    settle()
+end
+
+--- Sends the access log to a file, which is appended to ("stderr": there; "": nowhere). `format`
+-- is "tornado", "combined", "json", or "auto": JSON when the log is. True, or nil and why not: then
+-- nothing has changed.
+function log.open_access(path, format)
+    local ok, why = core.access_log_open(path, format)
+    if not ok then return nil, why end
+    access_format = format
+    settle()
+    return true
 end
 
 --- For the loop, which knows what is running: fn() returns the id of its request, or nil.

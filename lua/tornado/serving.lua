@@ -31,7 +31,7 @@ local function set_logs(options)
     local access = options.access_log
     if access == "" and options.debug then access = "stderr" end
     require("tornado.web").Application.access_log = access ~= ""
-    local ok, why = core.access_log_open(access)
+    local ok, why = log.open_access(access, options.access_log_format)
     if not ok then return nil, "access_log: " .. why end
     return true
 end

@@ -238,14 +238,19 @@ local function protected(log_function, handler)
         handler.request.id)
 end
 
+-- What the access log calls a request: text has an id that somebody has asked for or given.
+local function id_of(self, request)
+    if log.access_json or self.settings.trust_request_id then return request.id end
+    return rawget(request, "id") or ""
+end
+
 --- Logs a finished request, by the setting log_function if there is one.
 function Application:log_request(handler)
     local log_function = self.settings.log_function
     if log_function then return protected(log_function, handler) end
     if not Application.access_log then return end
     local request = handler.request
-    core.request_log(request.handle, log.is_json and request.id or "",
-        rawget(request, "remote_ip") or "")
+    core.request_log(request.handle, id_of(self, request), "", rawget(request, "remote_ip") or "")
 end
 
 --- Listens on a port of an address (127.0.0.1), which may be left out; options are those of
