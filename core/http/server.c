@@ -35,6 +35,7 @@ void ct_server_init(ct_server *s, ct_loop *loop) {
         .body_min_rate = 240,
         .idle_timeout = 65000,
         .write_timeout = 30000,
+        .write_min_rate = 240,
         .handler_timeout = 60000,
         .max_connections = 20000,
         .max_keepalive_requests = 10000,

@@ -29,7 +29,8 @@ typedef struct ct_server_options {
     uint32_t body_timeout;    /* plus what body_min_rate grants */
     uint32_t body_min_rate;   /* bytes a second; 0: no floor */
     uint32_t idle_timeout;
-    uint32_t write_timeout; /* without progress */
+    uint32_t write_timeout;  /* how long a reader's pace is measured */
+    uint32_t write_min_rate; /* bytes a second of it; 0: any */
     uint32_t handler_timeout;
     uint32_t max_connections;
     uint32_t max_connections_per_ip; /* 0: no limit */

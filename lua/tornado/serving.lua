@@ -17,8 +17,8 @@ local serving = {}
 local LIMITS = {
     "max_line_size", "max_header_size", "max_fields", "max_body_size", "body_buffer_size",
     "write_buffer_size", "header_timeout", "body_timeout", "body_min_rate", "idle_timeout",
-    "write_timeout", "handler_timeout", "max_connections", "max_connections_per_ip",
-    "max_keepalive_requests", "backlog", "static_coded_size",
+    "write_timeout", "write_min_rate", "handler_timeout", "max_connections",
+    "max_connections_per_ip", "max_keepalive_requests", "backlog", "static_coded_size",
 }
 
 local function set_logs(options)
