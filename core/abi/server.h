@@ -115,9 +115,9 @@ void ct_abi_counts(ct_vm *vm, ct_counts *out);
 /* -- Log ---------------------------------------------------------------------*/
 
 /* Levels: 0 debug, 1 info, 2 warning, 3 error, 4 none. `id`: of the request that
- * the message is about, or "". */
+ * the message is about, and `trace` of that one's trace, or "". */
 void ct_abi_log(ct_vm *vm, uint32_t level, const char *where, const char *id,
-                const char *text, uint32_t size);
+                const char *trace, const char *text, uint32_t size);
 uint32_t ct_abi_log_level(ct_vm *vm);
 void ct_abi_log_set_level(ct_vm *vm, uint32_t level);
 int ct_abi_log_open(ct_vm *vm, const char *path);

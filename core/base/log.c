@@ -225,8 +225,7 @@ static void add_text(line *l, const char *text, size_t n, bool lines) {
 
 typedef struct message {
     ct_log_level level;
-    const char *where;
-    const char *id; /* of the request that it is about, or "" */
+    ct_log_about about;
     const char *text;
     size_t n;
     bool lines; /* newlines are kept, in text */
@@ -240,10 +239,11 @@ static void add_prefix(line *l, const ct_log *log, const message *m) {
     int n;
 
     localtime_r(&now, &tm);
-    n = snprintf(
-        prefix, sizeof prefix, "[%c %02d%02d%02d %02d:%02d:%02d %.32s%s%.64s]",
-        "DIWE"[m->level], tm.tm_year % 100, tm.tm_mon + 1, tm.tm_mday,
-        tm.tm_hour, tm.tm_min, tm.tm_sec, m->where, *m->id ? " " : "", m->id);
+    n = snprintf(prefix, sizeof prefix,
+                 "[%c %02d%02d%02d %02d:%02d:%02d %.32s%s%.64s]",
+                 "DIWE"[m->level], tm.tm_year % 100, tm.tm_mon + 1, tm.tm_mday,
+                 tm.tm_hour, tm.tm_min, tm.tm_sec, m->about.where,
+                 *m->about.id ? " " : "", m->about.id);
     if (log->color) {
         const char start[] = { '\x1b', '[', '3', colors[m->level], 'm' };
         add(l, start, sizeof start);
@@ -306,8 +306,9 @@ static void add_object(line *l, const message *m) {
     ct_log_time(when);
     add_member(l, "{\"time\":\"", when);
     add_member(l, ",\"level\":\"", names[m->level]);
-    add_member(l, ",\"logger\":\"", m->where);
-    if (*m->id) add_member(l, ",\"request\":\"", m->id);
+    add_member(l, ",\"logger\":\"", m->about.where);
+    if (*m->about.id) add_member(l, ",\"request\":\"", m->about.id);
+    if (*m->about.trace) add_member(l, ",\"trace\":\"", m->about.trace);
     add(l, ",\"message\":\"", 12);
     l->end -= sizeof end;
     add_json(l, m->text, m->n);
@@ -336,7 +337,8 @@ static bool report_dropped(ct_log *log) {
     int n =
         snprintf(text, sizeof text,
                  "%u log lines lost: the log could not be written", dropped);
-    const message m = { CT_LEVEL_WARNING, "log", "", text, (size_t)n, false };
+    const ct_log_about about = { "log", "", "" };
+    const message m = { CT_LEVEL_WARNING, about, text, (size_t)n, false };
 
     log->dropped = 0;
     if (write_line(log, &m)) return true;
@@ -356,12 +358,12 @@ static void send(ct_log *log, message m) {
 
 void ct_log_text(ct_log *log, ct_log_level level, const char *where,
                  const char *text, size_t n, bool lines) {
-    send(log, (message){ level, where, "", text, n, lines });
+    send(log, (message){ level, { where, "", "" }, text, n, lines });
 }
 
-void ct_log_request(ct_log *log, ct_log_level level, const char *where,
-                    const char *id, const char *text, size_t n) {
-    send(log, (message){ level, where, id, text, n, true });
+void ct_log_request(ct_log *log, ct_log_level level, const ct_log_about *about,
+                    const char *text, size_t n) {
+    send(log, (message){ level, *about, text, n, true });
 }
 
 void ct_log_line(ct_log *log, ct_log_level level, const char *where,

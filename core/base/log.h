@@ -67,9 +67,16 @@ bool ct_log_level_named(const char *name, ct_log_level *out);
 void ct_log_text(ct_log *log, ct_log_level level, const char *where,
                  const char *text, size_t n, bool lines);
 
-/* As ct_log_text() with `lines`, about the request called `id` ("": none). */
-void ct_log_request(ct_log *log, ct_log_level level, const char *where,
-                    const char *id, const char *text, size_t n);
+/* What a message is about; "" is none. */
+typedef struct ct_log_about {
+    const char *where;
+    const char *id;    /* of a request */
+    const char *trace; /* that the request belongs to: objects have it */
+} ct_log_about;
+
+/* As ct_log_text() with `lines`, about a request. */
+void ct_log_request(ct_log *log, ct_log_level level, const ct_log_about *about,
+                    const char *text, size_t n);
 
 /* The same as ct_log_text() on one line, formatted; at most CT_LOG_LINE bytes. */
 void ct_log_line(ct_log *log, ct_log_level level, const char *where,

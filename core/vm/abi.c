@@ -328,9 +328,12 @@ void ct_abi_wake(ct_vm *vm) {
 
 /* -- Log ------------------------------------------------------------------- */
 
+/* NOLINTNEXTLINE(readability-function-size): a struct would cost Lua a copy */
 void ct_abi_log(ct_vm *vm, uint32_t level, const char *where, const char *id,
-                const char *text, uint32_t size) {
-    ct_log_request(vm->log, (ct_log_level)level, where, id, text, size);
+                const char *trace, const char *text, uint32_t size) {
+    const ct_log_about about = { .where = where, .id = id, .trace = trace };
+
+    ct_log_request(vm->log, (ct_log_level)level, &about, text, size);
 }
 
 void ct_abi_log_json(ct_vm *vm, int json) {

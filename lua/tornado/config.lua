@@ -33,6 +33,8 @@ config.OPTIONS = {
     { "log_file", "string", "", "file for the log instead of stderr" },
     { "access_log", "string", "", "file for a line a request; stderr; empty for none" },
     { "access_log_format", "access_format", "auto", "tornado, combined, json; auto: log_format's" },
+    { "trace_accept", "accept", "all", "whose traceparent goes on: all, proxies or none" },
+    { "trace_begin", "boolean", false, "a request without a traceparent begins a trace" },
     { "max_connections", "integer", 20000, "clients at once; more get 503", 1, 1000000 },
     { "max_connections_per_ip", "integer", 1000, "of one address; more get 503; 0: any number",
         0, 1000000 },
@@ -102,6 +104,7 @@ local TRUE = { ["true"] = true, ["1"] = true, yes = true, on = true }
 local FALSE = { ["false"] = true, ["0"] = true, no = true, off = true }
 local LEVELS = { debug = true, info = true, warning = true, error = true, none = true }
 
+local ACCEPT = { all = true, proxies = true, none = true }
 local ACCESS_FORMATS = { auto = true, tornado = true, combined = true, json = true }
 
 local parse, check = {}, {}
@@ -130,7 +133,9 @@ end
 
 function parse.string(text) return text end
 
-parse.level, parse.format, parse.access_format = parse.string, parse.string, parse.string
+for _, kind in ipairs { "level", "format", "access_format", "accept" } do
+    parse[kind] = parse.string
+end
 
 function parse.list(text)
     local list = {}
@@ -165,6 +170,8 @@ function check.level(value) return LEVELS[value] end
 function check.format(value) return value == "text" or value == "json" end
 
 function check.access_format(value) return ACCESS_FORMATS[value] end
+
+function check.accept(value) return ACCEPT[value] end
 
 function check.list(value)
     if type(value) ~= "table" then return false end
@@ -220,6 +227,7 @@ local EXPECTED = {
     string = "a string", list = "a list of strings",
     networks = "a list of IP addresses and networks (10.0.0.0/8)",
     format = "text or json", access_format = "auto, tornado, combined or json",
+    accept = "all, proxies or none",
     level = "debug, info, warning, error or none",
     sites = 'a list of folders or { path = "DIR", host = "NAME", prefix = "/PATH" }',
 }

@@ -373,9 +373,10 @@ end
 
 -- Log ---------------------------------------------------------------------------
 
---- Writes a message; level 0 (debug) to 3 (error). `id` is that of the request it is about.
-function core.log(level, where, text, id)
-    C.ct_abi_log(vm, level, where, id or "", text, #text)
+--- Writes a message; level 0 (debug) to 3 (error). `id` is that of the request it is about, `trace`
+-- that of the request's trace; or nil.
+function core.log(level, where, text, id, trace)
+    C.ct_abi_log(vm, level, where, id or "", trace or "", text, #text)
 end
 
 --- Makes each line of the log a JSON object, or text again.

@@ -22,7 +22,7 @@ end
 -- from the log.
 local filter
 
-local find_id -- function(): the id of the request that is worked on, or nil
+local find_request -- function(): the request that is worked on, or nil
 
 local function write(self, level, text, ...)
     if level < core.log_level() and not filter then return end
@@ -44,9 +44,11 @@ function Logger:error(text, ...) write(self, 3, text, ...) end
 function Logger:log(level, text, id)
     if level < core.log_level() and not filter then return end
     text = tostring(text)
-    if not id and find_id then id = find_id() end
+    local request = find_request and find_request()
+    if not id and request then id = request.id end
     if filter and filter(level, self.name, text, id) then return end
-    core.log(level, self.name, text, id)
+    local trace = log.is_json and request and request.id == id and request.trace
+    core.log(level, self.name, text, id, trace and trace.trace_id)
 end
 
 log.access_log = Logger "access"
@@ -74,7 +76,7 @@ local function settle()
 end
 
 --- Makes each line of the log text, `[I 261122 10:15:00 app] text`, or with "json" an object
--- of time, level, logger, message, and request when it is about one.
+-- of time, level, logger, message, and request (its id) and trace when it is about one.
 function log.set_format(name)
     if name ~= "text" and name ~= "json" then
         error(('bad format "%s": expected text or json'):format(tostring(name)), 2)
@@ -95,9 +97,9 @@ function log.open_access(path, format)
     return true
 end
 
---- For the loop, which knows what is running: fn() returns the id of its request, or nil.
-function log.set_id_source(fn)
-    find_id = fn
+--- For the loop, which knows what is running: fn() returns its request, or nil.
+function log.set_request_source(fn)
+    find_request = fn
 end
 
 --- Puts `fn(level, name, text, id)` before the log (nil: none); true from it drops the message.

@@ -9,6 +9,7 @@ local ioloop = require "tornado.ioloop"
 local lifecycle = require "tornado.web.lifecycle"
 local log = require "tornado.log"
 local sites = require "tornado.sites"
+local tracing = require "tornado.tracing"
 local util = require "tornado.util"
 local watchdog = require "tornado.watchdog"
 
@@ -33,6 +34,7 @@ local function set_logs(options)
     require("tornado.web").Application.access_log = access ~= ""
     local ok, why = log.open_access(access, options.access_log_format)
     if not ok then return nil, "access_log: " .. why end
+    tracing.configure { accept = options.trace_accept, begin = options.trace_begin }
     return true
 end
 

@@ -129,20 +129,22 @@ static void test_cut(void) {
 }
 
 /* The line that a message makes as JSON. */
-static const char *object(const char *id, const char *s, size_t n) {
+static const char *object(const char *id, const char *trace, const char *s,
+                          size_t n) {
     ct_log log = piped();
     const char *line;
 
     log.json = true;
     log.color = true; /* is for text */
-    ct_log_request(&log, CT_LEVEL_ERROR, "app", id, s, n);
+    ct_log_request(&log, CT_LEVEL_ERROR, &(ct_log_about){ "app", id, trace }, s,
+                   n);
     line = written();
     close_pipe(&log);
     return line;
 }
 
 static bool says(const char *s, size_t n, const char *json) {
-    const char *at = strstr(object("", s, n), "\"message\":");
+    const char *at = strstr(object("", "", s, n), "\"message\":");
 
     return at && strncmp(at + 10, json, strlen(json)) == 0 &&
            strcmp(at + 10 + strlen(json), "}\n") == 0;
@@ -150,10 +152,13 @@ static bool says(const char *s, size_t n, const char *json) {
 
 static void test_json(void) {
     CHECK(matches(
-        object("", "x", 1),
+        object("", "", "x", 1),
         "^\\{\"time\":\"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\\.[0-9]{3}Z\","
         "\"level\":\"error\",\"logger\":\"app\",\"message\":\"x\"\\}\n$"));
-    CHECK(strstr(object("a\"b\n", "x", 1),
+    CHECK(strstr(
+        object("f00", "4bf9\"", "x", 1),
+        "\"request\":\"f00\",\"trace\":\"4bf9\\\"\",\"message\":\"x\"}"));
+    CHECK(strstr(object("a\"b\n", "", "x", 1),
                  "\"app\",\"request\":\"a\\\"b\\n\",\"message\":\"x\"}"));
     CHECK(says("two\nlines\n\n", 11, "\"two\\nlines\""));
     CHECK(says("\"\\/\t", 4, "\"\\\"\\\\/\\t\""));
@@ -167,7 +172,7 @@ static void test_json_cut(void) {
     char *s = ct_alloc(2 * CT_LOG_LINE);
 
     memset(s, '"', 2 * CT_LOG_LINE);
-    size_t n = strlen(object("", s, 2 * CT_LOG_LINE));
+    size_t n = strlen(object("", "", s, 2 * CT_LOG_LINE));
     CHECK(n <= CT_LOG_LINE && n > CT_LOG_LINE - 4);
     CHECK(n > 4 && strcmp(text + n - 5, "\\\"\"}\n") == 0);
     ct_free(s);
@@ -176,10 +181,12 @@ static void test_json_cut(void) {
 static void test_request(void) {
     ct_log log = piped();
 
-    ct_log_request(&log, CT_LEVEL_ERROR, "app", "f00\x1b", "one\ntwo", 7);
+    ct_log_request(&log, CT_LEVEL_ERROR,
+                   &(ct_log_about){ "app", "f00\x1b", "no" }, "one\ntwo", 7);
     CHECK(matches(written(), "^\\[E [0-9]{6} [0-9:]{8} app f00.x1b\\] one\n"
                              "    two\n$"));
-    ct_log_request(&log, CT_LEVEL_DEBUG, "app", "f00", "below", 5);
+    ct_log_request(&log, CT_LEVEL_DEBUG, &(ct_log_about){ "app", "f00", "" },
+                   "below", 5);
     CHECK_STR(written(), "");
     close_pipe(&log);
 }
