@@ -42,7 +42,7 @@ ct_str ct_access_method(const ct_request *r) {
 /* -- Parts ----------------------------------------------------------------- */
 
 typedef struct parts {
-    const ct_request *r;
+    ct_request *r;
     ct_server *server;
     char ip[CT_ADDRESS_TEXT], id[80], trace[40];
     double seconds;
@@ -61,7 +61,7 @@ static char *escaped(char *at, ct_str s, size_t most, ct_log_form form) {
 }
 
 /* A field of the request; empty when it has none, or was refused. */
-static ct_str field_of(const ct_request *r, const char *name) {
+static ct_str field_of(ct_request *r, const char *name) {
     ct_str value = { NULL, 0 };
 
     if (r->handle) (void)ct_head_find(&r->head, name, strlen(name), &value);
@@ -109,7 +109,7 @@ static char *put_text(char *at, const parts *p) {
 
 /* Whom Basic credentials name (RFC 7617 §2), right or wrong, never the password.
  * A space would end the part. */
-static char *put_user(char *at, const ct_request *r) {
+static char *put_user(char *at, ct_request *r) {
     static const char scheme[] = "Basic ";
     ct_str field = field_of(r, "Authorization");
     char text[USER_MOST], *end = at + USER_MOST;
@@ -139,7 +139,7 @@ static char *put_quoted(char *at, ct_str s, size_t most) {
 }
 
 static char *put_combined(char *at, const parts *p) {
-    const ct_request *r = p->r;
+    ct_request *r = p->r;
 
     at += sprintf(at, "%s - ", p->ip);
     at = put_user(at, r);
@@ -166,7 +166,7 @@ static char *put_member(char *at, const char *name, ct_str value, size_t most) {
 
 static char *put_json(char *at, const parts *p) {
     static const char *const levels[] = { "debug", "info", "warning", "error" };
-    const ct_request *r = p->r;
+    ct_request *r = p->r;
     char now[CT_LOG_TIME];
 
     ct_log_time(now);
