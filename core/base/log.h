@@ -2,11 +2,13 @@
  * JSON object, to stderr or a file. Control bytes and newlines in a message are escaped, lines
  * are cut at CT_LOG_LINE bytes, so that a message cannot forge another.
  * Writes never block the loop: when the reader of a pipe stalls, lines are
- * counted and dropped, and the count is logged when it reads again. */
+ * counted and dropped, and the count is logged when it reads again. What goes to
+ * systemd's journal has a priority, and no time of its own. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CT_LOG_H
 #define CT_LOG_H
 
+#include "base/journal.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,19 +35,23 @@ typedef struct ct_log {
     ct_log_level level; /* messages below it are dropped */
     bool color;         /* colour the prefix: stderr is a terminal */
     bool file;          /* a regular file: writing does not stall */
+    bool socket;        /* sent to, not written */
+    bool stream;        /* leads to the journal: lines begin with a priority */
     bool json;          /* a line is an object, not text */
     bool torn;          /* the last line lacks its end: the disk was full */
     unsigned dropped;   /* lines lost to a full pipe or disk since the last */
     char *path;         /* of a file that is rotated, or NULL */
     uint64_t most;      /* bytes that it may have */
     unsigned backups;
+    ct_journal *journal; /* entries go there, and not to `fd`; or NULL */
 } ct_log;
 
 /* A log to stderr at level INFO. */
 void ct_log_init(ct_log *log);
 
 /* Sends further lines to the file `path` (created 0640, appended to; "" or
- * "stderr": stderr). Returns false, changing nothing, with errno set. */
+ * "stderr": stderr; "journal" or "journal:PATH": the journal at its socket). Returns
+ * false, changing nothing, with errno set. */
 bool ct_log_open(ct_log *log, const char *path)
     __attribute__((warn_unused_result));
 
@@ -90,8 +96,9 @@ void ct_log_time(char out[CT_LOG_TIME]);
 size_t ct_log_escape(char *out, size_t room, const char *p, size_t n,
                      ct_log_form form);
 
-/* Writes `n` finished bytes as they are (the access log's batches). False when
- * not all went out: what was lost is added to log->dropped, errno says why. */
-bool ct_log_raw(ct_log *log, const char *p, size_t n);
+/* Writes `n` bytes of finished lines as they are (the access log's batches); `where`
+ * is who says so in a journal. False when not all went out: what was lost is added
+ * to log->dropped, errno says why. */
+bool ct_log_raw(ct_log *log, const char *where, const char *p, size_t n);
 
 #endif

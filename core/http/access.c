@@ -96,9 +96,13 @@ static const char *when(ct_server *s, bool combined) {
 /* -- Tornado's line -------------------------------------------------------- */
 
 static char *put_text(char *at, const parts *p) {
-    at +=
-        sprintf(at, "[%c %s access%s%s] %u ", "DIWE"[level_of(p->status)],
-                when(p->server, false), *p -> id ? " " : "", p->id, p->status);
+    const ct_log *log = &p->server->access;
+
+    *at++ = '[';
+    if (!log->stream && !log->journal) /* which have both already */
+        at += sprintf(at, "%c %s ", "DIWE"[level_of(p->status)],
+                      when(p->server, false));
+    at += sprintf(at, "access%s%s] %u ", p->id[0] ? " " : "", p->id, p->status);
     at = escaped(at, ct_access_method(p->r), METHOD_MOST, CT_LOG_TEXT);
     *at++ = ' ';
     at = escaped(at, p->r->uri, URI_MOST, CT_LOG_TEXT);
@@ -192,6 +196,8 @@ static char *put_json(char *at, const parts *p) {
 static char *put_line(char *at, const parts *p) {
     uint32_t format = p->server->access_format;
 
+    if (p->server->access.stream)
+        at += sprintf(at, "<%c>", "7643"[level_of(p->status)]);
     if (format == CT_ACCESS_AUTO)
         format =
             p->server->loop->log->json ? CT_ACCESS_JSON : CT_ACCESS_TORNADO;
@@ -278,7 +284,7 @@ static void tell_lost(ct_server *s, bool good, int error) {
 
 void ct_access_flush(ct_server *s) {
     bool good = s->access.fd < 0 ||
-                ct_log_raw(&s->access, ct_buf_bytes(&s->access_lines),
+                ct_log_raw(&s->access, "access", ct_buf_bytes(&s->access_lines),
                            s->access_lines.len);
     int error = errno;
 

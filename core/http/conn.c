@@ -453,10 +453,11 @@ void ct_conn_expired(ct_conn *c) {
 
     if (c->shut || (!r && !ct_conn_has_output(c))) {
         ct_conn_close(c, false);
-    } else if (ct_conn_has_output(c) && ct_pace_is_slow(c)) {
-        ct_conn_close(c, true);
     } else if (ct_conn_has_output(c)) {
-        set_deadline(c);
+        if (ct_pace_is_slow(c))
+            ct_conn_close(c, true);
+        else
+            set_deadline(c);
     } else if (!r->handle) {
         if (!r->wire.at)
             ct_conn_close(c, false);

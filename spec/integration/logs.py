@@ -11,6 +11,8 @@ import pathlib
 import re
 import resource
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -164,7 +166,8 @@ def faults():
                 end
                 return web.Application { { "/", Main }, { "/odd", Odd } }
             """)
-            with Server(binary, f"--log_file={path}/log", site=path, stderr=2) as server:
+            with Server(binary, f"--log_file={path}/log", "--stall_warning=0", site=path,
+                        stderr=2) as server:
                 until(lambda: (path / "log").exists() and " on http" in
                       (path / "log").read_text(), "the start")
                 server.port = int(re.search(r":(\d+)\n", (path / "log").read_text()).group(1))
@@ -302,5 +305,122 @@ def injection():
             same((entry["method"], entry["remote_ip"]), ("GET", "127.0.0.1"), "method, IP")
 
 
+# -- The journal ----------------------------------------------------------------------
+
+
+def entry(data):
+    """The fields of a datagram in the journal's native protocol."""
+    fields = {}
+    while data:
+        line, _, data = data.partition(b"\n")
+        name, equals, value = line.partition(b"=")
+        if not equals:
+            size = struct.unpack_from("<Q", data)[0]
+            value, data = data[8:8 + size], data[9 + size:]
+        check(name not in fields, f"two fields {name}")
+        fields[name.decode()] = value.decode()
+    return fields
+
+
+class Journal:
+    """A journal of one's own: a socket, and the entries that came."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(path))
+        self.socket.settimeout(harness.PATIENCE)
+        self.option = f"journal:{path}"
+
+    def next(self, **wanted):
+        """The next entry that has these fields; a value may be a pattern."""
+        while True:
+            fields = entry(self.socket.recv(1 << 20))
+            if all(re.search(value, fields.get(name, "")) for name, value in wanted.items()):
+                return fields
+
+    @contextlib.contextmanager
+    def serve(self, binary, *options):
+        with Server(binary, f"--log_file={self.option}", *options, stderr=2) as server:
+            found = self.next(MESSAGE="ctornado .* on http")
+            server.port = int(found["MESSAGE"].rpartition(":")[2])
+            yield server
+
+
+def journal():
+    g = "journal"
+
+    @case(g, "entries have their fields")
+    def _(binary):
+        with folder() as path:
+            j = Journal(path / "socket")
+            with j.serve(binary, f"--access_log={j.option}") as server:
+                same(server.get("/fault/raise").status, 500, "status")
+                failed = j.next(PRIORITY="3")
+                line = j.next(LOGGER="access")
+            same((failed["SYSLOG_IDENTIFIER"], failed["LOGGER"]), ("ctornado", "app"),
+                 "who speaks")
+            check(re.fullmatch("[0-9a-f]{16}", failed["REQUEST_ID"]), failed)
+            check("\n" in failed["MESSAGE"] and "traceback" in failed["MESSAGE"], failed)
+            check(re.fullmatch(rf"\[access {failed['REQUEST_ID']}\] 500 GET /fault/raise "
+                               r"\(127\.0\.0\.1\) \d+\.\d\dms", line["MESSAGE"]), line)
+
+    @case(g, "a journal that does not read, and reads again")
+    def _(binary):
+        with folder() as path:
+            j = Journal(path / "socket")
+            with j.serve(binary, f"--access_log={j.option}") as server:
+                ask(server, "/", 2000)
+                lost = 0
+
+                def again():
+                    nonlocal lost
+                    j.socket.setblocking(False)
+                    with contextlib.suppress(BlockingIOError):
+                        while True:
+                            text = entry(j.socket.recv(1 << 20))["MESSAGE"]
+                            if found := re.search("again: (\\d+) lines were lost", text):
+                                lost = int(found.group(1))
+                    ask(server, "/")
+                    return lost
+                until(again, "the journal to be written again")
+                j.socket.close()
+                ask(server, "/", 10)
+
+    def stream(binary, *options):
+        """Lines that a server writes to a stderr which is the journal's."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs, Server(
+                binary, *options, stderr=theirs,
+                env={"JOURNAL_STREAM": "{0.st_dev}:{0.st_ino}".format(
+                    os.fstat(theirs.fileno()))}) as server:
+            theirs.close()
+            ours.settimeout(harness.PATIENCE)
+            with ours.makefile("r", encoding="utf-8") as log:
+                server.port = int(re.search(r"<6>\[general\] .*:(\d+)$", log.readline()).group(1))
+                yield server
+                yield from (line.rstrip("\n") for line in log)
+
+    @case(g, "a stderr that is the journal: priorities, no times")
+    def _(binary):
+        lines = stream(binary, "--access_log=stderr")
+        server = next(lines)
+        same(server.get("/fault/raise").status, 500, "status")
+        check(re.match(r"<3>\[app \w+\] Uncaught exception GET /fault/raise", next(lines)), "error")
+        for line in lines:
+            if line.startswith("<3>[access "):
+                break
+            check(line.startswith("<3>    "), line)
+        same(server.get("/").status, 200, "status")
+        check(re.fullmatch(r"<6>\[access\] 200 GET / \(127\.0\.0\.1\) \d+\.\d\dms", next(lines)),
+              "access")
+        lines.close()
+
+    @case(g, "a stderr that is the journal and stalls")
+    def _(binary):
+        lines = stream(binary, "--access_log=stderr")
+        ask(next(lines), "/?" + "x" * 2000, 1000)
+        lines.close()
+
+
 if __name__ == "__main__":
-    harness.run_on_binaries(SUITE, (batches, faults, rotation, injection), __doc__)
+    harness.run_on_binaries(SUITE, (batches, faults, rotation, injection, journal), __doc__)
