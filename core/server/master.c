@@ -274,7 +274,7 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
     if (strcmp(command, "reload") == 0) {
         reload(m, peer);
     } else if (strcmp(command, "status") == 0) {
-        char *text = ct_status_text(m->board, getpid());
+        char *text = ct_status_text(m->board);
 
         ct_control_answer(peer, true, text);
         ct_free(text);
@@ -326,6 +326,7 @@ static bool begin(master *m) {
                     "shared memory cannot be made: %m");
         return false;
     }
+    m->board->pid = getpid();
     m->board->workers = m->count;
     m->board->started = (int64_t)m->loop->clock.wall;
     if (!open_all(m)) return false;

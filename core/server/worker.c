@@ -109,7 +109,7 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
         char *text;
 
         show_numbers(w);
-        text = ct_status_text(w->board, getpid());
+        text = ct_status_text(w->board);
         ct_control_answer(peer, true, text);
         ct_free(text);
     } else if (strcmp(command, "reopen") == 0) {
@@ -206,6 +206,7 @@ static bool take_place(ct_worker *w) {
     w->row->state = CT_WORKER_STARTING;
     w->row->started = (int64_t)w->loop.clock.wall;
     if (!i->worker) {
+        w->board->pid = getpid();
         w->board->workers = 1;
         w->board->started = w->row->started;
         return true;
@@ -224,7 +225,8 @@ static int run(ct_worker *w, int argc, char **argv) {
     const ct_place place = { .worker = w->inherit.worker,
                              .workers = w->board->workers,
                              .folder = w->inherit.folder,
-                             .shared = w->shared };
+                             .shared = w->shared,
+                             .board = w->board };
 
     w->loop.after_turn = after_turn;
     w->loop.after_arg = w;
