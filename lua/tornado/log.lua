@@ -24,9 +24,17 @@ local filter
 
 local find_request -- function(): the request that is worked on, or nil
 
+-- Arguments that do not fit the format are no reason to fail: the line says so.
+local function formatted(text, ...)
+    text = util.text(text)
+    local ok, result = pcall(string.format, text, ...)
+    if ok then return result end
+    return ("%s (the log's arguments do not fit: %s)"):format(text, util.text(result))
+end
+
 local function write(self, level, text, ...)
     if level < core.log_level() and not filter then return end
-    if select("#", ...) > 0 then text = text:format(...) end
+    if select("#", ...) > 0 then text = formatted(text, ...) end
     self:log(level, text)
 end
 
@@ -43,7 +51,7 @@ function Logger:error(text, ...) write(self, 3, text, ...) end
 -- about (default: the one that the running coroutine works for).
 function Logger:log(level, text, id)
     if level < core.log_level() and not filter then return end
-    text = tostring(text)
+    text = util.text(text)
     local request = find_request and find_request()
     if not id and request then id = request.id end
     if filter and filter(level, self.name, text, id) then return end

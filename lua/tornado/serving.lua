@@ -265,8 +265,20 @@ local function workers_of(options)
     return tonumber(options.workers)
 end
 
+-- The master's lines are as its workers'. A file is not opened for it: workers may have to be
+-- able to make it, as other users.
+local function set_master_log(options)
+    log.set_level(options.log_level)
+    log.set_format(options.log_format)
+    if not options.log_file:find "^journal%f[:%z]" then return true end
+    local ok, why = core.log_open(options.log_file)
+    return ok, why and "log_file: " .. why
+end
+
 -- This process becomes the master; each worker comes here again, and serves.
 local function supervise(options)
+    local ok, why = set_master_log(options)
+    if not ok then return nil, { why } end
     local lines = {}
     for i, item in ipairs(addresses(options)) do lines[i] = item[1] end
     core.supervise {

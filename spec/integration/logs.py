@@ -178,8 +178,10 @@ def faults():
                 until(lambda: (path / "log").stat().st_size > size, "the error")
                 same(written(server) - before, 1, "writes")
                 same((path / "log").stat().st_size - size, 16384, "bytes of the record")
-                same(server.get("/odd").status, 500, "status")
-                same(server.get("/odd").status, 500, "status again")
+                same(server.get("/odd").status, 500, "status of an error without text")
+                until(lambda: re.search(
+                    r"GET /odd .*\n    table \(its __tostring raised: .*twice\)\n"
+                    r"    stack traceback:\n", (path / "log").read_text()), "its traceback")
 
 
 # -- Rotation -------------------------------------------------------------------------
@@ -386,6 +388,32 @@ def journal():
                 until(again, "the journal to be written again")
                 j.socket.close()
                 ask(server, "/", 10)
+
+    @case(g, "a master's entries")
+    def _(binary):
+        with folder() as path:
+            j = Journal(path / "socket")
+            with j.serve(binary, "--workers=2"):
+                j.next(LOGGER="master", MESSAGE="2 workers serve")
+
+    @case(g, "none where the option says: it does not start")
+    def _(binary):
+        for workers in ("1", "2"):
+            done = subprocess.run([str(binary), "--port=0", f"--site={harness.SITE}",
+                                   "--log_file=journal:/nowhere/socket", f"--workers={workers}"],
+                                  capture_output=True, text=True, timeout=harness.PATIENCE)
+            same(done.returncode, 1, "exit code")
+            check("log_file: journal:/nowhere/socket: No such file or directory" in done.stderr,
+                  done.stderr)
+
+    @case(g, "a master's lines are JSON, too")
+    def _(binary):
+        with Server(binary, "--workers=2", "--log_format=json") as server:
+            server.await_line("2 workers serve")
+            same(server.get("/").status, 200, "status")
+            same(server.stop(), 0, "exit code")
+            entries = [json.loads(line) for line in server.log().rstrip("\n").split("\n")]
+            check("master" in {e["logger"] for e in entries}, entries)
 
     def stream(binary, *options):
         """Lines that a server writes to a stderr which is the journal's."""
