@@ -22,6 +22,7 @@
 #include "abi/generation.h"
 #include "abi/job.h"
 #include "abi/process.h"
+#include "abi/profile.h"
 #include "abi/rate.h"
 #include "abi/request.h"
 #include "abi/resolver.h"
