@@ -27,6 +27,7 @@
 #include "abi/request.h"
 #include "abi/resolver.h"
 #include "abi/server.h"
+#include "abi/terminal.h"
 #include "abi/tls.h"
 #include "abi/watch.h"
 #include "abi/websocket.h"

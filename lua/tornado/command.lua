@@ -151,7 +151,7 @@ end
 -- Tools -----------------------------------------------------------------------------------
 
 -- Files in command/: { options = , run = function(options, rest, own, fail) }.
-local TOOLS = { new = true, profile = true, routes = true }
+local TOOLS = { new = true, profile = true, repl = true, routes = true }
 
 local function tool(name)
     return TOOLS[name] and require("tornado.command." .. name)

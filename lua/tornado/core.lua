@@ -430,6 +430,7 @@ for _, part in ipairs {
     "profile",
     "rate",
     "resolver",
+    "terminal",
     "tls",
     "sockets",
     "websocket",

@@ -12,6 +12,7 @@ ctornado %s: web server, web framework and asynchronous network library
   ctornado check                loads the configuration, sites and templates, reports errors
   ctornado routes               shows which handler answers which path
   ctornado run FILE.lua [...]   runs a script inside the event loop
+  ctornado repl                 runs what is typed inside the event loop
   ctornado test [...]           runs busted specs inside the runtime (busted's arguments)
   ctornado version | help [COMMAND]
 
@@ -114,6 +115,18 @@ ctornado routes [--site=DIR] [--config=FILE] [--json]
 Shows the routes of every site in the order in which they are tried: host and prefix of the site,
 pattern, handler with the place of its definition, name. The sites are loaded, not served.
 
+]],
+    repl = [[
+ctornado repl [--site=DIR] [--config=FILE]
+
+Runs what is typed inside the event loop. An expression's values are printed; `=` before it is
+allowed. What waits may be called as in a handler: httpclient.fetch("http://127.0.0.1:8888/").body
+Modules of tornado are there by their names (web, httpclient, gen, escape, ...), sites as `sites`
+and, the first, as `app`; its own modules are found by require().
+
+An incomplete line is continued on the next one. Ctrl-C cancels what waits, or the line; Ctrl-D
+ends. Lines are kept in ~/.ctornado_history. When standard input is no terminal, its lines are run,
+and the exit code is 1 if one of them raised an error.
 ]],
     profile = [[
 ctornado profile [SECONDS] [--worker=N] [--hz=N] [--format=svg|collapsed] [--output=FILE]
