@@ -426,6 +426,7 @@ for _, part in ipairs {
     "generation",
     "jobs",
     "listeners",
+    "metrics",
     "processes",
     "profile",
     "rate",
