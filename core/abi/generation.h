@@ -15,6 +15,13 @@ void ct_abi_ready(ct_vm *vm);
 /* It cannot be loaded, and why; the one before it serves on. */
 void ct_abi_failed(ct_vm *vm, const char *text, uint32_t size);
 
+/* Asks for a reload; CT_EVENT_RELOADED tells its end, unless this generation has
+ * retired then. */
+void ct_abi_reload(ct_vm *vm);
+
+/* Why the last reload failed; empty: it did not. */
+void ct_abi_reload_report(ct_vm *vm, ct_str *out);
+
 /* The user that this process runs as. */
 uint32_t ct_abi_user_id(void);
 

@@ -158,6 +158,14 @@ void ct_generations_reload(ct_generations *g, ct_reload_fn *done, void *arg) {
     g->loop->again = true;
 }
 
+void ct_generations_tell(ct_generations *g, bool ok, const char *text) {
+    ct_vm *vm = g->current;
+
+    ct_free(vm->reload_report);
+    vm->reload_report = ct_memdup(text, strlen(text));
+    ct_events_add(vm->events, CT_EVENT_RELOADED, ok);
+}
+
 /* -- Life ------------------------------------------------------------------ */
 
 bool ct_generations_init(ct_generations *g, ct_loop *loop, ct_server *server,
@@ -180,6 +188,10 @@ bool ct_generations_init(ct_generations *g, ct_loop *loop, ct_server *server,
 bool ct_generations_turn(ct_generations *g) {
     bool more = ct_vm_turn(g->current);
 
+    if (g->current->wants_reload) {
+        g->current->wants_reload = false;
+        g->wanted(g->wanted_arg);
+    }
     if (g->loading) more |= turn_loading(g);
     if (g->old_count) more |= turn_old(g);
     if (g->current->exiting && (!g->old_count || g->current->exit_code))

@@ -51,6 +51,7 @@ typedef struct master {
     /* A reload: */
     ct_control_peer *asker; /* or NULL: a signal's */
     bool reloading;
+    bool again;          /* a worker asked for another one meanwhile */
     uint32_t waited_for; /* answers */
     bool failed;
     char why[CT_CHILD_ANSWER];
@@ -82,14 +83,30 @@ static void stop(master *m, bool gently) {
 
 /* -- Reloading ------------------------------------------------------------- */
 
+static void reload(master *m, ct_control_peer *asker);
+
+/* All workers tell the browsers of developers. */
+static void tell_all(const master *m) {
+    char line[CT_CHILD_ANSWER + 16];
+
+    snprintf(line, sizeof line, m->failed ? "failed %s\n" : "done\n", m->why);
+    for (char *p = line; p[0] && p[1]; p++)
+        if (*p == '\n') *p = '\x1f';
+    for (uint32_t i = 0; i < m->count; i++) ct_child_say(&m->children[i], line);
+}
+
 static void end_reload(master *m) {
-    m->reloading = false;
+    bool again = m->again && m->failed;
+
+    m->reloading = m->again = false;
     if (m->asker) ct_control_answer(m->asker, !m->failed, m->why);
     m->asker = NULL;
     ct_notify("READY=1");
     ct_log_line(m->loop->log, m->failed ? CT_LEVEL_ERROR : CT_LEVEL_INFO,
                 "master",
                 m->failed ? "reload: nothing has changed" : "reloaded");
+    tell_all(m);
+    if (again) reload(m, NULL);
 }
 
 static void ask_others(master *m) {
@@ -197,7 +214,15 @@ static void on_serving(master *m, ct_child *c) {
                 "%u workers serve; SIGHUP reloads, SIGTERM ends", m->count);
 }
 
-/* "serving", "ok" or "error REASON" (with \x1f for newlines). */
+/* A worker's Lua asks for a reload. */
+static void on_wanted(master *m) {
+    if (m->reloading)
+        m->again = true;
+    else
+        reload(m, NULL);
+}
+
+/* "serving", "reload", "ok" or "error REASON" (with \x1f for newlines). */
 static void on_child(ct_child *c, const char *line, int status, void *arg) {
     master *m = arg;
 
@@ -205,6 +230,8 @@ static void on_child(ct_child *c, const char *line, int status, void *arg) {
         on_death(m, c, status);
     } else if (strcmp(line, "serving") == 0) {
         on_serving(m, c);
+    } else if (strcmp(line, "reload") == 0) {
+        on_wanted(m);
     } else if (strcmp(line, "ok") == 0) {
         on_answer(m, c->index == 1, true, "");
     } else if (strncmp(line, "error ", 6) == 0) {

@@ -53,19 +53,40 @@ static void tell_master(const ct_worker *w, bool ok, const char *text) {
     (void)send(w->inherit.channel, line, (size_t)n + 1, MSG_NOSIGNAL);
 }
 
+static void reload(ct_worker *w);
+
+/* What was asked for while it was under way is in what serves now, or that will
+ * ask again itself. */
 static void on_reloaded(bool ok, const char *text, void *arg) {
     ct_worker *w = arg;
+    bool again = w->again && !ok;
 
     show_numbers(w);
     if (w->inherit.worker) tell_master(w, ok, text);
     if (w->asker) ct_control_answer(w->asker, ok, text);
     w->asker = NULL;
-    if (!w->inherit.worker) ct_notify("READY=1");
+    w->again = false;
+    if (w->inherit.worker) return;
+    ct_notify("READY=1");
+    ct_generations_tell(&w->generations, ok, text);
+    if (again) reload(w);
 }
 
 static void reload(ct_worker *w) {
     if (!w->inherit.worker) ct_notify("RELOADING=1");
     ct_generations_reload(&w->generations, on_reloaded, w);
+}
+
+/* From Lua: with a master it is the master's to say. */
+static void on_wanted(void *arg) {
+    ct_worker *w = arg;
+
+    if (w->inherit.worker)
+        (void)send(w->inherit.channel, "reload\n", 7, MSG_NOSIGNAL);
+    else if (w->generations.loading)
+        w->again = true;
+    else
+        reload(w);
 }
 
 static void refuse(bool ok, const char *text, void *arg) {
@@ -125,16 +146,46 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
     }
 }
 
-/* The master knows one command; without a master there is nobody to serve for. */
+/* "reload"; and how it went everywhere: "done", or "failed REASON" (with \x1f for
+ * newlines). */
+static void on_line(ct_worker *w, char *line) {
+    if (strcmp(line, "reload") == 0) {
+        reload(w);
+    } else if (strcmp(line, "done") == 0) {
+        ct_generations_tell(&w->generations, true, "");
+    } else if (strncmp(line, "failed ", 7) == 0) {
+        for (char *p = line; *p; p++)
+            if (*p == '\x1f') *p = '\n';
+        ct_generations_tell(&w->generations, false, line + 7);
+    }
+}
+
+/* A line is shorter than the buffer. */
+static void take_lines(ct_worker *w) {
+    char *end;
+
+    while ((end = memchr(w->line, '\n', w->have))) {
+        size_t n = (size_t)(end - w->line) + 1;
+
+        *end = 0;
+        on_line(w, w->line);
+        memmove(w->line, w->line + n, w->have - n);
+        w->have -= (unsigned)n;
+    }
+    if (w->have == sizeof w->line) w->have = 0;
+}
+
+/* Without a master there is nobody to serve for. */
 static void on_master(evutil_socket_t fd, short what, void *arg) {
     ct_worker *w = arg;
-    char text[64];
-    ssize_t n = recv(fd, text, sizeof text, MSG_DONTWAIT);
+    ssize_t n =
+        recv(fd, w->line + w->have, sizeof w->line - w->have, MSG_DONTWAIT);
 
     (void)what;
     ct_loop_now(&w->loop);
     if (n > 0) {
-        reload(w);
+        w->have += (unsigned)n;
+        take_lines(w);
     } else if (n == 0) {
         event_del(&w->master);
         w->orphan = true;
@@ -230,6 +281,8 @@ static int run(ct_worker *w, int argc, char **argv) {
     if (!ct_generations_init(&w->generations, &w->loop, &w->server, &place,
                              argc, argv))
         return 1;
+    w->generations.wanted = on_wanted;
+    w->generations.wanted_arg = w;
     w->signals = ct_signals_new(&w->loop, list, 5, on_signal, w);
     w->tick = ct_timer_new(&w->loop, on_tick, w);
     ct_timer_start(w->tick, 1, true);

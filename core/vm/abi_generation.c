@@ -22,6 +22,16 @@ void ct_abi_failed(ct_vm *vm, const char *text, uint32_t size) {
     vm->exiting = true;
 }
 
+void ct_abi_reload(ct_vm *vm) {
+    vm->wants_reload = true;
+    vm->loop->again = true;
+}
+
+void ct_abi_reload_report(ct_vm *vm, ct_str *out) {
+    out->p = vm->reload_report ? vm->reload_report : "";
+    out->n = (uint32_t)strlen(out->p);
+}
+
 static char *copied(ct_str s) {
     return ct_memdup(s.p, s.n);
 }

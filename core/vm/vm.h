@@ -54,6 +54,7 @@ struct ct_vm {
     ct_slots acceptors;     /* handle -> vm_acceptor (abi_accept.c) */
     ct_slots watches;       /* handle -> vm_watch (abi_watch.c) */
     ct_slots datagrams;     /* handle -> vm_datagram (abi_datagram.c) */
+    ct_slots inotifies;     /* handle -> vm_inotify (abi_inotify.c) */
     ct_slots resolves;      /* handle -> vm_resolve (abi_resolver.c) */
     struct vm_names *names; /* likewise; NULL: no name was asked for */
     ct_waker *waker;        /* for the threads of the two below */
@@ -74,6 +75,7 @@ struct ct_vm {
     ct_watchdog *watchdog;  /* or NULL */
     bool wake;              /* Lua has work that no event tells of */
     bool ready;             /* all is loaded */
+    bool wants_reload;      /* it has asked for a reload */
     bool exiting; /* see exit_code; of an old generation: it is through */
     bool thread;  /* an executor's: there is no loop, no server, no events */
     int exit_code;
@@ -81,6 +83,7 @@ struct ct_vm {
     ct_vm_wishes *wishes; /* it wants to be a master, or NULL */
     char *control;        /* path of the control socket it wants, or NULL */
     char *report;         /* why it could not be loaded, or NULL */
+    char *reload_report;  /* why the last reload failed, or NULL */
     int why_errno;        /* of `why`, when a system call was the reason */
     char why[CT_VM_WHY];
 };
@@ -120,6 +123,7 @@ void ct_vm_free_channels(ct_vm *vm);
 void ct_vm_free_acceptors(ct_vm *vm);
 void ct_vm_free_watches(ct_vm *vm);
 void ct_vm_free_datagrams(ct_vm *vm);
+void ct_vm_free_inotifies(ct_vm *vm);
 
 /* Frees the table of rate limits, if it was made here (abi_rate.c). */
 void ct_vm_free_rate(ct_vm *vm);

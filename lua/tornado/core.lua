@@ -46,6 +46,7 @@ for _, name in ipairs {
     "ACCEPT",
     "WATCH",
     "DATAGRAM",
+    "INOTIFY",
     "RESOLVED",
     "ENDED",
     "JOB",
@@ -56,6 +57,7 @@ for _, name in ipairs {
     "RETIRE",
     "HEIR",
     "ELDER",
+    "RELOADED",
     "STOP",
 } do
     core["EVENT_" .. name] = tonumber(C["CT_EVENT_" .. name])
@@ -419,6 +421,7 @@ for _, part in ipairs {
     "codings",
     "files",
     "generation",
+    "inotify",
     "jobs",
     "listeners",
     "processes",

@@ -1,5 +1,6 @@
 -- Serving sites: options become limits, logs and listeners; sites are loaded; and
 -- the process, or this generation of it, ends when it was told to.
+local autoreload = require "tornado.autoreload"
 local control = require "tornado.control"
 local core = require "tornado.core"
 local executor = require "tornado.concurrent.executor"
@@ -185,6 +186,7 @@ end
 local function stop(app, servers, options, signal)
     if stopping or signal == 2 then return core.exit(0) end
     stopping = true
+    autoreload.stop()
     generation.hold("replies", count_unsent)
     log.gen_log:info("stopping: %d requests under way", httpserver.live_count())
     for _, server in ipairs(servers) do
@@ -198,6 +200,7 @@ end
 
 -- A newer generation serves: this one answers what it has begun.
 local function retire(app, servers, options, number)
+    autoreload.retire()
     log.gen_log:info("generation %d retires for %d: %d requests, streams or WebSockets stay",
         core.generation(), number, generation.count())
     for _, server in ipairs(servers) do server:stop() end
@@ -227,20 +230,43 @@ local function listen(app, servers, options)
     return true
 end
 
+-- The option, or else the setting of an application, of which `app` has all, when they are loaded.
+local function wants_autoreload(options, app)
+    if options.autoreload ~= "auto" then return options.autoreload end
+    if options.debug then return true end
+    for _, mount in ipairs(app and (app.list or { { app = app } }) or {}) do
+        if mount.app.settings.autoreload then return true end
+    end
+    return false
+end
+
+-- What a reload must not find out too late: templates.
+local function check_templates(app)
+    local reasons = {}
+    for _, mount in ipairs(app.list or { { app = app } }) do
+        local _, broken = require "tornado.web.check"(mount.app)
+        for _, reason in ipairs(broken) do reasons[#reasons + 1] = reason end
+    end
+    return #reasons == 0, reasons
+end
+
 -- A later generation changes nothing before its sites are loaded.
 local function prepare(options)
     local app, ok, reasons
+    if wants_autoreload(options) then autoreload.start() end
     if core.generation() == 1 then
         ok, reasons = set_everything(options)
         if not ok then return nil, reasons end
     end
     app, reasons = load_everything(options)
     if not app then return nil, reasons end
+    settings_for(app, options)
     if core.generation() > 1 then
-        ok, reasons = set_everything(options)
+        ok, reasons = check_templates(app)
+        if ok then ok, reasons = set_everything(options) end
         if not ok then return nil, reasons end
     end
-    settings_for(app, options)
+    if wants_autoreload(options, app) then autoreload.start() else autoreload.stop() end
     return app
 end
 
@@ -296,6 +322,7 @@ function serving.start(options)
     watchdog.start(options.stall_warning, options.cpu_limit) -- from here on not the one before
     core.control(serving.control_path(options))
     core.ready()
+    if core.generation() == 1 then autoreload.begin() end
     if core.workers() > 1 then require("tornado.pubsub").join_workers() end
     return true
 end

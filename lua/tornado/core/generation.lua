@@ -21,6 +21,11 @@ function part.failed(text)
     C.ct_abi_failed(vm, text, #text)
 end
 
+--- Asks for a reload: EVENT_RELOADED tells its end, 1 or 0 for a failure.
+function part.reload()
+    C.ct_abi_reload(vm)
+end
+
 --- The number of the user that this process runs as.
 function part.user_id()
     return C.ct_abi_user_id()
@@ -41,6 +46,12 @@ local text = ffi.new "ct_str"
 --- A folder that the workers share, and nobody else can enter; "" when there is none.
 function part.shared_folder()
     C.ct_abi_shared_folder(vm, text)
+    return ffi.string(text.p, text.n)
+end
+
+--- Why the last reload failed; "": it did not.
+function part.reload_report()
+    C.ct_abi_reload_report(vm, text)
     return ffi.string(text.p, text.n)
 end
 
