@@ -222,6 +222,9 @@ local function set_everything(options)
 end
 
 local function listen(app, servers, options)
+    if options.debug and autoreload.is_on() then
+        app = require("tornado.autoreload.page").before(app)
+    end
     for i, item in ipairs(addresses(options)) do
         local ok, result = pcall(listen_on, app, item, options)
         if not ok then return nil, { message_of(result) } end

@@ -22,6 +22,8 @@ local Application = util.Object:extend "Application"
 local NO_ARGS = require("tornado.web.path_args").NONE
 local NOT_FOUND = { status_code = 404 }
 
+Application._add_script = false
+
 local NO_FILTERS = { before = {}, after = {} }
 
 -- What functions and groups are made of comes to the router as plain rules.
