@@ -79,6 +79,13 @@ typedef enum ct_event_type {
      * The handle is the end's descriptor, which is Lua's from here on. */
     CT_EVENT_HEIR,  /* this generation's end: before CT_EVENT_RETIRE */
     CT_EVENT_ELDER, /* the later one's end */
+    /* The next generation is loaded: ct_abi_hand_over() must follow, and then that
+     * one serves. */
+    CT_EVENT_HAND_OVER,
+    /* What the one before has handed over is there: ct_abi_estate(). */
+    CT_EVENT_ESTATE,
+    /* A WebSocket of the one before has come; its new handle. */
+    CT_EVENT_MOVED,
     /* A reload that this generation asked for, or somebody else, has ended: 1,
      * this one serves since; 0, it failed: ct_abi_reload_report() says why. */
     CT_EVENT_RELOADED,

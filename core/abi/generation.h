@@ -15,6 +15,16 @@ void ct_abi_ready(ct_vm *vm);
 /* It cannot be loaded, and why; the one before it serves on. */
 void ct_abi_failed(ct_vm *vm, const char *text, uint32_t size);
 
+enum { CT_ESTATE = 67108864 }; /* bytes that may be handed over */
+
+/* Answers CT_EVENT_HAND_OVER with bytes for the next generation: OK, or LIMIT, and
+ * there are none. */
+int ct_abi_hand_over(ct_vm *vm, const char *p, uint32_t size);
+
+/* What the generation before has handed over; and frees it. */
+void ct_abi_estate(ct_vm *vm, ct_str *out);
+void ct_abi_drop_estate(ct_vm *vm);
+
 /* Asks for a reload; CT_EVENT_RELOADED tells its end, unless this generation has
  * retired then. */
 void ct_abi_reload(ct_vm *vm);

@@ -27,6 +27,7 @@ typedef struct ct_generations {
     ct_place place;
     uint32_t count;            /* that were begun */
     ct_server_options options; /* as they were before `loading` */
+    bool asked;                /* `current` shall hand over */
     ct_timer *limit;           /* how long `loading` may take */
     ct_timer *sweep;           /* looks at those that cannot be freed yet */
     ct_reload_fn *done;

@@ -22,6 +22,23 @@ void ct_abi_failed(ct_vm *vm, const char *text, uint32_t size) {
     vm->exiting = true;
 }
 
+int ct_abi_hand_over(ct_vm *vm, const char *p, uint32_t size) {
+    ct_buf_fini(&vm->estate);
+    vm->handed_over = true;
+    if (size > CT_ESTATE) return CT_LIMIT;
+    ct_buf_add(&vm->estate, p, size);
+    return CT_OK;
+}
+
+void ct_abi_estate(ct_vm *vm, ct_str *out) {
+    out->p = vm->estate.len ? ct_buf_bytes(&vm->estate) : "";
+    out->n = (uint32_t)vm->estate.len;
+}
+
+void ct_abi_drop_estate(ct_vm *vm) {
+    ct_buf_fini(&vm->estate);
+}
+
 void ct_abi_reload(ct_vm *vm) {
     vm->wants_reload = true;
     vm->loop->again = true;

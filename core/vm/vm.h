@@ -6,6 +6,7 @@
 #define CT_VM_H
 
 #include "abi.h"
+#include "base/buf.h"
 #include "base/events.h"
 #include "base/slots.h"
 #include "http/server.h"
@@ -76,6 +77,9 @@ struct ct_vm {
     bool wake;              /* Lua has work that no event tells of */
     bool ready;             /* all is loaded */
     bool wants_reload;      /* it has asked for a reload */
+    bool handed_over;       /* `estate` is what the next one gets */
+    ct_buf estate;          /* from the one before, or for the next */
+    ct_vm *const *serving;  /* the one that serves now; NULL: none ever will */
     bool exiting; /* see exit_code; of an old generation: it is through */
     bool thread;  /* an executor's: there is no loop, no server, no events */
     int exit_code;

@@ -57,6 +57,9 @@ for _, name in ipairs {
     "RETIRE",
     "HEIR",
     "ELDER",
+    "HAND_OVER",
+    "ESTATE",
+    "MOVED",
     "RELOADED",
     "STOP",
 } do

@@ -5,6 +5,7 @@ local control = require "tornado.control"
 local core = require "tornado.core"
 local executor = require "tornado.concurrent.executor"
 local generation = require "tornado.generation"
+local handover = require "tornado.web.handover"
 local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local lifecycle = require "tornado.web.lifecycle"
@@ -98,8 +99,13 @@ local function load_everything(options)
     return app
 end
 
+-- The applications, and where they are.
+local function mounts_of(app)
+    return app.list or { { app = app } }
+end
+
 local function settings_for(app, options)
-    for _, mount in ipairs(app.list or { { app = app } }) do
+    for _, mount in ipairs(mounts_of(app)) do
         local settings = mount.app.settings
         if options.debug and settings.debug == nil then settings.debug = true end
         mount.app:apply_debug()
@@ -198,9 +204,25 @@ local function stop(app, servers, options, signal)
     leave(app, options.stop_timeout, log_late)
 end
 
+-- What generations leave to each other.
+local function join_generations(app)
+    local mounts = mounts_of(app)
+    handover.begin(mounts)
+    ioloop.on(core.EVENT_MOVED, function(handle)
+        require("tornado.websocket.moving").receive(handle, function(name)
+            return handover.find(mounts, name)
+        end)
+    end)
+end
+
 -- A newer generation serves: this one answers what it has begun.
 local function retire(app, servers, options, number)
     autoreload.retire()
+    if package.loaded["tornado.websocket.handler"] then
+        require("tornado.websocket.moving").begin(function(one)
+            return handover.name(mounts_of(app), one)
+        end)
+    end
     log.gen_log:info("generation %d retires for %d: %d requests, streams or WebSockets stay",
         core.generation(), number, generation.count())
     for _, server in ipairs(servers) do server:stop() end
@@ -237,7 +259,7 @@ end
 local function wants_autoreload(options, app)
     if options.autoreload ~= "auto" then return options.autoreload end
     if options.debug then return true end
-    for _, mount in ipairs(app and (app.list or { { app = app } }) or {}) do
+    for _, mount in ipairs(app and mounts_of(app) or {}) do
         if mount.app.settings.autoreload then return true end
     end
     return false
@@ -246,7 +268,7 @@ end
 -- What a reload must not find out too late: templates.
 local function check_templates(app)
     local reasons = {}
-    for _, mount in ipairs(app.list or { { app = app } }) do
+    for _, mount in ipairs(mounts_of(app)) do
         local _, broken = require "tornado.web.check"(mount.app)
         for _, reason in ipairs(broken) do reasons[#reasons + 1] = reason end
     end
@@ -314,6 +336,7 @@ function serving.start(options)
     generation.hold("requests", httpserver.live_count)
     ioloop.on(core.EVENT_STOP, function(signal) stop(app, servers, options, signal) end)
     ioloop.on(core.EVENT_REOPEN, function() reopen(options) end)
+    join_generations(app)
     ioloop.on(core.EVENT_RETIRE, function(number) retire(app, servers, options, number) end)
     local ok, why = lifecycle.start(app)
     if not ok then return nil, { why } end

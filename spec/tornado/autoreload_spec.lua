@@ -24,7 +24,7 @@ describe("tornado.autoreload", function()
         local stub = {
             watch = function(_, path, kind) seen[#seen + 1] = path .. " " .. kind end,
             watch_tree = function(_, path, kind, pattern)
-                seen[#seen + 1] = path .. " " .. kind .. " " .. pattern
+                seen[#seen + 1] = path .. " " .. kind .. " " .. tostring(pattern)
             end,
         }
         files.give_to(stub)
