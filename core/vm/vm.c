@@ -246,6 +246,7 @@ bool ct_vm_free(ct_vm *vm) {
     ct_free(vm->report);
     ct_free(vm->reload_report);
     ct_buf_fini(&vm->estate);
+    ct_free(vm->text);
     ct_free(vm->control);
     ct_vm_wishes_free(vm->wishes);
     ct_free(vm);

@@ -427,6 +427,7 @@ for _, part in ipairs {
     "inotify",
     "jobs",
     "listeners",
+    "metrics",
     "processes",
     "rate",
     "resolver",

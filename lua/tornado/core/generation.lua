@@ -68,7 +68,7 @@ function part.reload_report()
     return ffi.string(view.p, view.n)
 end
 
-local TEXTS = { "addresses", "control", "user", "group" }
+local TEXTS = { "addresses", "admin", "control", "user", "group" }
 local NUMBERS = { "stop_timeout", "worker_timeout", "workers", "backlog" }
 
 --- Has this process become the master of workers; `options` are the fields of ct_supervision.
