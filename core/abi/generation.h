@@ -52,7 +52,12 @@ typedef struct ct_supervision {
     ct_str user, group; /* that workers run as; empty: unchanged */
     double stop_timeout, worker_timeout;
     uint32_t workers, backlog;
+    uint32_t supervise; /* 1: a master also for one worker */
 } ct_supervision;
+
+/* What this generation wants of its process, told before it is ready: a later one
+ * gets as much of it as can be changed. */
+void ct_abi_wishes(ct_vm *vm, const ct_supervision *s);
 
 /* This process shall become the master of so many workers, instead of serving
  * itself: Lua ends with this turn. */

@@ -37,6 +37,7 @@ typedef struct ct_worker {
     ct_control *control;    /* or NULL: the master has it */
     ct_control_peer *asker; /* who asked for the reload under way, or NULL */
     bool again;             /* Lua asked for another one meanwhile */
+    ct_vm_wishes *wishes;   /* of the first generation; NULL with a master */
     bool serving;           /* it has said so */
     bool orphan;            /* its master is gone */
 } ct_worker;

@@ -53,7 +53,7 @@ static char *copied(ct_str s) {
     return ct_memdup(s.p, s.n);
 }
 
-void ct_abi_supervise(ct_vm *vm, const ct_supervision *s) {
+void ct_abi_wishes(ct_vm *vm, const ct_supervision *s) {
     ct_vm_wishes *w = ct_new(ct_vm_wishes);
 
     w->addresses = copied(s->addresses);
@@ -65,9 +65,14 @@ void ct_abi_supervise(ct_vm *vm, const ct_supervision *s) {
     w->worker_timeout = s->worker_timeout;
     w->workers = s->workers;
     w->backlog = s->backlog;
+    w->supervise = s->supervise;
     ct_vm_wishes_free(vm->wishes);
     vm->wishes = w;
-    vm->exiting = true;
+}
+
+void ct_abi_supervise(ct_vm *vm, const ct_supervision *s) {
+    ct_abi_wishes(vm, s);
+    vm->supervises = vm->exiting = true;
 }
 
 void ct_vm_wishes_free(ct_vm_wishes *w) {

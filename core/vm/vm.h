@@ -21,13 +21,14 @@ struct vm_names;
 
 enum { CT_VM_WHY = 1024 };
 
-/* What a process needs to know that becomes a master. */
+/* What a generation wants of its process, and a master needs to know. */
 typedef struct ct_vm_wishes {
     char *addresses; /* a line each */
     char *admin;     /* an address that all listen on together; empty: none */
     char *control, *user, *group;
     double stop_timeout, worker_timeout; /* seconds */
     uint32_t workers, backlog;
+    bool supervise; /* of one that is alone */
 } ct_vm_wishes;
 
 /* NULL is fine. */
@@ -87,7 +88,8 @@ struct ct_vm {
     bool thread;  /* an executor's: there is no loop, no server, no events */
     int exit_code;
     ct_place place;
-    ct_vm_wishes *wishes; /* it wants to be a master, or NULL */
+    bool supervises;      /* the process shall become a master */
+    ct_vm_wishes *wishes; /* or NULL: it has not said yet */
     char *control;        /* path of the control socket it wants, or NULL */
     char *report;         /* why it could not be loaded, or NULL */
     char *reload_report;  /* why the last reload failed, or NULL */

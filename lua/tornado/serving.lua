@@ -27,14 +27,12 @@ local LIMITS = {
 local function set_logs(options)
     log.set_level(options.log_level)
     log.set_format(options.log_format)
-    if options.log_file ~= "" then
-        local ok, why = core.log_open(options.log_file)
-        if not ok then return nil, "log_file: " .. why end
-    end
+    local ok, why = core.log_open(options.log_file)
+    if not ok then return nil, "log_file: " .. why end
     local access = options.access_log
     if access == "" and options.debug then access = "stderr" end
     require("tornado.web").Application.access_log = access ~= ""
-    local ok, why = core.access_log_open(access)
+    ok, why = core.access_log_open(access)
     if not ok then return nil, "access_log: " .. why end
     return true
 end
@@ -239,12 +237,19 @@ end
 
 -- Starting ---------------------------------------------------------------------------------
 
-local function set_everything(options)
-    for _, set in ipairs { set_logs, set_limits } do
-        local ok, why = set(options)
-        if not ok then return nil, { why } end
-    end
-    return true
+local function set_early(options)
+    if core.generation() > 1 then return true end
+    local ok, why = set_logs(options)
+    if ok then ok, why = set_limits(options) end
+    if ok then ok, why = admin.open_early(options.admin) end
+    return ok, { why }
+end
+
+-- Of a later generation, behind all else that may fail: logs are the process's.
+local function set_late(options)
+    if core.generation() == 1 then return true end
+    local ok, why = set_logs(options)
+    return ok, { why }
 end
 
 local function listen(app, servers, options)
@@ -285,19 +290,16 @@ end
 local function prepare(options)
     local app, ok, reasons
     if wants_autoreload(options) then autoreload.start() end
-    if core.generation() == 1 then
-        ok, reasons = set_everything(options)
-        if not ok then return nil, reasons end
-        ok, reasons = admin.open_early(options.admin)
-        if not ok then return nil, { reasons } end
-    end
+    ok, reasons = set_early(options)
+    if not ok then return nil, reasons end
     app, reasons = load_everything(options)
     if not app then return nil, reasons end
     settings_for(app, options)
     if core.generation() > 1 then
         ok, reasons = check_templates(app)
-        if ok then ok, reasons = set_everything(options) end
         if not ok then return nil, reasons end
+        ok, reasons = set_limits(options)
+        if not ok then return nil, { reasons } end
     end
     if wants_autoreload(options, app) then autoreload.start() else autoreload.stop() end
     return app
@@ -314,17 +316,17 @@ local function workers_of(options)
     return tonumber(options.workers)
 end
 
--- This process becomes the master; each worker comes here again, and serves.
-local function supervise(options)
+-- What a master needs to know; of one that is alone, what it does not do.
+local function wishes(options)
     local lines = {}
     for i, item in ipairs(addresses(options)) do lines[i] = item[1] end
-    core.supervise {
+    return {
         addresses = table.concat(lines, "\n"), admin = options.admin,
         control = serving.control_path(options), user = options.user, group = options.group,
         stop_timeout = options.stop_timeout, worker_timeout = options.worker_timeout,
         workers = workers_of(options), backlog = options.backlog,
+        supervise = options.supervise and 1 or 0,
     }
-    return true
 end
 
 --- Loads the sites of the options (see tornado.config), starts them and listens. Returns true, or
@@ -332,7 +334,8 @@ end
 function serving.start(options)
     if core.generation() == 1 and core.worker() == 0 and
         (workers_of(options) > 1 or options.supervise) then
-        return supervise(options)
+        core.supervise(wishes(options)) -- each worker comes here again, and serves
+        return true
     end
     if core.worker() == 0 and options.user .. options.group ~= "" then
         return nil, { "user, group: a master gives them to its workers: set supervise = true " ..
@@ -349,12 +352,14 @@ function serving.start(options)
     local ok, why = lifecycle.start(app)
     if not ok then return nil, { why } end
     ok, reasons = listen(app, servers, options)
+    if ok then ok, reasons = set_late(options) end
     if not ok then
         lifecycle.stop(app)
         return nil, reasons
     end
     watchdog.start(options.stall_warning, options.cpu_limit) -- from here on not the one before
     core.control(serving.control_path(options))
+    core.wishes(wishes(options))
     core.ready()
     if core.generation() == 1 then autoreload.begin() end
     if core.workers() > 1 then require("tornado.pubsub").join_workers() end

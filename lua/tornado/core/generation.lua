@@ -69,16 +69,25 @@ function part.reload_report()
 end
 
 local TEXTS = { "addresses", "admin", "control", "user", "group" }
-local NUMBERS = { "stop_timeout", "worker_timeout", "workers", "backlog" }
+local NUMBERS = { "stop_timeout", "worker_timeout", "workers", "backlog", "supervise" }
 
---- Has this process become the master of workers; `options` are the fields of ct_supervision.
-function part.supervise(options)
+local function supervision(options)
     local out = ffi.new("ct_supervision")
     for _, name in ipairs(TEXTS) do
         out[name].p, out[name].n = options[name], #options[name]
     end
     for _, name in ipairs(NUMBERS) do out[name] = options[name] end
-    C.ct_abi_supervise(vm, out)
+    return out
+end
+
+--- Has this process become the master of workers; `options` are the fields of ct_supervision.
+function part.supervise(options)
+    C.ct_abi_supervise(vm, supervision(options))
+end
+
+--- Says what this generation wants of its process: the same fields.
+function part.wishes(options)
+    C.ct_abi_wishes(vm, supervision(options))
 end
 
 --- Takes commands on a control socket.
