@@ -96,7 +96,7 @@ local function ask(name)
             return FAILED
         end
         if name ~= "status" then
-            print(name .. ": done")
+            print(name .. ": done" .. (text ~= "" and "; " .. text or ""))
         else
             print(as_json and (text:gsub("%s+$", "")) or control.describe(text))
         end
