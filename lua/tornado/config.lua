@@ -33,6 +33,9 @@ config.OPTIONS = {
     { "log_format", "format", "text", "text, or json: an object a line" },
     { "log_file", "string", "", "file for the log instead of stderr" },
     { "access_log", "string", "", "file for a line a request; stderr; empty for none" },
+    { "access_log_format", "access_format", "auto", "tornado, combined, json; auto: log_format's" },
+    { "trace_accept", "accept", "all", "whose traceparent goes on: all, proxies or none" },
+    { "trace_begin", "boolean", false, "a request without a traceparent begins a trace" },
     { "max_connections", "integer", 20000, "clients at once; more get 503", 1, 1000000 },
     { "max_connections_per_ip", "integer", 1000, "of one address; more get 503; 0: any number",
         0, 1000000 },
@@ -56,7 +59,8 @@ config.OPTIONS = {
     { "body_timeout", "seconds", 30, "for a body, and more by body_min_rate; then 408", 0.1 },
     { "body_min_rate", "bytes", 240, "bytes a second that earn a body more time", 0 },
     { "idle_timeout", "seconds", 65, "between requests of a connection", 0.1 },
-    { "write_timeout", "seconds", 30, "for a slow client to take anything; else it is cut", 0.1 },
+    { "write_timeout", "seconds", 30, "over which a slow client is measured; then it is cut", 0.1 },
+    { "write_min_rate", "bytes", 240, "bytes a second that a client must take in that time", 0 },
     { "handler_timeout", "seconds", 60, "for a handler to finish; then 503", 0.1 },
     { "executor_threads", "integer", 0, "threads of run_in_executor(); 0: one a CPU, 2 at least", 0,
         256 },
@@ -109,6 +113,9 @@ local TRUE = { ["true"] = true, ["1"] = true, yes = true, on = true }
 local FALSE = { ["false"] = true, ["0"] = true, no = true, off = true }
 local LEVELS = { debug = true, info = true, warning = true, error = true, none = true }
 
+local ACCEPT = { all = true, proxies = true, none = true }
+local ACCESS_FORMATS = { auto = true, tornado = true, combined = true, json = true }
+
 local parse, check = {}, {}
 
 function parse.integer(text)
@@ -135,7 +142,9 @@ end
 
 function parse.string(text) return text end
 
-parse.level, parse.format = parse.string, parse.string
+for _, kind in ipairs { "level", "format", "access_format", "accept" } do
+    parse[kind] = parse.string
+end
 
 function parse.list(text)
     local list = {}
@@ -168,6 +177,10 @@ function check.string(value) return type(value) == "string" end
 function check.level(value) return LEVELS[value] end
 
 function check.format(value) return value == "text" or value == "json" end
+
+function check.access_format(value) return ACCESS_FORMATS[value] end
+
+function check.accept(value) return ACCEPT[value] end
 
 function check.list(value)
     if type(value) ~= "table" then return false end
@@ -222,7 +235,8 @@ local EXPECTED = {
     boolean = "true or false",
     string = "a string", list = "a list of strings",
     networks = "a list of IP addresses and networks (10.0.0.0/8)",
-    format = "text or json",
+    format = "text or json", access_format = "auto, tornado, combined or json",
+    accept = "all, proxies or none",
     level = "debug, info, warning, error or none",
     sites = 'a list of folders or { path = "DIR", host = "NAME", prefix = "/PATH" }',
 }

@@ -147,6 +147,14 @@ function util.shown(value)
     return '"' .. text .. (#value > 60 and '..."' or '"')
 end
 
+--- As tostring(), for values of others: an error of __tostring is said in the text.
+function util.text(value)
+    local ok, text = pcall(tostring, value)
+    if ok then return text end
+    if type(text) ~= "string" then text = type(text) end
+    return ("%s (its __tostring raised: %s)"):format(type(value), text)
+end
+
 -- Requires `name`; a missing module is nil, a broken one raises its own error.
 local function try_require(name)
     local ok, result = pcall(require, name)
