@@ -93,7 +93,7 @@ end
 local function load_everything(options)
     if #options.sites == 0 then
         return nil, { "no site to serve: give --site=DIR, or sites = { ... } in " ..
-            options.config }
+            options.config .. "; ctornado new DIR makes one" }
     end
     local app, reasons = sites.load_all(options.sites)
     if not app then return nil, reasons end
