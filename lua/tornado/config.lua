@@ -92,8 +92,14 @@ local function normal(name)
     return (name:gsub("%-", "_"))
 end
 
-local function unknown(name)
-    local near = util.nearest(name, names)
+-- `own`: the options of a command, which are known besides.
+local function unknown(name, own)
+    local known = names
+    if own then
+        known = { unpack(names) }
+        for _, option in ipairs(own) do known[#known + 1] = option[1] end
+    end
+    local near = util.nearest(name, known)
     return ('unknown option "%s"%s'):format(name,
         near and (' (did you mean "%s"?)'):format(near) or "; see ctornado help")
 end
@@ -290,12 +296,20 @@ end
 
 -- The command line --------------------------------------------------------------------
 
--- "--name=value" or "--flag" into `values`; returns why not.
-local function take_option(values, argument)
+local function find_own(own, name)
+    for _, option in ipairs(own or {}) do
+        if option[1] == name then return option end
+    end
+end
+
+-- "--name=value" or "--flag" into out.options, or out.own if it is one of the command's; returns
+-- why not.
+local function take_option(out, argument, own)
     local name, text = argument:match("^%-%-([%w_-]+)=?(.*)$")
     local has_value = argument:find("=", 1, true)
-    local option = name and by_name[normal(name)]
-    if not option then return unknown(name or argument) end
+    local mine = name and find_own(own, normal(name))
+    local option = mine or name and by_name[normal(name)]
+    if not option then return unknown(name or argument, own) end
     if not has_value then
         if option[2] ~= "boolean" then
             return ("option %s needs a value: --%s=..."):format(option[1], name)
@@ -307,23 +321,27 @@ local function take_option(values, argument)
     local why
     value, why = accept(option, value)
     if why then return why end
+    local values = mine and out.own or out.options
     values[option[1]] = value
 end
 
 --- Splits a command line into command, options and further arguments; `stop` are the commands
--- whose arguments are their own. Returns { command, options, rest }, or nil and what is wrong.
-function config.parse_command_line(arguments, stop)
-    local out = { options = {}, rest = {} }
+-- whose arguments are their own, own(command) returns its options (as in config.OPTIONS) or nil.
+-- Returns { command, options, own, rest }, or nil and what is wrong. What asks for help is the
+-- command help, whose first argument is the command that stood before.
+function config.parse_command_line(arguments, stop, own)
+    local out = { options = {}, own = {}, rest = {} }
     for i = 1, #arguments do
         local argument = arguments[i]
         if out.command and stop[out.command] then
             out.rest[#out.rest + 1] = argument
         elseif argument == "--help" or argument == "-h" then
+            out.rest = { out.command ~= "help" and out.command or nil }
             out.command = "help"
         elseif argument == "--version" then
             out.command = "version"
         elseif argument:sub(1, 1) == "-" then
-            local why = take_option(out.options, argument)
+            local why = take_option(out, argument, own and out.command and own(out.command))
             if why then return nil, why end
         elseif not out.command then
             out.command = argument
@@ -364,10 +382,10 @@ local function with_unit(bytes)
     return bytes
 end
 
---- The options as lines for people.
-function config.help()
+--- The options as lines for people, or those of a command.
+function config.help(own)
     local lines = {}
-    for _, option in ipairs(config.OPTIONS) do
+    for _, option in ipairs(own or config.OPTIONS) do
         local default = option[3]
         if type(default) == "table" or default == "" then default = nil end
         if option[2] == "bytes" then default = with_unit(default) end

@@ -33,6 +33,10 @@ end
 -- closures, uncompiled calls) cannot keep the framework's own traces from being made.
 core.barrier = abi.barrier
 
+--- script(name) returns the text of a file that is in the binary, by the name of a module
+-- ("tornado.web") or, of other files, the path ("tornado/skeleton/static/site.css"); nil for none.
+core.script = abi.script
+
 -- Events ---------------------------------------------------------------------
 
 for _, name in ipairs {
@@ -56,6 +60,7 @@ for _, name in ipairs {
     "RETIRE",
     "HEIR",
     "ELDER",
+    "CONTROL",
     "STOP",
 } do
     core["EVENT_" .. name] = tonumber(C["CT_EVENT_" .. name])
@@ -427,8 +432,10 @@ for _, part in ipairs {
     "listeners",
     "metrics",
     "processes",
+    "profile",
     "rate",
     "resolver",
+    "terminal",
     "tls",
     "sockets",
     "websocket",

@@ -164,6 +164,7 @@ local PARTING = 6 -- seconds that streams and WebSockets have to end when they a
 -- Ends this generation when nothing is under way, or after `seconds`: then late(count) is called,
 -- which returns how many more it shall wait, or nil.
 local function leave(app, seconds, late)
+    generation.leave()
     local deadline = core.monotonic() + seconds
     local function look()
         local count = generation.count()
@@ -307,6 +308,9 @@ function serving.start(options)
     generation.hold("requests", httpserver.live_count)
     ioloop.on(core.EVENT_STOP, function(signal) stop(app, servers, options, signal) end)
     ioloop.on(core.EVENT_REOPEN, function() reopen(options) end)
+    ioloop.on(core.EVENT_CONTROL, function(descriptor)
+        require "tornado.control.answers"(descriptor)
+    end)
     ioloop.on(core.EVENT_RETIRE, function(number) retire(app, servers, options, number) end)
     local ok, why = lifecycle.start(app)
     if not ok then return nil, { why } end
