@@ -26,6 +26,7 @@ return {
     { "libbrotli-dev", kind = "build", licence = "MIT", why = "brotli of replies" },
     { "libc-ares-dev", kind = "build", licence = "MIT", why = "names resolved without blocking: DNS, hosts, resolv.conf" },
     { "libcurl4-openssl-dev", kind = "build", licence = "curl", why = "requests to other servers: HTTP/1.1, HTTP/2, TLS, proxies" },
+    { "libmd4c-html0", kind = "build", licence = "MIT", why = "Markdown for tornado.markdown and the manual; opened at run time" },
     { "libmimalloc-dev", kind = "build", licence = "MIT", why = "the allocator, also libevent's" },
 
     { "lua-busted", kind = "test", licence = "MIT", why = "runs the specs inside `ctornado test`" },

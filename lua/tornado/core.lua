@@ -417,6 +417,7 @@ for _, part in ipairs {
     "channels",
     "client",
     "codings",
+    "document",
     "files",
     "generation",
     "jobs",
