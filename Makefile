@@ -15,6 +15,7 @@ SERVER = $(wildcard core/server/*.c)
 MAIN   = core/main.c
 
 LUA    = $(sort $(shell find lua -name '*.lua'))
+TEXTS  = $(LUA) ctornado.conf
 LAYERS = $(BASE) $(IO) $(HTTP) $(DATA) $(VM) $(SERVER)
 SRC    = $(LAYERS) $(wildcard $(MAIN))
 HEADER = $(wildcard core/*.h core/*/*.h)
@@ -109,14 +110,14 @@ build/abi.h: $(ABI)
 # The scripts inside the binary: the list decides scripts.S, the files scripts.o.
 build/scripts.list: FORCE
 	@mkdir -p $(@D)
-	@echo '$(LUA)' | cmp -s - $@ || echo '$(LUA)' > $@
+	@echo '$(TEXTS)' | cmp -s - $@ || echo '$(TEXTS)' > $@
 
 build/scripts.S: core/vm/embed.sh build/scripts.list build/abi.h
 	$(call say,EMBED)
-	$(Q)core/vm/embed.sh build/abi.h $(LUA) > $@.new && mv $@.new $@
+	$(Q)core/vm/embed.sh build/abi.h $(TEXTS) > $@.new && mv $@.new $@
 
 build/obj/scripts.o $(addprefix build/,$(addsuffix /obj/scripts.o,asan plain fuzz)): \
-    build/scripts.S build/abi.h $(LUA)
+    build/scripts.S build/abi.h $(TEXTS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c -o $@ $<
 

@@ -26,7 +26,8 @@ end
 
 local name, text = ffi.new("ct_str"), ffi.new("ct_str")
 
---- What is in the binary: a map from names of modules to their source.
+--- What is in the binary: a map from names of modules to their source, "ctornado.conf" and "abi.h"
+-- to their text.
 function document.scripts()
     local scripts, i = {}, 0
     while C.ct_abi_script(i, name, text) ~= 0 do

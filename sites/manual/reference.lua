@@ -1,0 +1,258 @@
+-- The reference: every public module of the framework with its functions and classes, from what
+-- the modules have and the comments above it in their source, which is in the binary.
+local core = require "tornado.core"
+
+local reference = {}
+
+--- The public modules, in the groups and the order of the contents.
+reference.GROUPS = {
+    { "Web", "tornado.web", "tornado.websocket", "tornado.template", "tornado.locale",
+        "tornado.schema", "tornado.routing", "tornado.httputil", "tornado.httpserver",
+        "tornado.escape", "tornado.markdown", "tornado.pubsub" },
+    { "Coroutines and processes", "tornado.gen", "tornado.ioloop", "tornado.concurrent",
+        "tornado.locks", "tornado.queues", "tornado.stack_context", "tornado.process",
+        "tornado.files" },
+    { "The network", "tornado.httpclient", "tornado.iostream", "tornado.tcpserver",
+        "tornado.tcpclient", "tornado.netutil" },
+    { "Programs and tests", "tornado.options", "tornado.log", "tornado.testing", "tornado.sites",
+        "tornado.util" },
+}
+
+--- Modules that are the framework's own: nothing of them is promised.
+reference.INTERNAL = {
+    ["tornado.command"] = true, ["tornado.config"] = true, ["tornado.control"] = true,
+    ["tornado.core"] = true, ["tornado.entities"] = true, ["tornado.generation"] = true,
+    ["tornado.loading"] = true, ["tornado.main"] = true, ["tornado.serving"] = true,
+    ["tornado.trace"] = true, ["tornado.watchdog"] = true,
+}
+
+-- Source -----------------------------------------------------------------------------------
+
+local sources = {}
+
+-- The lines of the file that debug.getinfo() calls "@tornado/web.lua".
+local function lines_of(source, scripts)
+    local name = source:match("^@(.*)%.lua$")
+    if not name then return nil end
+    name = name:gsub("/", ".")
+    if sources[name] == nil then
+        local text = scripts[name]
+        local lines = text and {} or false
+        for line in (text and text .. "\n" or ""):gmatch("(.-)\n") do lines[#lines + 1] = line end
+        sources[name] = lines
+    end
+    return sources[name]
+end
+
+-- The comment that ends above line `at`, without its dashes; nil when there is none.
+local function comment_above(lines, at)
+    local first = at
+    while first > 1 and lines[first - 1]:find("^%s*%-%-") do first = first - 1 end
+    -- What stands above "---" is not about this.
+    for i = at - 1, first, -1 do
+        if lines[i]:find("^%s*%-%-%- ") and not (i > first and lines[i - 1]:find("^%s*%-%-%- ")) then
+            first = i
+            break
+        end
+    end
+    if first == at then return nil end
+    local text = {}
+    for i = first, at - 1 do text[#text + 1] = lines[i]:gsub("^%s*%-%-+ ?", "", 1) end
+    return table.concat(text, "\n")
+end
+
+-- "(name, options)" of the function that is defined in line `at`.
+local function parameters(lines, at)
+    local text = table.concat(lines, "\n", at, math.min(at + 5, #lines))
+    return (text:match("function[^(\n]*(%b())") or "(...)"):gsub("%s+", " ")
+end
+
+local function describe(fn, scripts)
+    local info = debug.getinfo(fn, "S")
+    local lines = lines_of(info.source, scripts)
+    if not lines then return nil, "(...)" end
+    return comment_above(lines, info.linedefined), parameters(lines, info.linedefined)
+end
+
+-- The comment at the beginning of a module's source.
+local function head_of(lines)
+    local text = {}
+    for _, line in ipairs(lines) do
+        if not line:find("^%-%-") then break end
+        text[#text + 1] = line:gsub("^%-%-+ ?", "", 1)
+    end
+    return table.concat(text, "\n")
+end
+
+-- The comment above the line where a class or a value gets its name.
+local function comment_of_name(lines, name)
+    local quoted = name:gsub("%p", "%%%0")
+    for i, line in ipairs(lines) do
+        if line:find("^local " .. quoted .. " = ") or line:find("^[%w_]+%." .. quoted .. " = ") then
+            local text = comment_above(lines, i)
+            if text then return text end
+        end
+    end
+end
+
+-- Modules ------------------------------------------------------------------------------------
+
+local function sorted_names(map)
+    local names = {}
+    for name in pairs(map) do
+        if type(name) == "string" and not name:find("^_") then names[#names + 1] = name end
+    end
+    table.sort(names)
+    return names
+end
+
+-- A method's own comment, or that of the method which it takes the place of.
+local function method_of(class, name, scripts)
+    local text, arguments = describe(class[name], scripts)
+    local above = class.super
+    while not text and above do
+        local other = above[name]
+        if not other then break end
+        text = describe(other, scripts)
+        above = above.super
+    end
+    return text, arguments
+end
+
+local function is_class(value)
+    return type(value) == "table" and type(rawget(value, "__name")) == "string"
+end
+
+local SKIPPED = { init = true, extend = true, class = true, super = true }
+
+local function class_entry(name, class, lines, scripts)
+    local entry = { kind = "class", name = name, members = {}, text = nil }
+    local text, arguments = nil, "(...)"
+    if class.init then text, arguments = describe(class.init, scripts) end
+    entry.signature = name .. arguments
+    entry.text = comment_of_name(lines, name) or text
+    entry.parent = class.super and rawget(class.super, "__name")
+    for _, method in ipairs(sorted_names(class)) do
+        if type(rawget(class, method)) == "function" and not SKIPPED[method] then
+            text, arguments = method_of(class, method, scripts)
+            entry.members[#entry.members + 1] = {
+                kind = "function", name = name .. ":" .. method, text = text,
+                signature = name .. ":" .. method .. arguments,
+            }
+        end
+    end
+    return entry
+end
+
+local function entry_of(module, name, value, lines, scripts)
+    if type(value) == "function" then
+        local text, arguments = describe(value, scripts)
+        return {
+            kind = "function", name = name, signature = module .. "." .. name .. arguments,
+            text = text,
+        }
+    elseif is_class(value) then
+        return class_entry(name, value, lines, scripts)
+    end
+    return { kind = "value", name = name, signature = name, text = comment_of_name(lines, name) }
+end
+
+local ORDER = { ["function"] = 1, class = 2, value = 3 }
+
+--- A module: { name =, text =, entries = { { kind =, name =, signature =, text =, members = } } },
+-- where kind is "function", "class" or "value".
+function reference.module(name)
+    local scripts = core.scripts()
+    local value = require(name)
+    local lines = lines_of("@" .. name .. ".lua", scripts)
+    local module = { name = name, text = head_of(lines), entries = {} }
+    local short = name:match("[^.]+$")
+    for _, key in ipairs(sorted_names(value)) do
+        module.entries[#module.entries + 1] = entry_of(short, key, value[key], lines, scripts)
+    end
+    table.sort(module.entries, function(a, b)
+        if a.kind ~= b.kind then return ORDER[a.kind] < ORDER[b.kind] end
+        return a.name < b.name
+    end)
+    return module
+end
+
+-- Pages ----------------------------------------------------------------------------------------
+
+-- Comments name values in braces and with stars and underscores, which are no emphasis.
+local function prose(text)
+    return (text:gsub("[*_\\<]", "\\%0"))
+end
+
+local TITLES = { ["function"] = "Functions", class = "Classes", value = "Values" }
+
+local function add_entry(out, entry, level)
+    out[#out + 1] = ("%s %s"):format(level, prose(entry.name))
+    if entry.kind ~= "value" then out[#out + 1] = ("```lua\n%s\n```"):format(entry.signature) end
+    if entry.parent and entry.parent ~= "Object" then
+        out[#out + 1] = ("*A class that descends from %s.*"):format(prose(entry.parent))
+    end
+    if entry.text then out[#out + 1] = prose(entry.text) end
+    for _, member in ipairs(entry.members or {}) do add_entry(out, member, level .. "#") end
+end
+
+--- The page of a module as Markdown.
+function reference.page(name)
+    local module = reference.module(name)
+    local out, kind = { "# " .. prose(name), prose(module.text) }, nil
+    for _, entry in ipairs(module.entries) do
+        if entry.kind ~= kind then
+            kind = entry.kind
+            out[#out + 1] = "## " .. TITLES[kind]
+        end
+        add_entry(out, entry, "###")
+    end
+    return table.concat(out, "\n\n")
+end
+
+--- All public modules: a list of their names.
+function reference.modules()
+    local names = {}
+    for _, group in ipairs(reference.GROUPS) do
+        for i = 2, #group do names[#names + 1] = group[i] end
+    end
+    return names
+end
+
+-- What is defined below line `at`, where a comment is: "web.function_name", or "".
+local function what_follows(lines, at)
+    while lines[at] and lines[at]:find("^%s*%-%-") do at = at + 1 end
+    local line = lines[at] or ""
+    return line:match("function ([%w_.:]+)") or line:match("^([%w_.]+%.[%w_]+) = ") or ""
+end
+
+-- The notes of one module: "-- Tornado: ..." to the end of its comment.
+local function notes_of(name, text)
+    local list, lines, open = {}, {}, nil
+    for line in (text .. "\n"):gmatch("(.-)\n") do lines[#lines + 1] = line end
+    for i, line in ipairs(lines) do
+        local note = line:match("^%s*%-%-+ Tornado: (.*)$")
+        local more = open and line:match("^%s*%-%- ?([^-].*)$")
+        if note then
+            open = { module = name, about = what_follows(lines, i), text = note }
+            list[#list + 1] = open
+        elseif more then
+            open.text = open.text .. " " .. more
+        else
+            open = nil
+        end
+    end
+    return list
+end
+
+--- What differs from Tornado, by the modules' own words: a list of { module =, about =, text = }.
+function reference.differences()
+    local list = {}
+    local scripts = core.scripts()
+    for _, name in ipairs(sorted_names(scripts)) do
+        for _, note in ipairs(notes_of(name, scripts[name])) do list[#list + 1] = note end
+    end
+    return list
+end
+
+return reference
