@@ -139,6 +139,7 @@ local function take_field(self, key, value, check)
     return value
 end
 
+--- The value that an argument's text stands for.
 function Schema:from_text(text) return text end -- luacheck: ignore 212/self
 
 local function finish(check, value)

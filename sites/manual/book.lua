@@ -59,6 +59,9 @@ function Book:add_group(title)
     return group
 end
 
+--- For specs.
+Book.reference = reference
+
 --- Takes the folder of the chapters, and link(name), which gives the URL of a page.
 function Book:init(folder, link)
     self.folder, self.get_link = folder, link

@@ -1,6 +1,7 @@
 -- The reference: every public module of the framework with its functions and classes, from what
 -- the modules have and the comments above it in their source, which is in the binary.
 local core = require "tornado.core"
+local Object = require("tornado.util").Object
 
 local reference = {}
 
@@ -57,7 +58,10 @@ local function comment_above(lines, at)
     end
     if first == at then return nil end
     local text = {}
-    for i = first, at - 1 do text[#text + 1] = lines[i]:gsub("^%s*%-%-+ ?", "", 1) end
+    for i = first, at - 1 do
+        local line = lines[i]:gsub("^%s*%-%-+ ?", "", 1)
+        if not line:find("^luacheck:") then text[#text + 1] = line:gsub("^Tornado: ", "\n%0") end
+    end
     return table.concat(text, "\n")
 end
 
@@ -67,11 +71,54 @@ local function parameters(lines, at)
     return (text:match("function[^(\n]*(%b())") or "(...)"):gsub("%s+", " ")
 end
 
+-- The comment of line `at`, where a definition of one line may stand below others of its kind that
+-- share one.
+local function comment_of_line(lines, at)
+    local function is_alike(line)
+        return line:find("^%u%w*%.[%w_]+ = [%w_.]+$") or line:find("^function [%w_.:]+%b().* end%f[%s%z]")
+    end
+    local text = comment_above(lines, at)
+    while not text and is_alike(lines[at]) and at > 1 do
+        at = at - 1
+        if lines[at] == "" then at = at - 1 end
+        text = is_alike(lines[at]) and comment_above(lines, at)
+    end
+    return text or nil
+end
+
 local function describe(fn, scripts)
+    if type(fn) ~= "function" then return nil, "(...)" end
     local info = debug.getinfo(fn, "S")
     local lines = lines_of(info.source, scripts)
     if not lines then return nil, "(...)" end
-    return comment_above(lines, info.linedefined), parameters(lines, info.linedefined)
+    return comment_of_line(lines, info.linedefined), parameters(lines, info.linedefined)
+end
+
+-- The files that the methods of a class are in, as lines, with that of its module first.
+local function files_of(class, lines, scripts)
+    local files, known = { lines }, { [lines] = true }
+    for name, fn in pairs(class) do
+        if type(fn) == "function" and type(name) == "string" then
+            local other = lines_of(debug.getinfo(fn, "S").source, scripts)
+            if other and not known[other] then
+                known[other] = true
+                files[#files + 1] = other
+            end
+        end
+    end
+    return files
+end
+
+-- The comment above "Class.name = something".
+local function comment_of_field(files, name)
+    for _, lines in ipairs(files) do
+        for i, line in ipairs(lines) do
+            if line:find("^%s*%u%w*%." .. name .. " = [%w_.]+$") then
+                local text = comment_of_line(lines, i)
+                if text then return text end
+            end
+        end
+    end
 end
 
 -- The comment at the beginning of a module's source.
@@ -88,7 +135,8 @@ end
 local function comment_of_name(lines, name)
     local quoted = name:gsub("%p", "%%%0")
     for i, line in ipairs(lines) do
-        if line:find("^local " .. quoted .. " = ") or line:find("^[%w_]+%." .. quoted .. " = ") then
+        if line:find("^[%w_]+%." .. quoted .. " = ") or
+            line:find(':extend "' .. quoted .. '"') then
             local text = comment_above(lines, i)
             if text then return text end
         end
@@ -107,13 +155,12 @@ local function sorted_names(map)
 end
 
 -- A method's own comment, or that of the method which it takes the place of.
-local function method_of(class, name, scripts)
+local function method_of(class, name, files, scripts)
     local text, arguments = describe(class[name], scripts)
+    text = text or comment_of_field(files, name)
     local above = class.super
     while not text and above do
-        local other = above[name]
-        if not other then break end
-        text = describe(other, scripts)
+        text = describe(above[name], scripts)
         above = above.super
     end
     return text, arguments
@@ -125,23 +172,56 @@ end
 
 local SKIPPED = { init = true, extend = true, class = true, super = true }
 
+-- The comment of a class: where it gets its name, or of its constructor, or of the file that has
+-- nothing else.
+local function comment_of_class(name, class, files, scripts)
+    for _, lines in ipairs(files) do
+        local text = comment_of_name(lines, name) or comment_of_name(lines, class.__name)
+        if text then return text end
+    end
+    if class.init ~= Object.init then return (describe(class.init, scripts)) end
+    return #files == 2 and head_of(files[2]) or nil
+end
+
 local function class_entry(name, class, lines, scripts)
-    local entry = { kind = "class", name = name, members = {}, text = nil }
-    local text, arguments = nil, "(...)"
-    if class.init then text, arguments = describe(class.init, scripts) end
-    entry.signature = name .. arguments
-    entry.text = comment_of_name(lines, name) or text
-    entry.parent = class.super and rawget(class.super, "__name")
+    local entry = { kind = "class", name = name, members = {} }
+    local files = files_of(class, lines, scripts)
+    local _, constructor = describe(class.init, scripts)
+    entry.text = comment_of_class(name, class, files, scripts)
+    entry.signature = name .. constructor
+    entry.parent = class.super ~= Object and class.super and rawget(class.super, "__name")
     for _, method in ipairs(sorted_names(class)) do
         if type(rawget(class, method)) == "function" and not SKIPPED[method] then
-            text, arguments = method_of(class, method, scripts)
+            local text, arguments = method_of(class, method, files, scripts)
             entry.members[#entry.members + 1] = {
-                kind = "function", name = name .. ":" .. method, text = text,
+                kind = "function", name = name .. ":" .. method, method = method, text = text,
                 signature = name .. ":" .. method .. arguments,
             }
         end
     end
     return entry
+end
+
+-- Some functions are methods of a class as well, or of two: what has no comment of its own is what
+-- the other one of that name is.
+local function fill_in(module)
+    local known = {}
+    local function learn(entry, name)
+        if entry.text and not known[name] then known[name] = entry end
+    end
+    local function each(fn)
+        for _, entry in ipairs(module.entries) do
+            if entry.kind == "function" then fn(entry, entry.name) end
+            for _, member in ipairs(entry.members or {}) do fn(member, member.method) end
+        end
+    end
+    each(learn)
+    each(function(entry, name)
+        local other = known[name]
+        if entry.text or not other then return end
+        entry.text = other.text
+        entry.signature = entry.signature:gsub("%(.*", other.signature:match("%(.*"):gsub("%%", "%%%%"))
+    end)
 end
 
 local function entry_of(module, name, value, lines, scripts)
@@ -157,6 +237,9 @@ local function entry_of(module, name, value, lines, scripts)
     return { kind = "value", name = name, signature = name, text = comment_of_name(lines, name) }
 end
 
+-- Objects that functions of a module return, and the modules that return their classes.
+local OBJECTS = { ["tornado.pubsub"] = { "tornado.pubsub.hub" } }
+
 local ORDER = { ["function"] = 1, class = 2, value = 3 }
 
 --- A module: { name =, text =, entries = { { kind =, name =, signature =, text =, members = } } },
@@ -164,12 +247,18 @@ local ORDER = { ["function"] = 1, class = 2, value = 3 }
 function reference.module(name)
     local scripts = core.scripts()
     local value = require(name)
-    local lines = lines_of("@" .. name .. ".lua", scripts)
+    local lines = lines_of("@" .. name:gsub("%.", "/") .. ".lua", scripts)
     local module = { name = name, text = head_of(lines), entries = {} }
     local short = name:match("[^.]+$")
     for _, key in ipairs(sorted_names(value)) do
         module.entries[#module.entries + 1] = entry_of(short, key, value[key], lines, scripts)
     end
+    for _, source in ipairs(OBJECTS[name] or {}) do
+        local class = require(source)
+        module.entries[#module.entries + 1] = class_entry(class.__name, class,
+            lines_of("@" .. source:gsub("%.", "/") .. ".lua", scripts), scripts)
+    end
+    fill_in(module)
     table.sort(module.entries, function(a, b)
         if a.kind ~= b.kind then return ORDER[a.kind] < ORDER[b.kind] end
         return a.name < b.name
@@ -189,7 +278,7 @@ local TITLES = { ["function"] = "Functions", class = "Classes", value = "Values"
 local function add_entry(out, entry, level)
     out[#out + 1] = ("%s %s"):format(level, prose(entry.name))
     if entry.kind ~= "value" then out[#out + 1] = ("```lua\n%s\n```"):format(entry.signature) end
-    if entry.parent and entry.parent ~= "Object" then
+    if entry.parent then
         out[#out + 1] = ("*A class that descends from %s.*"):format(prose(entry.parent))
     end
     if entry.text then out[#out + 1] = prose(entry.text) end
