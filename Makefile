@@ -225,7 +225,7 @@ deps:
 
 run: deps
 	$(Q)$(MAKE) $(J) all
-	$(BIN) --site=sites/welcome --debug
+	$(BIN) --debug
 
 bench: all
 	$(Q)vendor/install build bench
@@ -251,7 +251,7 @@ clean:
 help:
 	@echo 'make            build/ctornado'
 	@echo 'make deps       install the packages that the build needs (apt)'
-	@echo 'make run        deps, build, and serve sites/welcome on 127.0.0.1:8888'
+	@echo 'make run        deps, build, and serve sites/welcome and the manual on 127.0.0.1:8888'
 	@echo 'make test       deps, build, and run every test and check'
 	@echo 'make check      formatters, linters, layers, lengths'
 	@echo 'make asan       build/asan/ctornado and the C tests, with ASan and UBSan'

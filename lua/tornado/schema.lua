@@ -65,6 +65,7 @@ end
 
 -- The base ---------------------------------------------------------------------------
 
+--- What the functions here return: a check, which does not change.
 local Schema = util.Object:extend "Schema"
 schema.Schema = Schema
 

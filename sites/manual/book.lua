@@ -28,7 +28,7 @@ function BEHIND.tornado()
     for _, note in ipairs(reference.differences()) do
         out[#out + 1] = ("| %s | %s | %s |"):format(note.module:gsub("^tornado%.", ""),
             note.about ~= "" and "`" .. note.about .. "`" or "",
-            (note.text:gsub("[|*_\\<]", "\\%0")))
+            reference.prose(note.text))
     end
     return table.concat(out, "\n") .. "\n"
 end

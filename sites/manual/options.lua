@@ -85,8 +85,9 @@ local HEAD = [[
 # Options
 
 Each is a line of `ctornado.conf`, and `--name=value` on the command line, which wins;
-`--config=FILE` there reads another file. This page is made from the server that shows it: its list of options, and the `ctornado.conf` that belongs
-to it. How the two are used is in [Running it](production.md).
+`--config=FILE` there reads another file. This page is made from the server that shows it: its list
+of options, and the `ctornado.conf` that belongs to it. How the two are used is in
+[Running it](production.md).
 ]]
 
 --- The page as Markdown, and a map of the options that it has.

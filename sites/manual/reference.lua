@@ -51,7 +51,8 @@ local function comment_above(lines, at)
     while first > 1 and lines[first - 1]:find("^%s*%-%-") do first = first - 1 end
     -- What stands above "---" is not about this.
     for i = at - 1, first, -1 do
-        if lines[i]:find("^%s*%-%-%- ") and not (i > first and lines[i - 1]:find("^%s*%-%-%- ")) then
+        local follows = i > first and lines[i - 1]:find("^%s*%-%-%- ")
+        if lines[i]:find("^%s*%-%-%- ") and not follows then
             first = i
             break
         end
@@ -75,7 +76,8 @@ end
 -- share one.
 local function comment_of_line(lines, at)
     local function is_alike(line)
-        return line:find("^%u%w*%.[%w_]+ = [%w_.]+$") or line:find("^function [%w_.:]+%b().* end%f[%s%z]")
+        return line:find("^%u%w*%.[%w_]+ = [%w_.]+$") or
+            line:find("^function [%w_.:]+%b().* end%f[%s%z]")
     end
     local text = comment_above(lines, at)
     while not text and is_alike(lines[at]) and at > 1 do
@@ -135,7 +137,7 @@ end
 local function comment_of_name(lines, name)
     local quoted = name:gsub("%p", "%%%0")
     for i, line in ipairs(lines) do
-        if line:find("^[%w_]+%." .. quoted .. " = ") or
+        if line:find("^[%w_]+%." .. quoted .. " = ") or line == "local " .. name .. " = {" or
             line:find(':extend "' .. quoted .. '"') then
             local text = comment_above(lines, i)
             if text then return text end
@@ -180,7 +182,13 @@ local function comment_of_class(name, class, files, scripts)
         if text then return text end
     end
     if class.init ~= Object.init then return (describe(class.init, scripts)) end
-    return #files == 2 and head_of(files[2]) or nil
+    for i = 2, #files do
+        for _, line in ipairs(files[i]) do
+            if line:find("extend") and line:find('"' .. name .. '"', 1, true) then
+                return head_of(files[i])
+            end
+        end
+    end
 end
 
 local function class_entry(name, class, lines, scripts)
@@ -220,7 +228,7 @@ local function fill_in(module)
         local other = known[name]
         if entry.text or not other then return end
         entry.text = other.text
-        entry.signature = entry.signature:gsub("%(.*", other.signature:match("%(.*"):gsub("%%", "%%%%"))
+        entry.signature = entry.signature:match("^[^(]*") .. other.signature:match("%(.*")
     end)
 end
 
@@ -268,14 +276,31 @@ end
 
 -- Pages ----------------------------------------------------------------------------------------
 
--- Comments name values in braces and with stars and underscores, which are no emphasis.
+-- Comments have stars and underscores that are no emphasis. What stands between backquotes, and
+-- lines that are indented, Markdown leaves alone.
 local function prose(text)
-    return (text:gsub("[*_\\<]", "\\%0"))
+    local in_code = false
+    return ((text .. "\n"):gsub("[^\n]*\n", function(line)
+        if not in_code and line:find("^    ") then return nil end
+        return (line:gsub("[`*_\\<|]", function(char)
+            if char == "`" then in_code = not in_code end
+            return (char == "`" or in_code) and char or "\\" .. char
+        end))
+    end):gsub("\n$", ""))
 end
+
+reference.prose = prose
 
 local TITLES = { ["function"] = "Functions", class = "Classes", value = "Values" }
 
+-- What other parts of the framework call, by its comment.
+local function is_inner(entry)
+    local text = entry.text or ""
+    return text:find("^For C%f[%W]") or text:find("^From ") or text:find("^C says")
+end
+
 local function add_entry(out, entry, level)
+    if is_inner(entry) then return end
     out[#out + 1] = ("%s %s"):format(level, prose(entry.name))
     if entry.kind ~= "value" then out[#out + 1] = ("```lua\n%s\n```"):format(entry.signature) end
     if entry.parent then
@@ -308,30 +333,21 @@ function reference.modules()
     return names
 end
 
--- What is defined below line `at`, where a comment is: "web.function_name", or "".
-local function what_follows(lines, at)
-    while lines[at] and lines[at]:find("^%s*%-%-") do at = at + 1 end
-    local line = lines[at] or ""
+-- What is defined behind a comment in `text`: "web.function_name", or "".
+local function what_follows(text, at)
+    local line = text:match("^([^\n]*)", at)
     return line:match("function ([%w_.:]+)") or line:match("^([%w_.]+%.[%w_]+) = ") or ""
 end
 
--- The notes of one module: "-- Tornado: ..." to the end of its comment.
-local function notes_of(name, text)
-    local list, lines, open = {}, {}, nil
-    for line in (text .. "\n"):gmatch("(.-)\n") do lines[#lines + 1] = line end
-    for i, line in ipairs(lines) do
-        local note = line:match("^%s*%-%-+ Tornado: (.*)$")
-        local more = open and line:match("^%s*%-%- ?([^-].*)$")
-        if note then
-            open = { module = name, about = what_follows(lines, i), text = note }
-            list[#list + 1] = open
-        elseif more then
-            open.text = open.text .. " " .. more
-        else
-            open = nil
-        end
+-- The note that begins at `at`, behind "-- Tornado: ", to the end of its comment.
+local function note_at(text, at)
+    local note, behind = text:match("^([^\n]*)\n()", at)
+    while true do
+        local more, next_line = text:match("^%s*%-%-%-? ?([^\n-][^\n]*)\n()", behind)
+        if not more then break end
+        note, behind = note .. " " .. more, next_line
     end
-    return list
+    return note, what_follows(text, behind)
 end
 
 --- What differs from Tornado, by the modules' own words: a list of { module =, about =, text = }.
@@ -339,7 +355,13 @@ function reference.differences()
     local list = {}
     local scripts = core.scripts()
     for _, name in ipairs(sorted_names(scripts)) do
-        for _, note in ipairs(notes_of(name, scripts[name])) do list[#list + 1] = note end
+        local text = scripts[name]
+        local _, at = text:find("-- Tornado: ", 1, true)
+        while at do
+            local note, about = note_at(text, at + 1)
+            list[#list + 1] = { module = name, about = about, text = note }
+            _, at = text:find("-- Tornado: ", at, true)
+        end
     end
     return list
 end

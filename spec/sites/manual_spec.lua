@@ -7,7 +7,6 @@ local files = require "tornado.files"
 local process = require "tornado.process"
 local sites = require "tornado.sites"
 local testing = require "tornado.testing"
-local util = require "tornado.util"
 
 local FOLDER = "sites/manual/pages"
 
@@ -70,7 +69,11 @@ local function exchange(server, text, where)
     for _, header in ipairs(headers) do
         assert.equal(header[2], response.headers:get(header[1]), where)
     end
-    if body ~= "..." then assert.equal(body, (response.body:gsub("%s+$", "")), where) end
+    if body:find("^{") then
+        assert.same(escape.json_decode(body), response:json(), where)
+    elseif body ~= "..." then
+        assert.equal(body, (response.body:gsub("%s+$", "")), where)
+    end
 end
 
 -- A script: what it prints must be what stands behind "-->" in it.
@@ -81,7 +84,7 @@ local function run_script(text, where)
         print = function(...)
             local parts = { ... }
             for i = 1, select("#", ...) do parts[i] = tostring(parts[i]) end
-            printed[#printed + 1] = table.concat(parts, " ")
+            printed[#printed + 1] = (table.concat(parts, " "):gsub("%s+$", ""))
         end,
     }, { __index = _G })
     setfenv(assert(loadstring(text, "=" .. where)), env)()
@@ -150,6 +153,8 @@ function kinds.sh(_, block, where) known_options(block.text, where) end
 
 function kinds.ini() end
 
+function kinds.python() end
+
 function kinds.text() end
 
 describe("the samples of the manual", function()
@@ -157,6 +162,7 @@ describe("the samples of the manual", function()
         it("are right in " .. name, function()
             local blocks = blocks_of(files.read(FOLDER .. "/" .. name))
             local state = { folder = new_folder() }
+            testing.ExpectLog("general", "4\\d\\d ", { required = false })
             for _, block in ipairs(blocks) do
                 local where = ("%s:%d"):format(name, block.line)
                 local kind = kinds[block.language]
@@ -211,7 +217,7 @@ describe("sites/manual", function()
             if not path:find("^/static/") then
                 local what = link.from .. " links to " .. link.url
                 assert.truthy(ids[path], what)
-                assert.truthy(id == "" or ids[path][escape.xhtml_unescape(id)] or ids[path][id], what)
+                assert.truthy(id == "" or ids[path][id], what)
             else
                 assert.equal(200, server:fetch(path).code, path)
             end
@@ -225,8 +231,9 @@ describe("sites/manual", function()
                 return dofile("sites/manual/highlight.lua")
             end,
         }, { __index = _G }))()
-        local page = document.render("# A\n\n## B `c`\n\n## B c\n\n```lua part\nif a < \"b\" then\n```\n" ..
-            "\n[x](other.md#y)\n", function(name) return "/" .. name end)
+        local page = document.render("# A\n\n## B `c`\n\n## B c\n\n```lua part\n" ..
+            "if a < \"b\" then\n```\n\n[x](other.md#y)\n",
+            function(name) return "/" .. name end)
         assert.equal("A", page.title)
         assert.same({ "a", "b-c", "b-c-2" },
             { page.headings[1].id, page.headings[2].id, page.headings[3].id })
@@ -239,7 +246,8 @@ describe("sites/manual", function()
         local server = testing.serve(app, { socket = false })
         local etag = server:fetch("/start").headers:get("Etag")
         assert.equal(304, server:fetch("/start", { headers = { ["If-None-Match"] = etag } }).code)
-        for _, path in ipairs { "/nothing", "/tornado.core", "/start.md", "/pages/start.md", "/a/b" } do
+        for _, path in ipairs { "/nothing", "/tornado.core", "/start.md", "/pages/start.md",
+            "/a/b" } do
             local page = server:fetch(path)
             assert.equal(404, page.code, path)
             assert.truthy(page.body:find("To the beginning of the manual", 1, true), path)
@@ -262,9 +270,11 @@ describe("sites/manual", function()
     it("finds sections by their words, the fitting title first", function()
         local server = testing.serve(app, { socket = false })
         local page = server:fetch("/search?q=with_timeout").body
-        assert.equal("/tornado.gen#with_timeout", page:match('<ol class="found">.-<a href="([^"]+)"'))
+        assert.equal("/tornado.gen#with_timeout",
+            page:match('<ol class="found">.-<a href="([^"]+)"'))
         assert.truthy(server:fetch("/search?q=xyzzyx").body:find("Nothing has all of", 1, true))
-        assert.truthy(server:fetch("/search?q=%3Cb%3E").body:find("“&lt;b&gt;”", 1, true))
+        assert.truthy(server:fetch("/search?q=%3Cxyzzyx%3E").body:find("“&lt;xyzzyx&gt;”", 1,
+            true))
         assert.equal(200, server:fetch("/search").code)
         assert.equal(200, server:fetch("/search?q=" .. ("%25a+"):rep(400)).code)
     end)
@@ -290,7 +300,8 @@ describe("the reference", function()
         local known = {}
         for _, option in ipairs(config.OPTIONS) do
             known[option[1]] = true
-            assert.truthy(option[1] == "config" or text:find("\n### " .. option[1] .. "\n", 1, true),
+            assert.truthy(option[1] == "config" or
+                text:find("\n### " .. option[1] .. "\n", 1, true),
                 option[1] .. " is not in ctornado.conf")
         end
         for name in text:gmatch("\n### ([%w_]+)\n") do assert.truthy(known[name], name) end
@@ -326,10 +337,8 @@ describe("the reference", function()
 
     it("shows parameters and comments as the source has them", function()
         local text = book:text("tornado.util")
-        assert.truthy(text:find("util.nearest(wanted, names)", 1, true) or
-            text:find("util.nearest(", 1, true))
-        assert.truthy(text:find("### isinstance\n\n```lua\nutil.isinstance(value, class)\n```\n\n" ..
-            "Returns whether `value` is an object (or a class) made from `class`", 1, true))
-        assert.equal(util.version, require("tornado.util").version)
+        assert.truthy(text:find("### isinstance\n\n```lua\n" ..
+            "util.isinstance(value, class)\n```\n\nReturns whether `value` is an object (or " ..
+            "a class) made from `class`", 1, true))
     end)
 end)

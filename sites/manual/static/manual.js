@@ -29,5 +29,6 @@ document.addEventListener("keydown", (event) => {
 });
 
 // The contents have a scroll bar of their own: what we are reading is in sight.
-document.querySelector("#contents [aria-current]")?.scrollIntoView({ block: "center" });
-window.scrollTo(0, location.hash ? window.scrollY : 0);
+const contents = document.getElementById("contents");
+const here = contents.querySelector("[aria-current]");
+if (here) contents.scrollTop = here.offsetTop - contents.clientHeight / 3;
