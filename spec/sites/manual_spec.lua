@@ -263,8 +263,8 @@ describe("sites/manual", function()
             assert.truthy(url:find("^/manual/"), url)
             assert.equal(200, server:fetch(url).code, url)
         end
-        assert.truthy(server:fetch("/manual/search?q=deadline").body:find('href="/manual/async', 1,
-            true))
+        assert.truthy(server:fetch("/manual/search?q=deadline").body:find(
+            'href="/manual/async#deadlines"', 1, true))
     end)
 
     it("finds sections by their words, the fitting title first", function()
