@@ -183,7 +183,7 @@ test-deps:
 CHECKS = check-format check-tidy check-cppcheck check-luacheck \
          check-shell check-layers check-length
 C      = $(SRC) $(HEADER) $(wildcard spec/core/*.[ch] spec/fuzz/*.[ch])
-SHELLS = core/vm/embed.sh vendor/install .ci/run spec/run spec/layers.sh \
+SHELLS = core/vm/embed.sh vendor/install $(addprefix vendor/debian/,build postinst prerm postrm) .ci/run spec/run spec/layers.sh \
          $(wildcard spec/fuzz/run spec/bench/*.sh spec/integration/*.sh)
 
 check:
@@ -231,14 +231,25 @@ bench: all
 	$(Q)vendor/install build bench
 	$(Q)spec/bench/compare $(BENCH)
 
+deb: all
+	$(Q)vendor/install build deb
+	$(Q)vendor/debian/build $(BIN)
+
+build/ctornado.1: vendor/debian/manpage.lua $(BIN)
+	$(call say,MAN)
+	$(Q)$(BIN) run $< > $@.new && mv $@.new $@
+
 DOC   = $(DESTDIR)$(PREFIX)/share/doc/ctornado
 SHARE = $(DESTDIR)$(PREFIX)/share/ctornado
 UNIT  = $(DESTDIR)$(PREFIX)/lib/systemd/system
+MAN   = $(DESTDIR)$(PREFIX)/share/man/man1
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DOC) $(SHARE) $(UNIT)
+install: all build/ctornado.1
+	install -d $(DESTDIR)$(PREFIX)/bin $(DOC) $(SHARE) $(UNIT) $(MAN)
 	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/ctornado
 	install -m 644 ctornado.conf LICENSE $(wildcard *.md) $(DOC)
+	sed 's|/usr/local/|$(PREFIX)/|g' build/ctornado.1 > $(MAN)/ctornado.1
+	chmod 644 $(MAN)/ctornado.1
 	cp -R sites $(SHARE)
 	chmod -R u=rwX,go=rX $(SHARE)
 	sed 's|/usr/local/|$(PREFIX)/|g' vendor/ctornado.service > $(UNIT)/ctornado.service
@@ -258,9 +269,10 @@ help:
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make bench      CPU per request beside nginx and Tornado; BENCH="--help"'
 	@echo 'make install    binary, documents, sites, systemd units to PREFIX=$(PREFIX), under DESTDIR'
+	@echo 'make deb        a Debian package, in build/'
 	@echo 'make clean      remove build/'
 
-.PHONY: all asan bench check $(CHECKS) clean deps fuzz fuzzers help install \
+.PHONY: all asan bench check $(CHECKS) clean deb deps fuzz fuzzers help install \
         plain run test test-deps FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -5,6 +5,7 @@
 --   kind  build     to compile and run the server
 --         test      for `make test`
 --         bench     the peers of `make bench`
+--         deb       for `make deb`
 --         (both, where it says "test bench")
 --         optional  opened at run time by those who use it, never installed here
 --
@@ -54,6 +55,7 @@ return {
     { "wrk", kind = "test bench", licence = "modified Apache-2.0", why = "load, in tests of reload and in the bench" },
 
     { "nginx-light", kind = "test bench", licence = "BSD-2-Clause", why = "the peer for static files and for Lua handlers; a server for tornado.httpclient" },
+    { "dpkg-dev", kind = "test deb", licence = "GPL-2", why = "finds what a Debian package needs (dpkg-shlibdeps)" },
     { "libnginx-mod-http-lua", kind = "bench", licence = "BSD-2-Clause", why = "OpenResty's engine inside nginx" },
     { "lua-nginx-websocket", kind = "bench", licence = "BSD-2-Clause", why = "WebSockets for it" },
 }
