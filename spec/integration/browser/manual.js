@@ -14,6 +14,7 @@ run({
     for (; await page.locator("[rel=next]").count(); pages++) {
       same(await fits(page), true, `${page.url()} fits`);
       await page.click("[rel=next]");
+      await page.waitForLoadState("load"); // the style sheet, too
     }
     same(pages, await page.locator("#contents > ul > li").count() + 1, "pages");
   },
@@ -25,7 +26,8 @@ run({
     await page.keyboard.press("Enter");
     await page.locator(".found a").first().click();
     await page.waitForURL("**/tornado.gen#with_timeout");
-    const top = await page.evaluate(() => document.getElementById("with_timeout").getBoundingClientRect().top);
+    const top = await page.evaluate(
+      () => document.getElementById("with_timeout").getBoundingClientRect().top);
     same(top > 0 && top < 200, true, "the section is in sight");
   },
 
@@ -35,7 +37,7 @@ run({
     const block = page.locator(".code").nth(1);
     await block.hover();
     await block.locator(".copy").click();
-    await page.waitForFunction(() => [...document.querySelectorAll(".copy")].some((b) => b.textContent === "Copied"));
+    await block.locator(".copy", { hasText: "Copied" }).waitFor();
     const text = await page.evaluate(() => navigator.clipboard.readText());
     same(text.startsWith('local gen = require "tornado.gen"\n'), true, text);
     same(text, await block.locator("code").textContent(), "copied");
