@@ -422,6 +422,7 @@ for _, part in ipairs {
     "generation",
     "jobs",
     "listeners",
+    "metrics",
     "processes",
     "rate",
     "resolver",

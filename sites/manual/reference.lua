@@ -15,7 +15,7 @@ reference.GROUPS = {
         "tornado.files" },
     { "The network", "tornado.httpclient", "tornado.iostream", "tornado.tcpserver",
         "tornado.tcpclient", "tornado.netutil" },
-    { "Programs and tests", "tornado.options", "tornado.log", "tornado.testing", "tornado.sites",
+    { "Programs, tests, operation", "tornado.admin", "tornado.options", "tornado.log", "tornado.testing", "tornado.sites",
         "tornado.util" },
 }
 
