@@ -15,8 +15,8 @@ reference.GROUPS = {
         "tornado.files" },
     { "The network", "tornado.httpclient", "tornado.iostream", "tornado.tcpserver",
         "tornado.tcpclient", "tornado.netutil" },
-    { "Programs, tests, operation", "tornado.admin", "tornado.options", "tornado.log", "tornado.testing", "tornado.sites",
-        "tornado.util" },
+    { "Programs, tests, operation", "tornado.admin", "tornado.options", "tornado.log",
+        "tornado.testing", "tornado.sites", "tornado.util" },
 }
 
 --- Modules that are the framework's own: nothing of them is promised.
