@@ -111,11 +111,30 @@ local function files_of(class, lines, scripts)
     return files
 end
 
+local indexes = {}
+
+-- Where names get what they stand for in a file: lists of lines, by name.
+local function index_of(lines)
+    local index = indexes[lines]
+    if index then return index end
+    index = {}
+    for i, line in ipairs(lines) do
+        local name = line:match("^%s*[%w_]+%.([%w_]+) = ") or line:match("^local ([%w_]+) = {$") or
+            line:match(':extend "([%w_]+)"')
+        if name then
+            index[name] = index[name] or {}
+            table.insert(index[name], i)
+        end
+    end
+    indexes[lines] = index
+    return index
+end
+
 -- The comment above "Class.name = something".
 local function comment_of_field(files, name)
     for _, lines in ipairs(files) do
-        for i, line in ipairs(lines) do
-            if line:find("^%s*%u%w*%." .. name .. " = [%w_.]+$") then
+        for _, i in ipairs(index_of(lines)[name] or {}) do
+            if lines[i]:find("^%s*%u%w*%.[%w_]+ = [%w_.]+$") then
                 local text = comment_of_line(lines, i)
                 if text then return text end
             end
@@ -135,13 +154,9 @@ end
 
 -- The comment above the line where a class or a value gets its name.
 local function comment_of_name(lines, name)
-    local quoted = name:gsub("%p", "%%%0")
-    for i, line in ipairs(lines) do
-        if line:find("^[%w_]+%." .. quoted .. " = ") or line == "local " .. name .. " = {" or
-            line:find(':extend "' .. quoted .. '"') then
-            local text = comment_above(lines, i)
-            if text then return text end
-        end
+    for _, i in ipairs(index_of(lines)[name] or {}) do
+        local text = comment_above(lines, i)
+        if text then return text end
     end
 end
 
@@ -183,11 +198,7 @@ local function comment_of_class(name, class, files, scripts)
     end
     if class.init ~= Object.init then return (describe(class.init, scripts)) end
     for i = 2, #files do
-        for _, line in ipairs(files[i]) do
-            if line:find("extend") and line:find('"' .. name .. '"', 1, true) then
-                return head_of(files[i])
-            end
-        end
+        if index_of(files[i])[name] then return head_of(files[i]) end
     end
 end
 
