@@ -5,8 +5,9 @@ local Object = require("tornado.util").Object
 
 local reference = {}
 
---- The public modules, in the groups and the order of the contents.
-reference.GROUPS = {
+-- The public modules, in the groups and the order of the contents. One that is in no group and
+-- not internal comes into the last one.
+local GROUPS = {
     { "Web", "tornado.web", "tornado.websocket", "tornado.template", "tornado.locale",
         "tornado.schema", "tornado.routing", "tornado.httputil", "tornado.httpserver",
         "tornado.escape", "tornado.markdown", "tornado.pubsub" },
@@ -334,6 +335,25 @@ function reference.page(name)
     end
     return table.concat(out, "\n\n")
 end
+
+-- Adds the modules that nobody has put anywhere.
+local function complete(groups)
+    local known = { ["tornado.abi"] = true }
+    for _, group in ipairs(groups) do
+        for i = 2, #group do known[group[i]] = true end
+    end
+    local last = groups[#groups]
+    for _, name in ipairs(sorted_names(core.scripts())) do
+        local is_module = name:find("^tornado%.[^.]+$")
+        if is_module and not known[name] and not reference.INTERNAL[name] then
+            last[#last + 1] = name
+        end
+    end
+    return groups
+end
+
+--- The public modules: a list of groups { title, name, ... }.
+reference.GROUPS = complete(GROUPS)
 
 --- All public modules: a list of their names.
 function reference.modules()
