@@ -1,7 +1,7 @@
 -- Prints the manual page ctornado(1): ctornado run vendor/debian/manpage.lua
 -- Commands are those of `ctornado help`, options those of the server itself.
 local config = require "tornado.config"
-local core = require "tornado.core"
+local process = require "tornado.process"
 local util = require "tornado.util"
 
 -- A dash at a line's beginning and a backslash mean something in troff.
@@ -50,7 +50,7 @@ serves
 
 -- The lines of the help that are commands, as they are.
 local function synopsis()
-    local help = core.scripts()["tornado.command"]:match("local HELP = %[%[\n(.-)\n%]%]")
+    local _, help = process.run { "/proc/self/exe", "help" }
     local lines = {}
     for line in help:gmatch("[^\n]+") do
         if line:find("^  ctornado ") then lines[#lines + 1] = troff(line:sub(3)) end
