@@ -173,6 +173,45 @@ describe("the samples of the manual", function()
     end
 end)
 
+describe("the README", function()
+    local text = files.read("README.md")
+
+    it("has samples that work", function()
+        local folder, samples = new_folder(), {}
+        for _, block in ipairs(blocks_of(text)) do
+            if block.language == "lua" then samples[#samples + 1] = block.text end
+        end
+        assert.equal(4, #samples)
+        local state = { folder = folder .. "/sites/hello" }
+        files.mkdir(state.folder, { parents = true })
+        run.app(state, { text = samples[1] }, "the first sample")
+        assert.equal("Hello, world", state.server:fetch("/").body)
+        run.app(state, { text = samples[2] }, "sites/hello")
+        assert.same({ hello = "ada", lang = "fr" },
+            state.server:fetch("/hello/ada?lang=fr"):json())
+        run.part(state, { text = samples[3] }, "the schema")
+        run_spec(samples[4], "the spec", folder)
+    end)
+
+    it("names commands, options, targets and sites that there are", function()
+        known_options(text, "README.md")
+        local _, help = process.run { "/proc/self/exe", "help" }
+        for name in text:gmatch("build/ctornado ([a-z]+)") do
+            assert.truthy(help:find("%f[%w]" .. name .. "%f[%W]"), name)
+        end
+        local makefile = files.read("Makefile")
+        for name in text:gmatch("\n    make ([a-z]+)") do
+            assert.truthy(makefile:find("\n" .. name .. ":", 1, true), "make " .. name)
+        end
+        local map = text:match("\n    sites/(.-)\n    spec/")
+        local start = files.read(FOLDER .. "/start.md")
+        for _, name in ipairs(core.folder("sites")) do
+            assert.truthy(map:find("%f[%w]" .. name .. "%f[%W]"), "sites/" .. name)
+            assert.truthy(start:find("| `" .. name .. "` |", 1, true), "sites/" .. name)
+        end
+    end)
+end)
+
 -- Pages ---------------------------------------------------------------------------------------
 
 local function all_pages()
