@@ -9,6 +9,8 @@ local UNITS = {
     sites = "a list of folders or tables", listen = "a list of addresses or tables",
     networks = "a list of addresses and networks", workers = 'a number, or "auto"',
     level = 'one of "debug", "info", "warning", "error", "none"', format = '"text" or "json"',
+    access_format = 'one of "tornado", "combined", "json", "auto"',
+    accept = 'one of "all", "proxies", "none"',
 }
 
 -- The blocks of the file: { section = }, or { comment =, lines }: text, and the assignments that

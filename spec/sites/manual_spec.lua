@@ -116,9 +116,10 @@ function run.spec(state, block, where) run_spec(block.text, where, state.folder)
 
 function run.part(_, block, where) assert(loadstring(block.text, "=" .. where)) end
 
+-- Options of the server, and those that commands have of their own.
 local function known_options(text, where)
     for name in text:gmatch("%f[%-]%-%-([%l_]+)=") do
-        local known = { raw = true, now = true, unit = true, purge = true, data = true }
+        local known = { output = true, worker = true, hz = true, format = true, json = true }
         for _, option in ipairs(config.OPTIONS) do known[option[1]] = true end
         assert.truthy(known[name], ("%s: there is no option %s"):format(where, name))
     end

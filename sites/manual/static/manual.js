@@ -29,6 +29,6 @@ document.addEventListener("keydown", (event) => {
 });
 
 // The contents have a scroll bar of their own: what we are reading is in sight.
-const contents = document.getElementById("contents");
+const contents = document.getElementById("_contents");
 const here = contents.querySelector("[aria-current]");
 if (here) contents.scrollTop = here.offsetTop - contents.clientHeight / 3;

@@ -16,7 +16,7 @@ run({
       await page.click("[rel=next]");
       await page.waitForLoadState("load"); // the style sheet, too
     }
-    same(pages, await page.locator("#contents > ul > li").count() + 1, "pages");
+    same(pages, await page.locator("#_contents > ul > li").count() + 1, "pages");
   },
 
   "the search is reached by a key, and leads to a section": async (open) => {
@@ -45,9 +45,9 @@ run({
 
   "all of it works without JavaScript": async (open) => {
     const page = await open({ javaScriptEnabled: false });
-    await page.click("#contents >> text=Handlers and routing");
+    await page.click("#_contents >> text=Handlers and routing");
     await page.waitForURL("**/routing");
-    same(await page.locator("#contents .here ul a").count() > 3, true, "sections in the contents");
+    same(await page.locator("#_contents .here ul a").count() > 3, true, "sections in the contents");
     await page.fill("input[type=search]", "deadline");
     await page.press("input[type=search]", "Enter");
     same(await page.locator(".found a").count() > 3, true, "found");
