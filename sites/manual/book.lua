@@ -99,7 +99,9 @@ end
 function Book:page(name)
     local page = self.pages[name]
     if not page or page.document then return page end
-    local ok, result = pcall(document.render, self:text(name),
+    local text = self:text(name)
+    gen.moment()
+    local ok, result = pcall(document.render, text,
         function(other) return self:link(other) end)
     if not ok then
         if not util.isinstance(result, MarkdownError) then error(result, 0) end
