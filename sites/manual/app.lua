@@ -70,8 +70,8 @@ local app = web.Application({
     template_path = "templates",
     compress_response = true,
     security_headers = {
-        csp = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; " ..
-            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        csp = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; " ..
+            "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         frame_options = "DENY",
     },
 })

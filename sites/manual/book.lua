@@ -1,5 +1,6 @@
 -- The pages of the manual, in their order: chapters from files, and those that are made from the
 -- server itself. Each is rendered once, when somebody asks for it, and then kept.
+local autoreload = require "tornado.autoreload"
 local gen = require "tornado.gen"
 local locks = require "tornado.locks"
 local log = require "tornado.log"
@@ -66,12 +67,15 @@ Book.reference = reference
 function Book:init(folder, link)
     self.folder, self.get_link = folder, link
     self.groups, self.pages, self.cache, self.lock = {}, {}, {}, locks.Lock()
+    autoreload.watch(folder .. "/index.md")
     self.pages.index = { name = "index", title = "ctornado: the manual" }
     self.last = self.pages.index
     for _, chapters in ipairs(CHAPTERS) do
         local group = self:add_group(chapters[1])
         for i = 2, #chapters do
-            local text = read(folder .. "/" .. chapters[i] .. ".md")
+            local path = folder .. "/" .. chapters[i] .. ".md"
+            local text = read(path)
+            autoreload.watch(path)
             self:add(group, chapters[i], text and text:match("^# ([^\n]+)") or "Options")
         end
     end

@@ -10,6 +10,7 @@ local UNITS = {
     networks = "a list of addresses and networks", workers = 'a number, or "auto"',
     level = 'one of "debug", "info", "warning", "error", "none"', format = '"text" or "json"',
     access_format = 'one of "tornado", "combined", "json", "auto"',
+    switch = 'true, false or "auto"',
     accept = 'one of "all", "proxies", "none"',
 }
 
