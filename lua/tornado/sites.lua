@@ -101,6 +101,7 @@ function Mounts:start_request(request)
             (not mount.prefix or is_under(request.path, mount.prefix)) then
             if mount.prefix then
                 local path = request.path:sub(#mount.prefix + 1)
+                request.query = request.query -- which is what follows the whole path
                 request.path = path == "" and "/" or path
             end
             return mount.app:start_request(request)
