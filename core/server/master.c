@@ -278,8 +278,9 @@ static bool hire(master *m, uint32_t i) {
 static void resize(master *m, uint32_t wanted) {
     const ct_child *first = m->children;
     uint32_t before = m->target;
+    bool more = true;
 
-    while (m->target < wanted && hire(m, m->target)) continue;
+    while (more && m->target < wanted) more = hire(m, m->target);
     while (m->target > wanted)
         m->children[--m->target].leave_at = ct_board_now() + LEAVE;
     if (m->target == before) return;
