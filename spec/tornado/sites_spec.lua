@@ -117,6 +117,22 @@ describe("tornado.sites", function()
                 { headers = { Host = "d.EXAMPLE:80" } }).body)
         end)
 
+        it("leaves a site below a prefix its query", function()
+            make { ["a/app.lua"] = [[
+                local web = require "tornado.web"
+                local Main = web.RequestHandler:extend "Main"
+                function Main:get()
+                    self:write(self.request.query .. " " .. self:get_argument("a", "none"))
+                end
+                return web.Application { { "/x", Main } }
+            ]] }
+            local server = testing.serve(assert(sites.load_all {
+                { path = root .. "/a", prefix = "/api" },
+            }))
+            assert.equal("a=1&b 1", server:fetch("/api/x?a=1&b").body)
+            assert.equal(" none", server:fetch("/api/x").body)
+        end)
+
         it("answers 404 when no site fits", function()
             make { ["a/app.lua"] = says "a" }
             local server = testing.serve(assert(sites.load_all {
