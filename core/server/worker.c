@@ -7,6 +7,7 @@
 #include "data/status.h"
 #include "server/master.h"
 #include "server/notify.h"
+#include "server/pass.h"
 #include "server/wishes.h"
 #include <event2/event.h>
 #include <signal.h>
@@ -128,6 +129,17 @@ static void reload_for(ct_worker *w, ct_control_peer *peer) {
     reload(w);
 }
 
+/* -- Questions to Lua ------------------------------------------------------ */
+
+/* Whoever has it reads the question, and answers. */
+static void hand_over(ct_worker *w, int fd) {
+    if (w->serving)
+        ct_events_add(w->generations.current->events, CT_EVENT_CONTROL,
+                      (uint32_t)fd);
+    else
+        close(fd);
+}
+
 /* -- What it is told ------------------------------------------------------- */
 
 static void stop(ct_worker *w, int signal) {
@@ -167,6 +179,8 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
 
         ct_control_answer(peer, true, ""); /* and `command` is over */
         stop(w, how);
+    } else if (strcmp(command, "worker 1") == 0) {
+        hand_over(w, ct_control_release(peer));
     } else {
         ct_control_answer(peer, false, "unknown command");
     }
@@ -201,20 +215,23 @@ static void take_lines(ct_worker *w) {
         memmove(w->line, w->line + n, w->have - n);
         w->have -= (unsigned)n;
     }
-    if (w->have == sizeof w->line) w->have = 0;
+    if (w->have >= sizeof w->line - 1) w->have = 0;
 }
 
-/* Without a master there is nobody to serve for. */
+/* "worker" comes with a question's connection; without a master there is nobody to
+ * serve for. */
 static void on_master(evutil_socket_t fd, short what, void *arg) {
     ct_worker *w = arg;
-    ssize_t n =
-        recv(fd, w->line + w->have, sizeof w->line - w->have, MSG_DONTWAIT);
+    int passed;
+    ssize_t n = ct_pass_receive(fd, w->line + w->have, sizeof w->line - w->have,
+                                &passed);
 
     (void)what;
     ct_loop_now(&w->loop);
     if (n > 0) {
         w->have += (unsigned)n;
         take_lines(w);
+        if (passed != -1) hand_over(w, passed);
     } else if (n == 0) {
         event_del(&w->master);
         w->orphan = true;
