@@ -79,6 +79,9 @@ typedef enum ct_event_type {
      * The handle is the end's descriptor, which is Lua's from here on. */
     CT_EVENT_HEIR,  /* this generation's end: before CT_EVENT_RETIRE */
     CT_EVENT_ELDER, /* the later one's end */
+    /* A question has come over the control socket (server/control.h): the handle
+     * is the connection's descriptor, Lua's from here on. */
+    CT_EVENT_CONTROL,
     /* The next generation is loaded: ct_abi_hand_over() must follow, and then that
      * one serves. */
     CT_EVENT_HAND_OVER,
@@ -89,9 +92,6 @@ typedef enum ct_event_type {
     /* A reload that this generation asked for, or somebody else, has ended: 1,
      * this one serves since; 0, it failed: ct_abi_reload_report() says why. */
     CT_EVENT_RELOADED,
-    /* A question has come over the control socket (server/control.h): the handle
-     * is the connection's descriptor, Lua's from here on. */
-    CT_EVENT_CONTROL,
     /* The process was asked to end: a signal's number. */
     CT_EVENT_STOP
 } ct_event_type;

@@ -186,8 +186,9 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
     }
 }
 
-/* "reload"; "leave": there shall be fewer; and how it went everywhere: "done", or "failed REASON" (with \x1f for
- * newlines). */
+/* "reload"; "leave": there shall be fewer; how it went everywhere: "done", or
+ * "failed REASON" (with \x1f for newlines). "worker" comes with the connection of
+ * a question (see on_master). */
 static void on_line(ct_worker *w, char *line) {
     if (strcmp(line, "reload") == 0) {
         reload(w);
@@ -215,11 +216,10 @@ static void take_lines(ct_worker *w) {
         memmove(w->line, w->line + n, w->have - n);
         w->have -= (unsigned)n;
     }
-    if (w->have >= sizeof w->line - 1) w->have = 0;
+    if (w->have == sizeof w->line - 1) w->have = 0;
 }
 
-/* "worker" comes with a question's connection; without a master there is nobody to
- * serve for. */
+/* Without a master there is nobody to serve for. */
 static void on_master(evutil_socket_t fd, short what, void *arg) {
     ct_worker *w = arg;
     int passed;

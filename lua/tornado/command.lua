@@ -52,7 +52,7 @@ function commands.check(options, rest)
         return USAGE
     end
     if #options.sites == 0 then
-        fail("no sites in " .. options.config .. " and no --site=DIR")
+        fail("no sites in " .. options.config .. " and no --site=DIR; ctornado new DIR makes one")
         return FAILED
     end
     for _, site in ipairs(options.sites) do
@@ -73,11 +73,20 @@ end
 -- How long an answer may take: a reload loads all sites first.
 local ANSWER_TIME = { reload = 70 }
 
+-- What is printed of a good answer: of a reload, what it could not change.
+local function answer_of(name, text, as_json)
+    if name ~= "status" then return name .. ": done" .. (text ~= "" and "; " .. text or "") end
+    if as_json then return (text:gsub("%s+$", "")) end
+    return control.describe(text)
+end
+
 local function ask(name)
-    return function(options, rest)
-        local as_json = name == "status" and rest[1] == "json"
-        if #rest > (as_json and 1 or 0) then
-            fail(name .. " takes no arguments, got " .. rest[1])
+    return function(options, rest, own)
+        local word = name == "status" and rest[1] == "json"
+        local as_json = word or own.json
+        if #rest > (word and 1 or 0) then
+            fail(("%s takes no arguments%s, got %s"):format(name,
+                name == "status" and " but json" or "", rest[#rest]))
             return USAGE
         end
         local path = serving.control_path(options)
@@ -95,11 +104,7 @@ local function ask(name)
             fail(name .. ": nothing has changed: " .. text)
             return FAILED
         end
-        if name ~= "status" then
-            print(name .. ": done" .. (text ~= "" and "; " .. text or ""))
-        else
-            print(as_json and (text:gsub("%s+$", "")) or control.describe(text))
-        end
+        print(answer_of(name, text, as_json))
         return DONE
     end
 end
@@ -163,7 +168,10 @@ for name in pairs(TOOLS) do
     end
 end
 
+local STATUS_OPTIONS = { { "json", "boolean", false, "one line, for programs" } }
+
 local function options_of(name)
+    if name == "status" then return STATUS_OPTIONS end
     return tool(name) and tool(name).options
 end
 

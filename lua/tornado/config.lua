@@ -102,8 +102,10 @@ local function unknown(name, own)
         for _, option in ipairs(own) do known[#known + 1] = option[1] end
     end
     local near = util.nearest(name, known)
-    return ('unknown option "%s"%s'):format(name,
-        near and (' (did you mean "%s"?)'):format(near) or "; see ctornado help")
+    local hint = near and (' (did you mean "%s"?)'):format(near) or
+        name:find "^%-%f[^-]" and "; options are --name=value, see ctornado help" or
+        "; see ctornado help"
+    return ('unknown option "%s"%s'):format(name, hint)
 end
 
 -- Values ---------------------------------------------------------------------------

@@ -61,11 +61,11 @@ for _, name in ipairs {
     "RETIRE",
     "HEIR",
     "ELDER",
+    "CONTROL",
     "HAND_OVER",
     "ESTATE",
     "MOVED",
     "RELOADED",
-    "CONTROL",
     "STOP",
 } do
     core["EVENT_" .. name] = tonumber(C["CT_EVENT_" .. name])

@@ -93,7 +93,7 @@ end
 local function load_everything(options)
     if #options.sites == 0 then
         return nil, { "no site to serve: give --site=DIR, or sites = { ... } in " ..
-            options.config }
+            options.config .. "; ctornado new DIR makes one" }
     end
     local app, reasons = sites.load_all(options.sites)
     if not app then return nil, reasons end
@@ -362,10 +362,10 @@ function serving.start(options)
     generation.hold("requests", httpserver.live_count)
     ioloop.on(core.EVENT_STOP, function(signal) stop(app, servers, options, signal) end)
     ioloop.on(core.EVENT_REOPEN, function() reopen(options) end)
-    join_generations(app)
     ioloop.on(core.EVENT_CONTROL, function(descriptor)
         require "tornado.control.answers"(descriptor)
     end)
+    join_generations(app)
     ioloop.on(core.EVENT_RETIRE, function(number) retire(app, servers, options, number) end)
     local ok, why = lifecycle.start(app)
     if not ok then return nil, { why } end
