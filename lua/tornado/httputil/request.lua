@@ -302,7 +302,7 @@ function HTTPServerRequest:keep()
 end
 
 local KEPT = { "method", "uri", "path", "version", "protocol", "host", "remote_ip", "start_time",
-    "id", "tls" }
+    "id", "tls", "query" }
 
 --- What another generation needs to make the same request, for serialising. It was kept.
 function HTTPServerRequest:pack()
