@@ -30,6 +30,7 @@ local peer = {
     _reader = false,  -- the waiter of messages()
     _writers = false, -- waiters for room, in order
     _slow = "wait",
+    _enders = false,  -- key -> function, see _on_end()
     _context = false, -- that hooks run in, see ioloop.lua
 }
 
@@ -72,8 +73,19 @@ local function ended(self, code, reason)
     self.close_code, self.close_reason = code, reason ~= "" and reason or nil
     wake_writers(self)
     wake_reader(self)
+    for _, fn in pairs(self._enders or {}) do ioloop.log_errors(fn, self) end
+    self._enders = false
     local result = self:on_close()
     if concurrent.is_future(result) then gen.await(result) end
+end
+
+--- For pubsub: has fn(connection) called when it ends, before on_close(); it must not wait. `key`
+--- is what it is known by; fn nil: it is not to be called any more. False: it has ended already.
+function peer:_on_end(key, fn)
+    if not self._ws then return false end
+    self._enders = self._enders or {}
+    self._enders[key] = fn
+    return true
 end
 
 -- Hooks ------------------------------------------------------------------------------
