@@ -61,25 +61,44 @@ static void add_line(ct_child *c, int fd, const char *address) {
     c->addresses = lines;
 }
 
+static bool add_socket(ct_child *c, const char *address, int fd) {
+    if (fd == -1) return false;
+    c->sockets[c->socket_count++] = fd;
+    add_line(c, fd, address);
+    return true;
+}
+
+/* One socket for all: whichever worker lives answers. */
+static bool listen_admin(ct_child *c, const ct_vm_wishes *w,
+                         const ct_child *first) {
+    uint32_t n = c->socket_count;
+    int fd;
+
+    if (!*w->admin) return true;
+    if (n == CT_CHILD_SOCKETS) return false;
+    if (first)
+        fd = fcntl(first->sockets[n], F_DUPFD_CLOEXEC, 0);
+    else
+        fd = open_socket(c, w->admin, n, (int)w->backlog, NULL);
+    return add_socket(c, w->admin, fd);
+}
+
 bool ct_child_listen(ct_child *c, const ct_vm_wishes *wishes,
                      const ct_child *first) {
     char *copy = strdup(wishes->addresses), *rest = copy, *address;
     bool good = copy != NULL;
 
     while (good && (address = strsep(&rest, "\n"))) {
-        int fd = -1;
+        unsigned n = c->socket_count;
 
         if (!*address) continue;
-        if (c->socket_count < CT_CHILD_SOCKETS)
-            fd = open_socket(c, address, c->socket_count, (int)wishes->backlog,
-                             first);
-        good = fd != -1;
-        if (!good) break;
-        c->sockets[c->socket_count++] = fd;
-        add_line(c, fd, address);
+        good =
+            n < CT_CHILD_SOCKETS &&
+            add_socket(c, address,
+                       open_socket(c, address, n, (int)wishes->backlog, first));
     }
     free(copy);
-    return good;
+    return good && listen_admin(c, wishes, first);
 }
 
 /* -- The process ----------------------------------------------------------- */
@@ -96,10 +115,10 @@ static bool drop_privileges(const ct_vm_wishes *w) {
     return !user || setuid(user->pw_uid) == 0;
 }
 
-static void become(const ct_child *c, const ct_vm_wishes *wishes, int board,
-                   int channel, char **argv) {
+static void become(const ct_child *c, const ct_vm_wishes *wishes,
+                   const ct_shared *shared, int channel, char **argv) {
     ct_inherit place = { .worker = c->index,
-                         .board = board,
+                         .shared = *shared,
                          .channel = channel };
     sigset_t none;
     char name[64];
@@ -174,15 +193,15 @@ static void watch(ct_child *c) {
     event_add(&c->on_line, NULL);
 }
 
-bool ct_child_start(ct_child *c, const ct_vm_wishes *wishes, int board,
-                    char **argv) {
+bool ct_child_start(ct_child *c, const ct_vm_wishes *wishes,
+                    const ct_shared *shared, char **argv) {
     int ends[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
                    ends) == -1)
         return false;
     c->pid = fork();
-    if (c->pid == 0) become(c, wishes, board, ends[1], argv);
+    if (c->pid == 0) become(c, wishes, shared, ends[1], argv);
     close(ends[1]);
     c->pidfd = c->pid > 0 ? (int)syscall(SYS_pidfd_open, c->pid, 0) : -1;
     if (c->pidfd == -1) {

@@ -73,16 +73,16 @@ void ct_inherit_take(ct_inherit *i, ct_loop *loop) {
     const char *place = getenv(PLACE), *sockets = getenv(SOCKETS);
     const char *folder = getenv(FOLDER);
 
-    *i = (ct_inherit){ .board = -1, .channel = -1 };
+    *i = (ct_inherit){ .channel = -1 };
+    ct_shared_take(&i->shared);
     take_systemd(loop);
     if (place) {
-        int worker = take_number(&place), board = take_number(&place),
-            channel = take_number(&place);
+        int worker = take_number(&place), channel = take_number(&place);
 
-        if (worker > 0 && keep_private(board) && keep_private(channel))
-            *i = (ct_inherit){ .worker = (uint32_t)worker,
-                               .board = board,
-                               .channel = channel };
+        if (worker > 0 && keep_private(channel)) {
+            i->worker = (uint32_t)worker;
+            i->channel = channel;
+        }
     }
     if (i->worker && folder)
         snprintf(i->folder, sizeof i->folder, "%s", folder);
@@ -95,8 +95,8 @@ void ct_inherit_take(ct_inherit *i, ct_loop *loop) {
 bool ct_inherit_leave(const ct_inherit *i, const char *sockets) {
     char place[64];
 
-    snprintf(place, sizeof place, "%u %d %d", i->worker, i->board, i->channel);
-    if (fcntl(i->board, F_SETFD, 0) == -1) return false;
+    snprintf(place, sizeof place, "%u %d", i->worker, i->channel);
+    if (!ct_shared_leave(&i->shared)) return false;
     if (fcntl(i->channel, F_SETFD, 0) == -1) return false;
     for (const char *p = sockets; *p; p++) {
         if (fcntl(number_of(p), F_SETFD, 0) == -1) return false;

@@ -5,11 +5,13 @@
 #ifndef CT_MASTER_H
 #define CT_MASTER_H
 
+#include "data/shared.h"
 #include "io/loop.h"
 #include "vm/vm.h"
 
 /* Runs workers with the command line until it is told to end; returns the exit
- * code. Borrows all. */
-int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, char **argv);
+ * code. What its workers are to share is found or made in `shared`. Borrows all. */
+int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_shared *shared,
+                  char **argv);
 
 #endif

@@ -4,9 +4,9 @@
 #include "server/worker.h"
 
 #include "base/mem.h"
+#include "data/status.h"
 #include "server/master.h"
 #include "server/notify.h"
-#include "server/status.h"
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -109,7 +109,7 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
         char *text;
 
         show_numbers(w);
-        text = ct_status_text(w->board, getpid());
+        text = ct_status_text(w->board);
         ct_control_answer(peer, true, text);
         ct_free(text);
     } else if (strcmp(command, "reopen") == 0) {
@@ -195,7 +195,8 @@ static bool take_place(ct_worker *w) {
     char name[32];
 
     ct_inherit_take(i, &w->loop);
-    w->board = i->worker ? ct_board_open(i->board) : ct_board_new(NULL);
+    w->shared = i->worker ? &i->shared : &w->own; /* a master may come */
+    w->board = ct_shared_get(w->shared, "board", sizeof *w->board);
     if (!w->board || i->worker > CT_WORKERS) {
         ct_log_line(&w->log, CT_LEVEL_ERROR, "worker", "no shared memory: %m");
         return false;
@@ -205,6 +206,7 @@ static bool take_place(ct_worker *w) {
     w->row->state = CT_WORKER_STARTING;
     w->row->started = (int64_t)w->loop.clock.wall;
     if (!i->worker) {
+        w->board->pid = getpid();
         w->board->workers = 1;
         w->board->started = w->row->started;
         return true;
@@ -222,7 +224,9 @@ static int run(ct_worker *w, int argc, char **argv) {
 
     const ct_place place = { .worker = w->inherit.worker,
                              .workers = w->board->workers,
-                             .folder = w->inherit.folder };
+                             .folder = w->inherit.folder,
+                             .shared = w->shared,
+                             .board = w->board };
 
     w->loop.after_turn = after_turn;
     w->loop.after_arg = w;
@@ -258,7 +262,7 @@ static ct_vm_wishes *end(ct_worker *w, int code) {
     ct_signals_free(w->signals);
     if (event_initialized(&w->master)) event_del(&w->master);
     if (w->orphan) (void)rmdir(w->inherit.folder); /* the last one succeeds */
-    ct_board_free(w->board);
+    ct_shared_fini(&w->own);
     return wishes;
 }
 
@@ -278,10 +282,11 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
     wishes = end(w, code);
     if (wishes) {
         w->loop.after_turn = NULL;
-        code = ct_master_run(&w->loop, wishes, argv);
+        code = ct_master_run(&w->loop, wishes, &w->inherit.shared, argv);
         ct_vm_wishes_free(wishes);
     }
     ct_listen_commit(&w->loop, false); /* frees what nobody asked for */
+    ct_shared_fini(&w->inherit.shared);
     ct_loop_fini(&w->loop);
     ct_log_fini(&w->log);
     return code;

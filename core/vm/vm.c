@@ -243,6 +243,7 @@ bool ct_vm_free(ct_vm *vm) {
     ct_events_fini(vm->events);
     ct_free(vm->events);
     ct_free(vm->report);
+    ct_free(vm->text);
     ct_free(vm->control);
     ct_vm_wishes_free(vm->wishes);
     ct_free(vm);

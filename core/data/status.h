@@ -3,10 +3,10 @@
 #ifndef CT_STATUS_H
 #define CT_STATUS_H
 
-#include "server/board.h"
+#include "data/board.h"
 
 /* An object with the server's and each worker's numbers. Caller frees with
  * ct_free(). */
-char *ct_status_text(const ct_board *b, int pid);
+char *ct_status_text(const ct_board *b);
 
 #endif
