@@ -8,6 +8,7 @@ local testing = require "tornado.testing"
 local util = require "tornado.util"
 
 local peers = dofile "spec/tornado/httpclient/peers.lua"
+local serve_names = dofile "spec/tornado/netutil/name_server.lua"
 
 describe("tornado.httpclient with a bad server", function()
     local base, stop, client
@@ -123,6 +124,19 @@ describe("tornado.httpclient with a bad server", function()
         local fetched = { hostname_mapping = { ["some.test"] = base:match("//(.*)") } }
         local mapped = peers.client(finally, fetched)
         assert.equal("final", mapped:fetch("http://some.test/interim").body)
+    end)
+
+    it("does not wait long for addresses of IPv6", function()
+        open()
+        local server = serve_names(finally)
+        local url = "http://half.test:" .. base:match(":(%d+)$") .. "/interim"
+        local response = client:fetch(url, { request_timeout = 2 })
+        assert.equal("final", response.body)
+        assert.equal("final", client:fetch(url).body)
+        assert.same({ "half.test", "half.test" }, { server.asked[1], server.asked[2] })
+        local ok, err = pcall(client.fetch, client, "http://nx.test/")
+        assert.is_false(ok)
+        assert.matches("Could not resolve host: nx.test", tostring(err))
     end)
 
     it("stops going round in circles", function()
