@@ -200,6 +200,20 @@ describe("tornado.httpclient with a bad server", function()
         assert.equal(401, fails("/digest").code)
     end)
 
+    it("digests for proxies", function()
+        open()
+        local host, port = base:match "//(.*):(%d+)$"
+        local options = { proxy_host = host, proxy_port = tonumber(port), proxy_username = "u",
+            proxy_password = "p", proxy_auth_mode = "digest" }
+        local url = "http://somewhere.test/page"
+        assert.equal("digested by the proxy", client:fetch(url, options).body)
+        assert.equal("digested by the proxy", client:fetch(url, options).body)
+        options.proxy_password = "q"
+        assert.equal(403, select(2, pcall(client.fetch, client, url, options)).code)
+        options.proxy_username = nil
+        assert.equal(407, select(2, pcall(client.fetch, client, url, options)).code)
+    end)
+
     it("sends nothing of one request with the next", function()
         open { max_clients = 1 }
         fetch("/digest", { auth_username = "u", auth_password = "p", auth_mode = "digest" })
