@@ -119,6 +119,20 @@ local function write_message(sub, message)
     until_closed(sub, write, sub.target, message:text())
 end
 
+-- A WebSocket that has room needs no coroutine, if its class leaves write_message() as it is.
+local function to_websocket(sub, message)
+    if not sub._running and sub.target:_offer(message:text()) then return end
+    to_mail(sub, message)
+end
+
+local function of_writer(sub)
+    local target = sub.target
+    watch_end(sub)
+    local with = with_mail(sub, write_message)
+    local direct = target._offer and target.write_message == target._write_message
+    return direct and to_websocket or with
+end
+
 --- The function deliver(subscription, message) for its target; raises at `level` above the caller
 -- for what is none.
 function outlets.of(sub, level)
@@ -129,8 +143,7 @@ function outlets.of(sub, level)
         return to_stream
     end
     if type(target) == "table" and target.write_message then
-        watch_end(sub)
-        return with_mail(sub, write_message)
+        return of_writer(sub)
     end
     if util.is_callable(target) then return with_mail(sub, call_function) end
     error("bad subscriber: expected a function, event stream, WebSocket or Queue, got " ..

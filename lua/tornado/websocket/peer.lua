@@ -284,6 +284,14 @@ function peer:write_message(message, binary)
         "any bytes", 2)
 end
 
+peer._write_message = peer.write_message
+
+--- For pubsub: sends a text if it can do so without waiting; else write_message() will say why not.
+function peer:_offer(text)
+    local handle = self._ws
+    return handle and not self._writers and send(handle, TEXT, text) == OK
+end
+
 --- Sends a ping with at most 125 bytes; the other side's pong comes to on_pong(). Raises
 --- WebSocketClosedError.
 function peer:ping(data)
