@@ -14,7 +14,7 @@ VM     = $(wildcard core/vm/*.c)
 SERVER = $(wildcard core/server/*.c)
 MAIN   = core/main.c
 
-LUA    = $(sort $(shell find lua -name '*.lua'))
+LUA    = $(sort $(shell find lua -type f))
 LAYERS = $(BASE) $(IO) $(HTTP) $(DATA) $(VM) $(SERVER)
 SRC    = $(LAYERS) $(wildcard $(MAIN))
 HEADER = $(wildcard core/*.h core/*/*.h)

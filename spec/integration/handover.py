@@ -1,438 +1,283 @@
-#!/usr/bin/env python3
-"""Reloads of two workers while messages are published at a high rate: every subscriber gets
-each message once and in order, be it an event stream or a WebSocket that stays in its old
-generation, a stream that comes again with Last-Event-ID, or a function of the sites.
-MESSAGES in the environment says how many a publisher sends at a time; CT_TIMES=1 prints
-what was measured.
+#!/usr/bin/python3
+"""What a generation hands over to the next one in a reload: the state of an
+application, and WebSockets. Each case runs on the normal and on the ASan binary.
 """
 # SPDX-License-Identifier: Apache-2.0
-import os
-import pathlib
-import re
-import select
-import shutil
-import signal
-import socket
-import struct
 import sys
-import tempfile
-import threading
-import time
+import zlib
 
-sys.dont_write_bytecode = True
-from harness import (HOST, PATIENCE, Connection, Server, Tally, arguments, binaries, check,
-                     finish, is_asan, same, until)
+sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
+import harness
+import reload as reloading
+from harness import check, same, until
+from websocket import CLOSE, PING, PONG, TEXT, Client, code, frame
 
-RELOADS = 20
-MESSAGES = int(os.environ.get("MESSAGES", 50))
-TOPICS = "a", "b"  # of different workers
-SITE = """
-local core = require "tornado.core"
-local ioloop = require "tornado.ioloop"
-local pubsub = require "tornado.pubsub"
+SUITE = harness.Suite()
+case = SUITE.case
+
+APP = """
+local gen = require "tornado.gen"
 local web = require "tornado.web"
-local websocket = require "tornado.websocket"
+local WebSocketHandler = require("tornado.websocket").WebSocketHandler
 
-local FOLDER = %s
+local VERSION, count, from = "%(version)s", 0, "nobody"
 
-pubsub.configure { history = 20000, history_bytes = 16777216 }
-
--- What functions of each generation get.
-for _, topic in ipairs { "a", "b" } do
-    local path = ("%%s/%%d-%%s-%%03d"):format(FOLDER, core.worker(), topic, core.generation())
-    local file = assert(io.open(path, "w"))
-    pubsub.subscribe(topic, function(message) file:write(message.data, "\\n") end,
-        { limit = math.huge })
-    ioloop.PeriodicCallback(function() file:flush() end, 200):start()
+local Main = web.RequestHandler:extend "Main"
+function Main:get()
+    count = count + 1
+    self:write(VERSION .. " " .. count .. " " .. from)
 end
 
-local Stream = web.RequestHandler:extend "Stream"
-
-function Stream:get(topic)
-    self:set_header("X-Worker", tostring(core.worker()))
-    local stream = self:event_stream { limit = 1e8, heartbeat = false }
-    pubsub.subscribe(topic, stream, { since = stream.last_event_id })
+-- Counts its messages, and answers with what it knows.
+local Socket = WebSocketHandler:extend "Socket"
+function Socket:get_compression_options() return { context_takeover = true } end
+function Socket:open(room) self.room, self.seen = room, 0 end
+function Socket:on_message(text)
+    if text == "slowly" then
+        self:write_message "begun"
+        gen.sleep(0.5)
+    end
+    self.seen = self.seen + 1
+    self:write_message(("%%s %%d %%s %%s %%s %%s"):format(VERSION, self.seen, self.room,
+        self:get_argument("as"), self.request.host, text))
+end
+function Socket:on_reload() return { room = self.room, seen = self.seen } end
+function Socket:on_handover(state)
+    self.room, self.seen = state.room, state.seen
+    if self.path_args[1] ~= state.room then error "another path" end
 end
 
-local Socket = websocket.WebSocketHandler:extend "Socket"
+-- Says goodbye by itself.
+local Leaver = WebSocketHandler:extend "Leaver"
+function Leaver:on_message() end
+function Leaver:on_reload() self:close(4000, "moved") end
 
-function Socket:prepare()
-    self:set_header("X-Worker", tostring(core.worker()))
+-- Stays: it pulls.
+local Puller = WebSocketHandler:extend "Puller"
+function Puller:open()
+    for text in self:messages() do self:write_message(VERSION .. " " .. text) end
 end
+Puller.on_reload = function() return {} end
 
-function Socket:open(topic)
-    pubsub.subscribe(topic, self, { limit = math.huge })
-    self:write_message "open"
-end
+-- Goes, but there is nobody who would take it.
+local Lost = WebSocketHandler:extend "Lost"
+function Lost:on_message() self:write_message(VERSION) end
+function Lost:on_reload() return true end
 
-function Socket:on_message() end
+-- Cannot go.
+local Bad = WebSocketHandler:extend "Bad"
+function Bad:on_message(text) self:write_message(VERSION .. " " .. text) end
+function Bad:on_reload() return %(bad)s end
 
-local Publish = web.RequestHandler:extend "Publish"
-
-function Publish:get(topic, who, first, last)
-    for i = tonumber(first), tonumber(last) do pubsub.publish(topic, who .. " " .. i) end
-    self:write "published"
-end
-
-local Worker = web.RequestHandler:extend "Worker"
-
-function Worker:get() self:write(tostring(core.worker())) end
-
-return web.Application { { "/stream/(.)", Stream }, { "/worker", Worker }, { "/socket/(.)", Socket },
-    { "/publish/(.)/(.)/([0-9]+)/([0-9]+)", Publish } }
+return web.Application {
+    { "/", Main }, { "/ws/([a-z0-9]+)", Socket }, { "/leave", Leaver }, { "/pull", Puller },
+    { "/%(lost)s", Lost }, { "/bad", Bad },
+    on_reload = function() return %(state)s end,
+    on_handover = function(_, state) count, from = state.count, state.from end,
+}
 """
 
 
-class Cluster(Server):
-    """A server with two workers and a run directory of its own."""
-
-    def __init__(self, binary, folder):
-        self.run = tempfile.TemporaryDirectory(prefix="ct-")
-        super().__init__(binary, "--workers=2", f"--control={self.run.name}/control",
-                         "--reload-grace=600", site=folder,
-                         env={"XDG_RUNTIME_DIR": self.run.name})
-
-    def start(self):
-        super().start()
-        self.await_line("2 workers serve")
-        return self
-
-    def __exit__(self, *how):
-        super().__exit__(*how)
-        self.run.cleanup()
-
-    def reload(self):
-        before = self.log().count("reloaded")
-        self.process.send_signal(signal.SIGHUP)
-        until(lambda: self.log().count("reloaded") > before, f"a reload\n{self.log()}")
+def write(site, version, state="{ count = count, from = VERSION }", lost="lost",
+          bad="{ function() end }"):
+    text = APP % {"version": version, "state": state, "lost": lost, "bad": bad}
+    (site.path / "app.lua").write_text(text)
 
 
-class Publisher(threading.Thread):
-    """Publishes to a topic, numbered, until it is told to stop."""
-
-    def __init__(self, topic, connection, who):
-        super().__init__()
-        self.topic, self.connection, self.who = topic, connection, who
-        self.sent, self.enough, self.fault = 0, threading.Event(), None
-
-    def publish(self, n):
-        first, last = self.sent + 1, self.sent + n
-        self.sent = last
-        ask(self.connection, f"/publish/{self.topic}/{self.who}/{first}/{last}")
-
-    def run(self):
-        try:
-            while not self.enough.wait(0.02):
-                self.publish(MESSAGES)
-        except Exception as error:  # for the thread that waits for this one
-            self.fault = error
-
-    def end(self):
-        self.enough.set()
-        self.join(PATIENCE)
-        self.connection.close()
-        if self.fault:
-            raise self.fault
+def serving(binary, *options):
+    return reloading.serving(binary, *options)
 
 
-def ask(connection, path):
-    connection.send(f"GET {path} HTTP/1.1\r\n".encode() + HOST + b"\r\n")
-    reply = connection.reply()
-    same(reply.status, 200, "status")
-    return reply.body
+def reload(server, site, version, **more):
+    write(site, version, **more)
+    reloading.reload(server)
 
 
-def both(make, worker_of):
-    """Two of what make() makes, of different workers."""
-    first = make()
-    one = worker_of(first)
-    while worker_of(second := make()) == one:
-        second.close()
-    return first, second
+def begin(server, site):
+    """The first version is the second one that is loaded: the site was made with
+    another text."""
+    reload(server, site, "v1")
 
 
-def worker_of(connection):
-    return ask(connection, "/worker")
+def applications():
+    g = "application"
+
+    @case(g, "what on_reload returns comes to on_handover, before the first request")
+    def _(binary):
+        with serving(binary) as (server, site):
+            begin(server, site)
+            for i in range(1, 4):
+                same(server.get("/").body, b"v1 %d nobody" % i, "v1")
+            reload(server, site, "v2")
+            same(server.get("/").body, b"v2 4 v1", "v2")
+            reload(server, site, "v3")
+            same(server.get("/").body, b"v3 5 v2", "v3")
+
+    @case(g, "a reload that fails hands nothing over")
+    def _(binary):
+        with serving(binary) as (server, site):
+            begin(server, site)
+            same(server.get("/").body, b"v1 1 nobody", "v1")
+            site.spoil("return 42")
+            reloading.refused(server)
+            same(server.get("/").body, b"v1 2 nobody", "v1, on")
+
+    for name, state, said in (
+            ("cannot be handed over", "{ print }", r"what it returned cannot be handed over"),
+            ("raises", "error 'on purpose'", r"on_reload: .*on purpose"),
+            ("is too much", "('x'):rep(70 * 1048576)", r"too many to be handed over")):
+        @case(g, f"what {name} is said, and the reload goes on")
+        def _(binary, state=state, said=said):
+            with serving(binary) as (server, site):
+                reload(server, site, "v1", state=state)
+                reload(server, site, "v2")
+                server.await_line(said)
+                same(server.get("/").body, b"v2 1 nobody", "v2")
+
+    @case(g, "on_reload may wait: meanwhile the old generation serves")
+    def _(binary):
+        with serving(binary) as (server, site):
+            wait = "(function() require('tornado.gen').sleep(0.5) return { count = count, from = VERSION } end)()"
+            reload(server, site, "v1", state=wait)
+            write(site, "v2")
+            server.process.send_signal(reloading.signal.SIGHUP)
+            asked = 0
+            while server.get("/").body.startswith(b"v1"):
+                asked += 1
+            check(asked > 1, "the old one has not served")
+            same(server.get("/").body.split()[:2], [b"v2", b"%d" % (asked + 2)], "v2")
 
 
-class Subscriber(Connection):
-    """Keeps what comes; looks at it when it is over."""
-
-    def __init__(self, server, topic):
-        super().__init__(server.port)
-        self.topic, self.text = topic, bytearray()
-        self.ask()
-        head = self.head()
-        same(head.status, self.STATUS, "status")
-        self.worker = head.get("x-worker")
-        self.text += self.buffer
-
-    def read(self):
-        data = self.socket.recv(1 << 20)
-        check(data, "a subscriber was cut off")
-        self.text += data
-
-    def lacks(self, last):
-        return not all(text.encode() in self.text for text in last)
+def ask(client, text):
+    client.frame(TEXT, text)
+    opcode, payload, _ = client.read()
+    same(opcode, TEXT, "opcode")
+    return payload
 
 
-class Socket(Subscriber):
-    STATUS = 101
+def websockets():
+    g = "websocket"
 
-    def ask(self):
-        self.send(f"GET /socket/{self.topic} HTTP/1.1\r\n".encode() + HOST
-                  + b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
-                  b"Sec-WebSocket-Version: 13\r\n"
-                  b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+    @case(g, "goes to the new code with its state, without being closed")
+    def _(binary):
+        with serving(binary) as (server, site):
+            begin(server, site)
+            one = Client(server, path=b"/ws/red?as=ann")
+            two = Client(server, path=b"/ws/blue?as=bob")
+            same(ask(one, b"a"), b"v1 1 red ann a a", "one")
+            for i, version in enumerate(("v2", "v3", "v4"), 2):
+                reload(server, site, version)
+                until(lambda n=i: server.log().count("has ended") >= n, "the old one to end")
+                same(ask(one, b"b"), b"%s %d red ann a b" % (version.encode(), i), "one")
+            same(ask(two, b"c"), b"v4 1 blue bob a c", "two")
+            one.frame(PING, b"x")
+            one.expect(PONG, b"x")
+            one.leave()
+            two.frame(CLOSE, code(1001))
+            two.expect_closed(1001)
 
-    def messages(self):
-        text, at, got = bytes(self.text), 0, []
-        while at < len(text):
-            size = text[at + 1]
-            at += 2
-            if size == 126:
-                size, = struct.unpack_from("!H", text, at)
-                at += 2
-            got.append(text[at:at + size].decode())
-            at += size
-        same(got[0], "open", "the first message")
-        return got[1:]
+    @case(g, "messages that come meanwhile, half ones too, are the new code's")
+    def _(binary):
+        with serving(binary) as (server, site):
+            begin(server, site)
+            client = Client(server, path=b"/ws/red?as=ann")
+            whole = frame(TEXT, b"hello")
+            client.send(frame(TEXT, b"x", fin=False) + whole[:0])
+            reload(server, site, "v2")
+            server.await_line("generation 2 has ended")
+            client.send(frame(0, b"y") + whole[:4])
+            same(client.read()[1], b"v2 1 red ann a xy", "in two frames")
+            reload(server, site, "v3")
+            server.await_line("generation 3 has ended")
+            client.send(whole[4:] + whole)
+            same(client.read()[1], b"v3 2 red ann a hello", "in two pieces")
+            same(client.read()[1], b"v3 3 red ann a hello", "behind it")
+            client.leave()
 
+    @case(g, "goes when the hook under way has ended")
+    def _(binary):
+        with serving(binary) as (server, site):
+            begin(server, site)
+            client = Client(server, path=b"/ws/red?as=ann")
+            client.send(frame(TEXT, b"slowly") + frame(TEXT, b"a"))
+            client.expect(TEXT, b"begun")
+            reload(server, site, "v2")
+            same(client.read()[1], b"v1 1 red ann a slowly", "the old code's")
+            same(client.read()[1].partition(b" ")[2], b"2 red ann a a", "the next")
+            same(ask(client, b"b"), b"v2 3 red ann a b", "and then")
+            client.leave()
 
-class Stream(Subscriber):
-    STATUS = 200
+    @case(g, "compression goes on, with both windows")
+    def _(binary):
+        with serving(binary) as (server, site):
+            begin(server, site)
+            offer = b"permessage-deflate; client_max_window_bits"
+            client = Client(server, offer=offer, path=b"/ws/red?as=ann")
+            inflater = zlib.decompressobj(-15)
+            for i, version in ((1, b"v1"), (2, b"v2"), (3, b"v3")):
+                if i > 1:
+                    reload(server, site, version.decode())
+                    until(lambda n=i: server.log().count("has ended") >= n, "the old one's end")
+                text = b"the same hat again " * 20
+                client.frame(TEXT, client.compress(text), rsv=4)
+                _, payload, rsv = client.read()
+                same(rsv, 4, "RSV")
+                same(inflater.decompress(payload + b"\0\0\xff\xff"),
+                     b"%s %d red ann a %s" % (version, i, text), "inflated")
+            client.leave()
 
-    def __init__(self, server, topic, since=None):
-        self.since = since
-        super().__init__(server, topic)
+    @case(g, "may say goodbye, or stay")
+    def _(binary):
+        with serving(binary) as (server, site):
+            begin(server, site)
+            leaver = Client(server, path=b"/leave")
+            puller = Client(server, path=b"/pull")
+            reload(server, site, "v2")
+            leaver.expect(CLOSE, code(4000, b"moved"))
+            leaver.frame(CLOSE, code(4000))
+            leaver.end()
+            same(ask(puller, b"a"), b"v1 a", "one that pulls")
+            puller.leave()
 
-    def ask(self):
-        last = f"Last-Event-ID: {self.since}\r\n" if self.since else ""
-        self.send(f"GET /stream/{self.topic} HTTP/1.0\r\n{last}".encode() + HOST + b"\r\n")
+    @case(g, "gets 1012 where the new code has no such path, or does not take it")
+    def _(binary):
+        with serving(binary) as (server, site):
+            begin(server, site)
+            for lost in ("lost", "found"):
+                client = Client(server, path=b"/lost")
+                reload(server, site, "v2", lost=lost)
+                client.expect(CLOSE, code(1012), lost)
+                client.frame(CLOSE, code(1012))
+                client.end()
 
-    def messages(self):
-        return re.findall(r"^data: (.*)\n\n", self.text.decode(), re.M)
+    for name, bad, said in (
+            ("cannot be handed over", "{ print }", r"cannot be handed over"),
+            ("raises", "error 'on purpose'", r"on purpose"),
+            ("is too much", "('x'):rep(1048577)", r"more than a WebSocket may take along")):
+        @case(g, f"stays when what on_reload {name}")
+        def _(binary, bad=bad, said=said):
+            with serving(binary) as (server, site):
+                reload(server, site, "v1", bad=bad)
+                client = Client(server, path=b"/bad")
+                reload(server, site, "v2")
+                server.await_line(said)
+                same(ask(client, b"a"), b"v1 a", "it")
+                client.leave()
 
-    def last_id(self):
-        return re.findall(rb"id: (\d+)\ndata: .*\n\n", self.text)[-1].decode()
-
-
-class Readers(threading.Thread):
-    """Reads what comes to all subscribers."""
-
-    def __init__(self):
-        super().__init__()
-        self.poll, self.all, self.enough = select.epoll(), {}, threading.Event()
-        self.fault = None
-        self.start()
-
-    def add(self, subscriber):
-        self.all[subscriber.socket.fileno()] = subscriber
-        self.poll.register(subscriber.socket, select.EPOLLIN)
-        return subscriber
-
-    def remove(self, subscriber):
-        self.poll.unregister(subscriber.socket)
-        return self.all.pop(subscriber.socket.fileno())
-
-    def run(self):
-        try:
-            while not self.enough.is_set():
-                for fd, _ in self.poll.poll(0.05):
-                    if fd in self.all:
-                        self.all[fd].read()
-        except Exception as error:
-            self.fault = error
-
-    def end(self):
-        self.enough.set()
-        self.join(PATIENCE)
-        self.poll.close()
-        if self.fault:
-            raise self.fault
-
-
-class Comer(threading.Thread):
-    """A stream that ends again and again, and comes again with Last-Event-ID."""
-
-    def __init__(self, server, topic):
-        super().__init__()
-        self.server, self.topic = server, topic
-        self.got, self.enough, self.fault, self.times = [], threading.Event(), None, 0
-        self.stream = Stream(server, topic)
-
-    def once(self, done):
-        """Reads until done() when there is a message at least; False: it is enough."""
-        stream = self.stream
-        while not (done() and b"data: " in stream.text and stream.text.endswith(b"\n\n")):
-            if self.enough.is_set():
-                return False
-            if select.select([stream.socket], [], [], 0.05)[0]:
-                stream.read()
-        self.got += stream.messages()
-        stream.close()
-        return True
-
-    def run(self):
-        try:
-            while not self.enough.is_set():
-                end = time.monotonic() + 0.1
-                if not self.once(lambda: time.monotonic() > end):
-                    break
-                self.times += 1
-                self.stream = Stream(self.server, self.topic, self.stream.last_id())
-        except Exception as error:
-            self.fault = error
-
-    def end(self, last):
-        """Reads to the last messages."""
-        self.enough.set()
-        self.join(PATIENCE)
-        if self.fault:
-            raise self.fault
-        end = time.monotonic() + PATIENCE
-        got = set(self.got)
-        while not set(last) <= got | set(self.stream.messages()):
-            check(time.monotonic() < end, f"of {last} not all have come again")
-            if select.select([self.stream.socket], [], [], 0.05)[0]:
-                self.stream.read()
-        self.got += self.stream.messages()
-        self.stream.close()
-
-
-def check_order(topic, publishers, got):
-    """Each of the publishers' messages once, in their order."""
-    counts = {p.who: 0 for p in publishers}
-    for message in got:
-        who, number = message.split()
-        counts[who] += 1
-        same(int(number), counts[who], f"the next message of {who} to {topic}")
-    same(counts, {p.who: p.sent for p in publishers}, "messages")
-
-
-def same_lists(got, expected, what):
-    if got == expected:
-        return
-    at = next((i for i, (a, b) in enumerate(zip(got, expected)) if a != b),
-              min(len(got), len(expected)))
-    check(False, f"{what}: {len(got)} messages of {len(expected)}; from number {at} on "
-          f"{got[at:at + 3]} in place of {expected[at:at + 3]}")
-
-
-def place(part, whole, what):
-    """Where a list lies in another one, as first and end."""
-    check(part, f"{what}: nothing came")
-    first = whole.index(part[0])
-    same_lists(part, whole[first:first + len(part)], what)
-    return first, first + len(part)
-
-
-def lacks(folder, topic, last):
-    """Whether the functions of a worker's last generations still wait for these messages."""
-    for worker in (1, 2):
-        text = "".join(f.read_text() for f in folder.glob(f"{worker}-{topic}-*"))
-        if not all(f"{message}\n" in text for message in last):
-            return True
-    return False
-
-
-def check_functions(folder, topic, whole):
-    """Those of the generations of a worker have got all, without a gap between them."""
-    for worker in (1, 2):
-        covered = 0
-        files = sorted(folder.glob(f"{worker}-{topic}-*"))
-        for file in files:
-            got = file.read_text().rpartition("\n")[0].splitlines()
-            if not got and file == files[-1]:
-                continue
-            first, end = place(got, whole, f"the function of {file.name}")
-            check(first <= covered, f"{file.name}: between {covered} and {first} nobody got any")
-            covered = max(covered, end)
-        same(covered, len(whole), f"messages of {topic} that functions of worker {worker} got")
-
-
-def run(binary, reloads):
-    with tempfile.TemporaryDirectory(prefix="ctornado-spec-") as folder:
-        folder = pathlib.Path(folder)
-        site, records = folder / "site", folder / "records"
-        site.mkdir()
-        records.mkdir()
-        (site / "app.lua").write_text(SITE % f'"{records}"')
-        with Cluster(binary, site) as server:
-            drive(server, records, reloads)
-
-
-def drive(server, records, reloads):
-    readers, old, new = Readers(), [], []
-    for topic in TOPICS:
-        for kind in (Stream, Socket):
-            old += both(lambda: kind(server, topic), lambda subscriber: subscriber.worker)
-    for subscriber in old:
-        readers.add(subscriber)
-    publishers = [Publisher(topic, connection, who) for topic in TOPICS
-                  for connection, who in zip(both(lambda: Connection(server.port), worker_of), "xy")]
-    comers = [Comer(server, topic) for topic in TOPICS]
-    started = time.monotonic()
-    for thread in publishers + comers:
-        thread.start()
-    for n in range(reloads):
-        server.reload()
-        if n % 5 == 0:
-            new += [readers.add(kind(server, topic)) for topic in TOPICS
-                    for kind in (Stream, Socket)]
-    for publisher in publishers:
-        publisher.end()
-    sent, took = sum(p.sent for p in publishers), time.monotonic() - started
-    last = {t: [f"{p.who} {p.sent}" for p in publishers if p.topic == t] for t in TOPICS}
-    for comer in comers:
-        comer.end(last[comer.topic])
-    end = time.monotonic() + PATIENCE
-    while any(s.lacks(last[s.topic]) for s in old + new) or any(
-            lacks(records, topic, last[topic]) for topic in TOPICS):
-        if time.monotonic() > end or readers.fault:
-            break  # what is missing is said below
-        time.sleep(0.01)
-    readers.end()
-    for subscriber in old + new:
-        subscriber.close()
-    if os.environ.get("CT_TIMES"):
-        print(f"{reloads} reloads, {sent} messages in {took:.1f} s: {sent / took:.0f} a second; "
-              f"streams came again {sum(c.times for c in comers)} times", flush=True)
-    for topic in TOPICS:
-        judge(topic, [p for p in publishers if p.topic == topic], old, new, comers, records)
-
-
-def judge(topic, publishers, old, new, comers, records):
-    whole = None
-    for subscriber in old:
-        if subscriber.topic == topic:
-            got = subscriber.messages()
-            what = f"the {type(subscriber).__name__} of worker {subscriber.worker} on {topic}"
-            if whole is None:
-                whole = got
-                check_order(topic, publishers, got)
-            same_lists(got, whole, what)
-    for subscriber in new:
-        if subscriber.topic == topic:
-            _, end = place(subscriber.messages(), whole, "one that came later")
-            same(end, len(whole), "the end of one that came later")
-    for comer in comers:
-        if comer.topic == topic:
-            _, end = place(comer.got, whole, "one that came again")
-            same(end, len(whole), "the end of one that came again")
-    check_functions(records, topic, whole)
-
-
-def main():
-    options = arguments(__doc__).parse_args()
-    tally = Tally()
-    for binary in binaries():
-        reloads = RELOADS // 4 if is_asan(binary) else RELOADS
-        name = f"{'asan' if is_asan(binary) else 'normal'}: {reloads} reloads"
-        if options.only in name:
-            tally.run(name, run, binary, reloads)
-    finish(tally)
+    @case(g, "five hundred go through ten reloads, and nothing is left behind", alone=True)
+    def _(binary):
+        with serving(binary) as (server, site):
+            begin(server, site)
+            clients = [Client(server, path=b"/ws/r%d?as=x" % i) for i in range(500)]
+            for i in range(10):
+                reload(server, site, f"n{i}")
+                until(lambda n=i: server.log().count("has ended") >= n + 2, "the old one to end")
+                for n, client in enumerate(clients):
+                    same(ask(client, b"a"), b"n%d %d r%d x a a" % (i, i + 1, n), "a client")
+            for client in clients:
+                client.leave()
+            check("[E" not in server.log(), server.log())
 
 
 if __name__ == "__main__":
-    main()
+    harness.run_on_binaries(SUITE, (applications, websockets), __doc__)
