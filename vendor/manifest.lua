@@ -51,8 +51,8 @@ return {
     { "tinyproxy-bin", kind = "test", licence = "GPL-2", why = "a proxy between tornado.httpclient and a server" },
     { "haproxy", kind = "test", licence = "GPL-2", why = "stands in front, with the PROXY protocol and TLS" },
     { "chromium", kind = "test", licence = "BSD-3-Clause", why = "the browser that the sites are tried with" },
-    { "nodejs", kind = "test", licence = "MIT", why = "runs the browser tests", command = "node" },
-    { "npm", kind = "test", licence = "Artistic-2.0", why = "gets playwright-core, which drives Chromium (into build/)", command = "npm" },
+    { "nodejs", kind = "test", licence = "MIT", why = "runs the browser tests, and `ws`, a peer of WebSockets", command = "node" },
+    { "npm", kind = "test", licence = "Artistic-2.0", why = "gets playwright-core, which drives Chromium, and `ws` (into build/)", command = "npm" },
     { "wrk", kind = "test bench", licence = "modified Apache-2.0", why = "load, in tests of reload and in the bench" },
 
     { "nginx-light", kind = "test bench", licence = "BSD-2-Clause", why = "the peer for static files and for Lua handlers; a server for tornado.httpclient" },

@@ -286,6 +286,41 @@ static void test_moving(void) {
     ct_ws_hub_fini(&other);
 }
 
+/* What goes to many from the same place: its frame is kept, and is not taken for
+ * that of other bytes, another kind or another way of sending. */
+static void test_shared(void) {
+    const ct_ws_params params = { 15, 15, false, true, 6, 8 };
+    ct_ws_options with = usual;
+    ct_ws_conn *s[2], *c[2];
+    char bytes[] = "a message to all, a message to all";
+
+    with.deflate = &params;
+    open_pair(&s[0], &c[0], &usual);
+    open_pair(&s[1], &c[1], &with);
+    for (int i = 0; i < 24; i++) {
+        uint32_t kind = i / 3 % 2 ? CT_WEBSOCKET_BINARY : CT_WEBSOCKET_TEXT;
+
+        bytes[0] = (char)('a' + i / 6);
+        for (int k = 0; k < 2; k++) {
+            CHECK(ct_ws_send(s[k], kind, text(bytes)) == CT_OK);
+            turn();
+            CHECK(takes(c[k], kind, bytes) && is_empty(c[k]));
+            CHECK(ct_ws_send(c[k], kind, text(bytes)) == CT_OK);
+            turn();
+            CHECK(takes(s[k], kind, bytes) && is_empty(s[k]));
+        }
+    }
+    CHECK(hub.frame.len > 0);
+    bytes[3] = (char)0xff; /* known as bytes, and still no text */
+    for (int i = 0; i < 3; i++) {
+        CHECK(ct_ws_send(s[0], CT_WEBSOCKET_BINARY, text(bytes)) == CT_OK);
+        CHECK(ct_ws_send(s[0], CT_WEBSOCKET_TEXT, text(bytes)) == CT_ERROR);
+    }
+    ct_ws_release(s[0]);
+    ct_ws_release(c[0]);
+    release(s[1], c[1]);
+}
+
 /* What is open when the state ends is freed with it. */
 static void test_fini(void) {
     ct_ws_conn *s, *c;
@@ -310,6 +345,9 @@ int main(void) {
     test_too_big();
     test_compressed();
     test_moving();
+}
+
+    test_shared();
     test_fini();
     ct_events_fini(&events);
     ct_loop_fini(&loop);
