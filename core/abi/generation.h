@@ -12,7 +12,7 @@ uint32_t ct_abi_generation(ct_vm *vm);
  * it gets CT_EVENT_RETIRE. */
 void ct_abi_ready(ct_vm *vm);
 
-/* It cannot be loaded, and why; the one before it serves on. */
+/* It cannot be loaded, and why; the one before it, if there is one, serves on. */
 void ct_abi_failed(ct_vm *vm, const char *text, uint32_t size);
 
 /* The user that this process runs as. */

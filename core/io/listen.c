@@ -36,11 +36,13 @@ struct ct_listen {
     ct_address asked; /* before the kernel chose a port */
     ino_t inode;      /* of the unix socket's file */
     uint64_t muted_till;
+    ct_listen *more; /* another socket of the same address, or NULL */
     int fd, spare;
     bool held;      /* see ct_listen_hold() */
     bool staged;    /* does not accept before ct_listen_commit() */
     bool kept;      /* by no generation: it goes on */
     bool inherited; /* a socket that nobody has asked for yet */
+    bool borrowed;  /* see ct_listen_inherit() */
 };
 
 /* -- Opening --------------------------------------------------------------- */
@@ -151,28 +153,44 @@ bool ct_listen_is_same(const ct_listen *a, const ct_listen *b) {
     return is_same(&a->asked, &b->asked);
 }
 
+/* Whether both descriptors are of one socket. */
+static bool is_one(int a, int b) {
+    struct stat x, y;
+
+    return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_ino == y.st_ino;
+}
+
+static bool has_socket(const ct_listen *l, int fd) {
+    for (; l; l = l->more)
+        if (l->fd != -1 && is_one(l->fd, fd)) return true;
+    return false;
+}
+
 /* One that this process was started with, or while a generation is loaded that
- * of the one before. */
-static const ct_listen *find_socket(const ct_listen *l) {
-    const ct_list *end = &l->loop->listens;
+ * of the one before; but none that `first` has. */
+static const ct_listen *find_socket(const ct_listen *first) {
+    const ct_list *end = &first->loop->listens;
 
     for (const ct_list *n = end->next; n != end; n = n->next) {
         const ct_listen *other = ct_list_of(n, ct_listen, node);
 
-        if (other->staged || !is_same(&other->asked, &l->asked)) continue;
-        if (other->inherited || l->loop->staging) return other;
+        if (other->staged || !is_same(&other->asked, &first->asked)) continue;
+        if (!other->inherited && !first->loop->staging) continue;
+        if (!has_socket(first, other->fd)) return other;
     }
     return NULL;
 }
 
-/* Shares a socket: 1, or 0 when there is none to share, -1 with errno set. */
-static int share_socket(ct_listen *l) {
-    const ct_listen *other = find_socket(l);
+/* Shares a socket with others: 1, or 0 when there is none to share, -1 with errno
+ * set. */
+static int share_socket(ct_listen *l, const ct_listen *first) {
+    const ct_listen *other = find_socket(first);
 
     if (!other) return 0;
     l->fd = fcntl(other->fd, F_DUPFD_CLOEXEC, 0);
     if (l->fd == -1) return -1;
     l->at = other->at;
+    l->borrowed = other->borrowed;
     return 1;
 }
 
@@ -183,7 +201,7 @@ static bool find_name(ct_listen *l) {
 }
 
 static bool open_listener(ct_listen *l, int backlog) {
-    int shared = share_socket(l);
+    int shared = share_socket(l, l);
 
     if (shared) return shared > 0;
     l->at.share |= l->loop->share_ports;
@@ -196,20 +214,24 @@ static bool open_listener(ct_listen *l, int backlog) {
     return find_name(l);
 }
 
-int ct_listen_inherited(const ct_loop *loop, const ct_address *asked) {
+int ct_listen_claim(ct_loop *loop, const ct_address *asked) {
     const ct_list *end = &loop->listens;
 
     for (const ct_list *n = end->next; n != end; n = n->next) {
-        const ct_listen *l = ct_list_of(n, ct_listen, node);
+        ct_listen *l = ct_list_of(n, ct_listen, node);
+        int fd = l->fd;
 
-        if (l->inherited && is_same(&l->asked, asked))
-            return fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
+        if (!l->inherited || !is_same(&l->asked, asked)) continue;
+        l->fd = -1;
+        ct_listen_free(l);
+        return fd;
     }
     return -1;
 }
 
 void ct_listen_keep(ct_listen *l) {
     l->kept = true;
+    if (l->more) ct_listen_keep(l->more);
 }
 
 int ct_listen_socket(ct_address *at, int backlog, char *why, size_t size) {
@@ -304,9 +326,8 @@ static void on_ready(evutil_socket_t fd, short what, void *arg) {
         if (!accept_one(l)) return;
 }
 
-/* NOLINTNEXTLINE(readability-function-size): a callback and a text: 7 values */
-ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
-                         ct_peer_fn *fn, void *arg, char *why, size_t size) {
+static ct_listen *make(ct_loop *loop, const ct_address *at, ct_peer_fn *fn,
+                       void *arg) {
     ct_listen *l = ct_new(ct_listen);
 
     l->loop = loop;
@@ -318,6 +339,36 @@ ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
     ct_list_init(&l->node);
     l->pause = ct_timer_new(loop, on_pause_over, l);
     l->spare = open_spare();
+    return l;
+}
+
+static void watch(ct_listen *l) {
+    ct_list_add(&l->loop->listens, &l->node);
+    event_assign(&l->event, l->loop->base, l->fd, EV_READ | EV_PERSIST,
+                 on_ready, l);
+    if (!l->staged) event_add(&l->event, NULL);
+}
+
+/* Whoever had more processes than there are now has left sockets whose queues
+ * somebody must empty. */
+static void add_more(ct_listen *first) {
+    ct_listen *l = first, *next;
+
+    do {
+        next = make(first->loop, &first->asked, first->fn, first->arg);
+        if (share_socket(next, first) < 1) break;
+        watch(next);
+        l->more = next;
+        l = next;
+    } while (true);
+    ct_listen_free(next);
+}
+
+/* NOLINTNEXTLINE(readability-function-size): a callback and a text: 7 values */
+ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
+                         ct_peer_fn *fn, void *arg, char *why, size_t size) {
+    ct_listen *l = make(loop, at, fn, arg);
+
     if (!open_listener(l, backlog)) {
         int error = errno;
 
@@ -326,10 +377,8 @@ ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
         errno = error;
         return NULL;
     }
-    ct_list_add(&loop->listens, &l->node);
-    event_assign(&l->event, loop->base, l->fd, EV_READ | EV_PERSIST, on_ready,
-                 l);
-    if (!l->staged) event_add(&l->event, NULL);
+    watch(l);
+    add_more(l);
     return l;
 }
 
@@ -366,13 +415,15 @@ void ct_listen_commit(ct_loop *loop, bool later) {
     }
 }
 
-bool ct_listen_inherit(ct_loop *loop, int fd, const ct_address *asked) {
+bool ct_listen_inherit(ct_loop *loop, int fd, const ct_address *asked,
+                       bool borrowed) {
     ct_listen *l = ct_new(ct_listen);
 
     l->loop = loop;
     l->fd = fd;
     l->spare = -1;
     l->inherited = true;
+    l->borrowed = borrowed;
     l->asked = l->at = *asked;
     ct_list_add(&loop->listens, &l->node);
     if (evutil_make_socket_nonblocking(fd) == 0 && find_name(l)) return true;
@@ -380,11 +431,49 @@ bool ct_listen_inherit(ct_loop *loop, int fd, const ct_address *asked) {
     return false;
 }
 
+/* A generation that ends may share its socket with the one that serves. */
+static bool is_listed(const ct_listen *l) {
+    const ct_list *end = &l->loop->listens;
+
+    for (const ct_list *n = end->next; n != &l->node && n != end; n = n->next)
+        if (is_one(ct_list_of(n, const ct_listen, node)->fd, l->fd))
+            return true;
+    return false;
+}
+
+void ct_listen_list(const ct_loop *loop, ct_buf *out) {
+    const ct_list *end = &loop->listens;
+
+    for (const ct_list *n = end->next; n != end; n = n->next) {
+        const ct_listen *l = ct_list_of(n, ct_listen, node);
+        char address[CT_ADDRESS_TEXT], line[CT_ADDRESS_TEXT + 16];
+        int size;
+
+        if (l->inherited || l->staged || is_listed(l)) continue;
+        ct_address_format(&l->asked, address);
+        size = snprintf(line, sizeof line, "%d%s %s\n", l->fd,
+                        l->inode ? "+" : "", address);
+        ct_buf_add(out, line, (size_t)size);
+    }
+}
+
+void ct_listen_own(ct_loop *loop, bool mine) {
+    const ct_list *end = &loop->listens;
+
+    for (ct_list *n = end->next; n != end; n = n->next) {
+        ct_listen *l = ct_list_of(n, ct_listen, node);
+
+        if (!mine || l->borrowed) l->inode = mine ? inode_of(&l->at) : 0;
+        if (mine) l->borrowed = false;
+    }
+}
+
 const ct_address *ct_listen_address(const ct_listen *l) {
     return &l->at;
 }
 
 void ct_listen_hold(ct_listen *l, bool hold) {
+    if (l->more) ct_listen_hold(l->more, hold);
     if (hold == l->held) return;
     l->held = hold;
     if (l->staged) return;
@@ -397,6 +486,7 @@ void ct_listen_hold(ct_listen *l, bool hold) {
 /* The file is ours only as long as nobody has replaced it. */
 void ct_listen_free(ct_listen *l) {
     if (!l) return;
+    ct_listen_free(l->more);
     ct_list_remove(&l->node);
     if (event_initialized(&l->event)) event_del(&l->event);
     ct_timer_free(l->pause);

@@ -5,6 +5,7 @@
 #ifndef CT_LISTEN_H
 #define CT_LISTEN_H
 
+#include "base/buf.h"
 #include "io/address.h"
 #include "io/loop.h"
 
@@ -22,8 +23,9 @@ typedef void ct_peer_fn(int fd, const ct_address *peer, void *arg);
 ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
                          ct_peer_fn *fn, void *arg, char *why, size_t size);
 
-/* A copy of the socket that waits for whoever asks for that address; -1 for none. */
-int ct_listen_inherited(const ct_loop *loop, const ct_address *asked);
+/* Takes a socket that waits for whoever asks for that address, the one that came
+ * first: the caller owns it; -1 for none. */
+int ct_listen_claim(ct_loop *loop, const ct_address *asked);
 
 /* It belongs to no generation: ct_listen_commit() leaves it alone. */
 void ct_listen_keep(ct_listen *l);
@@ -33,8 +35,19 @@ void ct_listen_keep(ct_listen *l);
 int ct_listen_socket(ct_address *at, int backlog, char *why, size_t size);
 
 /* Takes a listening socket that this process was started with, for whoever will
- * ask for `asked`. False, and closed, when it is none. */
-bool ct_listen_inherit(ct_loop *loop, int fd, const ct_address *asked);
+ * ask for `asked`; with several of one address, that listener has all of them.
+ * `borrowed`: a unix socket's file is another process's until ct_listen_own().
+ * False, and closed, when it is none. */
+bool ct_listen_inherit(ct_loop *loop, int fd, const ct_address *asked,
+                       bool borrowed);
+
+/* Appends a line for each open socket, for ct_inherit_leave(): "DESCRIPTOR
+ * ADDRESS", with a "+" behind the number where a file goes with it. */
+void ct_listen_list(const ct_loop *loop, ct_buf *out);
+
+/* From here on the files of borrowed unix sockets are this process's, or (`mine`
+ * false) all files are another one's. */
+void ct_listen_own(ct_loop *loop, bool mine);
 
 /* True when both were asked for with the same address. */
 bool ct_listen_is_same(const ct_listen *a, const ct_listen *b);

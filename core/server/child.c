@@ -23,8 +23,16 @@
 
 /* -- Sockets --------------------------------------------------------------- */
 
-/* One for each worker, that the kernel spreads connections over; all share that
- * of a unix socket. Port 0 is the same port for all. */
+static bool shares_port(int fd) {
+    int on = 0;
+    socklen_t size = sizeof on;
+
+    return getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, &size) == 0 && on;
+}
+
+/* One for each worker, that the kernel spreads connections over, as there were
+ * before; all share that of a unix socket, and systemd's. Port 0 is the same port
+ * for all. */
 static int open_socket(const ct_child *c, const char *text, unsigned n,
                        int backlog, const ct_child *first) {
     ct_address at, bound = { .size = sizeof bound.sa };
@@ -37,9 +45,9 @@ static int open_socket(const ct_child *c, const char *text, unsigned n,
                     expected);
         return -1;
     }
-    fd = ct_listen_inherited(c->loop, &at);
-    if (fd != -1) return fd; /* systemd's: all share it */
-    if (first && at.sa.ss_family == AF_UNIX)
+    fd = ct_listen_claim(c->loop, &at);
+    if (fd != -1) return fd;
+    if (first && !shares_port(first->sockets[n]))
         return fcntl(first->sockets[n], F_DUPFD_CLOEXEC, 0);
     if (first && getsockname(first->sockets[n], (struct sockaddr *)&bound.sa,
                              &bound.size) == 0)
@@ -80,6 +88,30 @@ bool ct_child_listen(ct_child *c, const ct_vm_wishes *wishes,
     }
     free(copy);
     return good;
+}
+
+void ct_child_adopt(ct_child *children, uint32_t count,
+                    const ct_vm_wishes *wishes) {
+    char *copy = strdup(wishes->addresses), *rest = copy, *address;
+    const char *expected;
+    ct_address at;
+    uint32_t i = 0;
+    int fd;
+
+    while (copy && (address = strsep(&rest, "\n"))) {
+        if (!ct_address_parse(&at, address, &expected)) continue;
+        while ((fd = ct_listen_claim(children->loop, &at)) != -1) {
+            ct_child *c = &children[i++ % count];
+
+            if (c->socket_count == CT_CHILD_SOCKETS) {
+                close(fd);
+                continue;
+            }
+            c->sockets[c->socket_count++] = fd;
+            add_line(c, fd, address);
+        }
+    }
+    free(copy);
 }
 
 /* -- The process ----------------------------------------------------------- */

@@ -44,6 +44,11 @@ struct ct_child {
 bool ct_child_listen(ct_child *c, const ct_vm_wishes *wishes,
                      const ct_child *first);
 
+/* Spreads the sockets of these addresses that are left over them: there were more
+ * workers before, and clients wait in the queue of each. */
+void ct_child_adopt(ct_child *children, uint32_t count,
+                    const ct_vm_wishes *wishes);
+
 /* Starts the process. False: errno says why. */
 bool ct_child_start(ct_child *c, const ct_vm_wishes *wishes, int board,
                     char **argv);

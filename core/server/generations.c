@@ -203,6 +203,14 @@ void ct_generations_stop(ct_generations *g, int signal) {
     if (g->loading) give_up(g, "the server ends");
 }
 
+void ct_generations_retire(ct_generations *g) {
+    if (g->loading) give_up(g, "another process takes over");
+    if (g->current->ready)
+        ct_events_add(g->current->events, CT_EVENT_RETIRE, 0);
+    else
+        ct_loop_stop(g->loop);
+}
+
 void ct_generations_reopen(ct_generations *g) {
     ct_events_add(g->current->events, CT_EVENT_REOPEN, 0);
 }

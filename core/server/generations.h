@@ -54,6 +54,10 @@ bool ct_generations_have_events(const ct_generations *g);
 /* Tells all that the process was asked to end, by that signal. */
 void ct_generations_stop(ct_generations *g, int signal);
 
+/* Another process serves from here on: what is being loaded is given up, and the
+ * loop is stopped when all that was begun is done. */
+void ct_generations_retire(ct_generations *g);
+
 /* Has the log files opened anew. */
 void ct_generations_reopen(ct_generations *g);
 

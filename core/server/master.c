@@ -15,6 +15,7 @@
 #include "server/inherit.h"
 #include "server/notify.h"
 #include "server/status.h"
+#include "server/upgrade.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -39,7 +40,9 @@ typedef struct master {
     int board_fd;
     ct_signals *signals;
     ct_control *control;
-    ct_timer *tick; /* every second: looks at all workers */
+    ct_timer *tick;     /* every second: looks at all workers */
+    ct_upgrade upgrade; /* who takes its place */
+    ct_elder *elder;    /* whose place it takes; borrowed */
     ct_child *children;
     char folder[CT_FOLDER_PATH]; /* that the workers share; empty: none */
     uint32_t count;
@@ -55,6 +58,11 @@ typedef struct master {
     bool failed;
     char why[CT_CHILD_ANSWER];
 } master;
+
+/* It is systemd's main process, once it has taken over. */
+static void notify(const master *m, const char *state) {
+    if (!m->elder->waiting && !m->upgrade.done) ct_notify(state);
+}
 
 static void say(const master *m, ct_log_level level, const char *text,
                 uint32_t index, int pid) {
@@ -74,7 +82,9 @@ static void stop(master *m, bool gently) {
 
     if (m->stopping && gently) return;
     m->stopping = true;
-    ct_notify("STOPPING=1");
+    notify(m, "STOPPING=1");
+    ct_elder_stop(m->elder);
+    ct_upgrade_cancel(&m->upgrade);
     kill_all(m, gently ? SIGTERM : SIGINT);
     m->kill_at = ct_board_now() + (uint64_t)(patience * 1000);
     if (!m->running) ct_loop_stop(m->loop);
@@ -86,7 +96,7 @@ static void end_reload(master *m) {
     m->reloading = false;
     if (m->asker) ct_control_answer(m->asker, !m->failed, m->why);
     m->asker = NULL;
-    ct_notify("READY=1");
+    notify(m, "READY=1");
     ct_log_line(m->loop->log, m->failed ? CT_LEVEL_ERROR : CT_LEVEL_INFO,
                 "master",
                 m->failed ? "reload: nothing has changed" : "reloaded");
@@ -112,11 +122,11 @@ static void on_answer(master *m, bool first, bool ok, const char *why) {
 }
 
 static void reload(master *m, ct_control_peer *asker) {
-    if (m->reloading || !m->ready) {
-        const char *why =
-            m->ready ? "a reload is under way already: ask again after it"
-                     : "the server has not started yet";
+    const char *why = ct_upgrade_is_in_the_way(&m->upgrade);
 
+    if (m->reloading) why = "a reload is under way already: ask again after it";
+    if (!m->ready) why = "the server has not started yet";
+    if (why) {
         ct_log_line(m->loop->log, CT_LEVEL_WARNING, "master", "%s", why);
         if (asker) ct_control_answer(asker, false, why);
         return;
@@ -126,13 +136,55 @@ static void reload(master *m, ct_control_peer *asker) {
     m->asker = asker;
     m->why[0] = 0;
     m->waited_for = 1;
-    ct_notify("RELOADING=1");
+    notify(m, "RELOADING=1");
     ct_child_say(&m->children[0], "reload\n");
     if (!m->children[0].pid)
         on_answer(m, true, false, "worker 1 is down: see the log");
 }
 
+/* -- Upgrading ------------------------------------------------------------- */
+
+static void upgrade(master *m, ct_control_peer *asker) {
+    ct_buf sockets = { 0 };
+    const char *why = NULL;
+
+    if (m->reloading) why = "a reload is under way: ask again after it";
+    if (m->stopping) why = "the server ends";
+    if (!m->ready) why = "the server has not started yet";
+    for (uint32_t i = 0; i < m->count; i++) {
+        const char *lines = m->children[i].addresses;
+
+        if (lines) ct_buf_add(&sockets, lines, strlen(lines));
+    }
+    ct_buf_add(&sockets, "", 1);
+    ct_upgrade_begin(&m->upgrade, asker, ct_buf_bytes(&sockets), why);
+    ct_buf_fini(&sockets);
+}
+
+/* See ct_upgrade_fn. */
+static void on_upgraded(bool must_stop, void *arg) {
+    master *m = arg;
+
+    if (must_stop) {
+        stop(m, true);
+        return;
+    }
+    ct_listen_own(m->loop, false);
+    ct_control_free(m->control);
+    m->control = NULL;
+    for (uint32_t i = 0; i < m->count; i++) {
+        ct_child_say(&m->children[i], "retire\n");
+        ct_child_fini(&m->children[i]);
+    }
+    if (!m->running) ct_loop_stop(m->loop);
+}
+
 /* -- Workers --------------------------------------------------------------- */
+
+/* Who dies is not replaced. */
+static bool is_ending(const master *m) {
+    return m->stopping || m->upgrade.done;
+}
 
 static void start(master *m, ct_child *c) {
     c->row->state = CT_WORKER_STARTING;
@@ -158,7 +210,7 @@ static void describe_end(const master *m, const ct_child *c, int pid,
     else
         snprintf(text, sizeof text, "ended with exit code %d",
                  WEXITSTATUS(status));
-    say(m, m->stopping ? CT_LEVEL_INFO : CT_LEVEL_ERROR, text, c->index, pid);
+    say(m, is_ending(m) ? CT_LEVEL_INFO : CT_LEVEL_ERROR, text, c->index, pid);
 }
 
 /* None has ever served: what it has written says why, and no other one will. */
@@ -172,12 +224,12 @@ static void on_death(master *m, ct_child *c, int status) {
     int pid = c->row->pid;
 
     m->running--;
-    if (!m->stopping || WIFSIGNALED(status)) describe_end(m, c, pid, status);
+    if (!is_ending(m) || WIFSIGNALED(status)) describe_end(m, c, pid, status);
     m->board->handled_before += c->row->handled;
     *c->row = (ct_board_row){ 0 };
     if (m->reloading) on_answer(m, c->index == 1, false, "a worker died");
     if (!m->stopping && !m->ready && !c->served) give_up(m, status);
-    if (m->stopping) {
+    if (is_ending(m)) {
         if (!m->running) ct_loop_stop(m->loop);
         return;
     }
@@ -186,15 +238,36 @@ static void on_death(master *m, ct_child *c, int status) {
     if (c->early < OFTEN) start(m, c);
 }
 
+static void on_command(ct_control_peer *peer, const char *command, void *arg);
+
+static void open_control(master *m) {
+    char why[256];
+
+    if (!*m->wishes->control || m->control) return;
+    m->control = ct_control_new(m->loop, m->wishes->control, on_command, m, why,
+                                sizeof why);
+    if (!m->control)
+        ct_log_line(m->loop->log, CT_LEVEL_WARNING, "control",
+                    "%s: only signals control this server", why);
+}
+
+/* All workers serve, and an elder has let go. */
+static void on_alone(void *arg) {
+    master *m = arg;
+
+    notify(m, "READY=1");
+    open_control(m);
+}
+
 static void on_serving(master *m, ct_child *c) {
     c->served = true;
     if (m->ready) return;
     for (uint32_t i = 0; i < m->count; i++)
         if (!m->children[i].served) return;
     m->ready = true;
-    ct_notify("READY=1");
     ct_log_line(m->loop->log, CT_LEVEL_INFO, "master",
                 "%u workers serve; SIGHUP reloads, SIGTERM ends", m->count);
+    ct_elder_succeed(m->elder, on_alone, m);
 }
 
 /* "serving", "ok" or "error REASON" (with \x1f for newlines). */
@@ -212,6 +285,7 @@ static void on_child(ct_child *c, const char *line, int status, void *arg) {
 
         for (char *p = why; *p; p++)
             if (*p == '\x1f') *p = '\n';
+        if (!m->ready) ct_elder_fail(m->elder, why);
         on_answer(m, c->index == 1, false, why);
         ct_free(why);
     }
@@ -249,10 +323,10 @@ static void on_tick(void *arg) {
         ct_child *c = &m->children[i];
 
         check_pulse(m, c, now);
-        if (!c->pid && !m->stopping && now - c->began >= pause_of(c))
+        if (!c->pid && !is_ending(m) && now - c->began >= pause_of(c))
             start(m, c);
     }
-    ct_notify("WATCHDOG=1");
+    notify(m, "WATCHDOG=1");
 }
 
 /* -- The process ----------------------------------------------------------- */
@@ -262,6 +336,8 @@ static void on_signal(int signal, void *arg) {
 
     if (signal == SIGHUP)
         reload(m, NULL);
+    else if (signal == SIGUSR2)
+        upgrade(m, NULL);
     else if (signal == SIGUSR1)
         kill_all(m, SIGUSR1);
     else
@@ -273,6 +349,8 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
 
     if (strcmp(command, "reload") == 0) {
         reload(m, peer);
+    } else if (strcmp(command, "upgrade") == 0) {
+        upgrade(m, peer);
     } else if (strcmp(command, "status") == 0) {
         char *text = ct_status_text(m->board, getpid());
 
@@ -303,6 +381,7 @@ static bool open_all(master *m) {
         if (!ct_child_listen(c, m->wishes, i ? m->children : NULL))
             return false;
     }
+    ct_child_adopt(m->children, m->count, m->wishes);
     return true;
 }
 
@@ -317,8 +396,8 @@ static void share_folder(master *m) {
 }
 
 static bool begin(master *m) {
-    static const int list[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1 };
-    char why[256];
+    static const int list[] = { SIGINT, SIGTERM, SIGQUIT,
+                                SIGHUP, SIGUSR1, SIGUSR2 };
 
     m->board = ct_board_new(&m->board_fd);
     if (!m->board) {
@@ -330,20 +409,18 @@ static bool begin(master *m) {
     m->board->started = (int64_t)m->loop->clock.wall;
     if (!open_all(m)) return false;
     share_folder(m);
-    m->signals = ct_signals_new(m->loop, list, 5, on_signal, m);
+    m->signals = ct_signals_new(m->loop, list, 6, on_signal, m);
     m->tick = ct_timer_new(m->loop, on_tick, m);
-    if (!*m->wishes->control) return true;
-    m->control = ct_control_new(m->loop, m->wishes->control, on_command, m, why,
-                                sizeof why);
-    if (!m->control)
-        ct_log_line(m->loop->log, CT_LEVEL_WARNING, "control",
-                    "%s: only signals control this server", why);
+    ct_upgrade_init(&m->upgrade, m->loop, m->argv, on_upgraded, m);
+    if (!m->elder->waiting) open_control(m);
     return true;
 }
 
-int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, char **argv) {
+int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_elder *elder,
+                  char **argv) {
     master m = { .loop = loop,
                  .wishes = wishes,
+                 .elder = elder,
                  .argv = argv,
                  .board_fd = -1,
                  .count = wishes->workers };
@@ -356,6 +433,7 @@ int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, char **argv) {
         ct_timer_start(m.tick, 1, true);
         if (!ct_loop_run(loop)) m.exit_code = 1;
     }
+    ct_upgrade_fini(&m.upgrade);
     ct_control_free(m.control);
     ct_timer_free(m.tick);
     ct_signals_free(m.signals);

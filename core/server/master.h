@@ -6,10 +6,12 @@
 #define CT_MASTER_H
 
 #include "io/loop.h"
+#include "server/elder.h"
 #include "vm/vm.h"
 
 /* Runs workers with the command line until it is told to end; returns the exit
- * code. Borrows all. */
-int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, char **argv);
+ * code. `elder` is whose place it takes. Borrows all. */
+int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_elder *elder,
+                  char **argv);
 
 #endif

@@ -17,6 +17,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* Alone it is systemd's main process, once it has taken over. */
+static void notify(const ct_worker *w, const char *state) {
+    if (!w->inherit.worker && !w->elder.waiting && !w->upgrade.done)
+        ct_notify(state);
+}
+
 /* -- The board ------------------------------------------------------------- */
 
 static void show_numbers(ct_worker *w) {
@@ -36,7 +42,7 @@ static void on_tick(void *arg) {
     ct_worker *w = arg;
 
     show_numbers(w);
-    if (!w->inherit.worker) ct_notify("WATCHDOG=1");
+    notify(w, "WATCHDOG=1");
 }
 
 /* -- Reloading ------------------------------------------------------------- */
@@ -60,11 +66,11 @@ static void on_reloaded(bool ok, const char *text, void *arg) {
     if (w->inherit.worker) tell_master(w, ok, text);
     if (w->asker) ct_control_answer(w->asker, ok, text);
     w->asker = NULL;
-    if (!w->inherit.worker) ct_notify("READY=1");
+    notify(w, "READY=1");
 }
 
 static void reload(ct_worker *w) {
-    if (!w->inherit.worker) ct_notify("RELOADING=1");
+    notify(w, "RELOADING=1");
     ct_generations_reload(&w->generations, on_reloaded, w);
 }
 
@@ -73,7 +79,14 @@ static void refuse(bool ok, const char *text, void *arg) {
 }
 
 static void reload_for(ct_worker *w, ct_control_peer *peer) {
-    if (w->generations.loading) { /* somebody else's */
+    const char *why = ct_upgrade_is_in_the_way(&w->upgrade);
+
+    if (why) {
+        ct_log_line(&w->log, CT_LEVEL_WARNING, "reload", "%s", why);
+        if (peer) ct_control_answer(peer, false, why);
+        return;
+    }
+    if (peer && w->generations.loading) { /* somebody else's */
         ct_generations_reload(&w->generations, refuse, peer);
         return;
     }
@@ -84,16 +97,52 @@ static void reload_for(ct_worker *w, ct_control_peer *peer) {
 /* -- What it is told ------------------------------------------------------- */
 
 static void stop(ct_worker *w, int signal) {
-    if (!w->inherit.worker) ct_notify("STOPPING=1");
+    notify(w, "STOPPING=1");
+    ct_elder_stop(&w->elder);
+    ct_upgrade_cancel(&w->upgrade);
     w->row->state = CT_WORKER_ENDING;
     ct_generations_stop(&w->generations, signal);
+}
+
+/* Answers what it has begun, and then ends. */
+static void retire(ct_worker *w) {
+    w->row->state = CT_WORKER_ENDING;
+    ct_generations_retire(&w->generations);
+}
+
+static void upgrade(ct_worker *w, ct_control_peer *peer) {
+    const char *why = NULL;
+
+    if (!w->serving)
+        why = "the server has not started yet";
+    else if (w->generations.loading)
+        why = "a reload is under way: ask again after it";
+    ct_upgrade_begin(&w->upgrade, peer, NULL, why);
+}
+
+/* See ct_upgrade_fn. */
+static void on_upgraded(bool must_stop, void *arg) {
+    ct_worker *w = arg;
+
+    if (must_stop) {
+        stop(w, SIGTERM);
+        return;
+    }
+    ct_listen_own(&w->loop, false);
+    ct_control_free(w->control);
+    w->control = NULL;
+    retire(w);
 }
 
 static void on_signal(int signal, void *arg) {
     ct_worker *w = arg;
 
     if (signal == SIGHUP)
-        reload(w);
+        reload_for(w, NULL);
+    else if (signal == SIGUSR2 && w->inherit.worker)
+        return; /* it is for the master */
+    else if (signal == SIGUSR2)
+        upgrade(w, NULL);
     else if (signal == SIGUSR1)
         ct_generations_reopen(&w->generations);
     else
@@ -105,6 +154,8 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
 
     if (strcmp(command, "reload") == 0) {
         reload_for(w, peer);
+    } else if (strcmp(command, "upgrade") == 0) {
+        upgrade(w, peer);
     } else if (strcmp(command, "status") == 0) {
         char *text;
 
@@ -125,7 +176,7 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
     }
 }
 
-/* The master knows one command; without a master there is nobody to serve for. */
+/* The master says "reload" or "retire"; without it there is nobody to serve for. */
 static void on_master(evutil_socket_t fd, short what, void *arg) {
     ct_worker *w = arg;
     char text[64];
@@ -133,7 +184,9 @@ static void on_master(evutil_socket_t fd, short what, void *arg) {
 
     (void)what;
     ct_loop_now(&w->loop);
-    if (n > 0) {
+    if (n > 2 && memcmp(text, "ret", 3) == 0) {
+        retire(w);
+    } else if (n > 0) {
         reload(w);
     } else if (n == 0) {
         event_del(&w->master);
@@ -153,19 +206,25 @@ static void open_control(ct_worker *w, const char *path) {
                     "%s: only signals control this server", why);
 }
 
-/* The first generation has loaded its sites. */
-static void begin_serving(ct_worker *w) {
+/* It is alone: an elder has let go. */
+static void on_alone(void *arg) {
+    ct_worker *w = arg;
     const char *path = w->generations.current->control;
 
+    notify(w, "READY=1");
+    if (path && *path) open_control(w, path);
+}
+
+/* The first generation has loaded its sites. */
+static void begin_serving(ct_worker *w) {
     w->serving = true;
     w->row->state = CT_WORKER_SERVING;
     show_numbers(w);
-    ct_listen_commit(&w->loop, false);
+    if (!w->elder.waiting) ct_listen_commit(&w->loop, false);
     if (w->inherit.worker)
         (void)send(w->inherit.channel, "serving\n", 8, MSG_NOSIGNAL);
     else
-        ct_notify("READY=1");
-    if (path && *path && !w->inherit.worker) open_control(w, path);
+        ct_elder_succeed(&w->elder, on_alone, w);
 }
 
 /* -- The process ----------------------------------------------------------- */
@@ -195,6 +254,7 @@ static bool take_place(ct_worker *w) {
     char name[32];
 
     ct_inherit_take(i, &w->loop);
+    ct_elder_init(&w->elder, &w->loop, i->elder);
     w->board = i->worker ? ct_board_open(i->board) : ct_board_new(NULL);
     if (!w->board || i->worker > CT_WORKERS) {
         ct_log_line(&w->log, CT_LEVEL_ERROR, "worker", "no shared memory: %m");
@@ -218,8 +278,8 @@ static bool take_place(ct_worker *w) {
 }
 
 static int run(ct_worker *w, int argc, char **argv) {
-    static const int list[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1 };
-
+    static const int list[] = { SIGINT, SIGTERM, SIGQUIT,
+                                SIGHUP, SIGUSR1, SIGUSR2 };
     const ct_place place = { .worker = w->inherit.worker,
                              .workers = w->board->workers,
                              .folder = w->inherit.folder };
@@ -230,11 +290,21 @@ static int run(ct_worker *w, int argc, char **argv) {
     if (!ct_generations_init(&w->generations, &w->loop, &w->server, &place,
                              argc, argv))
         return 1;
-    w->signals = ct_signals_new(&w->loop, list, 5, on_signal, w);
+    ct_upgrade_init(&w->upgrade, &w->loop, argv, on_upgraded, w);
+    w->signals = ct_signals_new(&w->loop, list, 6, on_signal, w);
     w->tick = ct_timer_new(&w->loop, on_tick, w);
     ct_timer_start(w->tick, 1, true);
     if (!ct_loop_run(&w->loop)) return 1;
     return w->generations.current->exit_code;
+}
+
+/* It has never served: whoever started it wants to know why. */
+static void tell_failure(const ct_worker *w) {
+    const ct_vm *vm = w->generations.current;
+
+    if (w->serving || !vm || !vm->report) return;
+    if (w->inherit.worker) tell_master(w, false, vm->report);
+    ct_elder_fail(&w->elder, vm->report);
 }
 
 /* Frees all but loop and log. Returns what the process wants to become. */
@@ -246,6 +316,8 @@ static ct_vm_wishes *end(ct_worker *w, int code) {
         w->generations.current->wishes = NULL;
     }
     if (w->asker) on_reloaded(false, "the server ends", w);
+    ct_upgrade_fini(&w->upgrade);
+    tell_failure(w);
     ct_control_free(w->control);
     ct_server_fini(&w->server);
     if (!ct_generations_fini(&w->generations)) {
@@ -278,9 +350,10 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
     wishes = end(w, code);
     if (wishes) {
         w->loop.after_turn = NULL;
-        code = ct_master_run(&w->loop, wishes, argv);
+        code = ct_master_run(&w->loop, wishes, &w->elder, argv);
         ct_vm_wishes_free(wishes);
     }
+    ct_elder_fini(&w->elder);
     ct_listen_commit(&w->loop, false); /* frees what nobody asked for */
     ct_loop_fini(&w->loop);
     ct_log_fini(&w->log);

@@ -13,8 +13,10 @@
 #include "io/timer.h"
 #include "server/board.h"
 #include "server/control.h"
+#include "server/elder.h"
 #include "server/generations.h"
 #include "server/inherit.h"
+#include "server/upgrade.h"
 #include <event2/event_struct.h>
 
 typedef struct ct_worker {
@@ -30,6 +32,8 @@ typedef struct ct_worker {
     struct event master;    /* what the master says */
     ct_control *control;    /* or NULL: the master has it */
     ct_control_peer *asker; /* who asked for the reload under way, or NULL */
+    ct_upgrade upgrade;     /* without a master: who takes its place */
+    ct_elder elder;         /* and whose place it takes */
     bool serving;           /* it has said so */
     bool orphan;            /* its master is gone */
 } ct_worker;

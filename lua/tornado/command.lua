@@ -26,6 +26,7 @@ To a running server, found by the options that it was started with (--port, --li
 
   ctornado status [json]        shows its processes and their numbers
   ctornado reload               has it load options and sites anew; if they fail, nothing changes
+  ctornado upgrade              has the program that is installed now take over from it, likewise
   ctornado quit | stop          ends it: when what is under way is done, or at once
   ctornado reopen               has it open its log files anew, after they were moved
 
@@ -92,7 +93,7 @@ end
 -- A running server ---------------------------------------------------------------------
 
 -- How long an answer may take: a reload loads all sites first.
-local ANSWER_TIME = { reload = 70 }
+local ANSWER_TIME = { reload = 70, upgrade = 70 }
 
 local function ask(name)
     return function(options, rest)
@@ -125,7 +126,7 @@ local function ask(name)
     end
 end
 
-for _, name in ipairs { "reload", "stop", "quit", "status", "reopen" } do
+for _, name in ipairs { "reload", "upgrade", "stop", "quit", "status", "reopen" } do
     commands[name] = ask(name)
 end
 

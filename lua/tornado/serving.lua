@@ -196,11 +196,20 @@ local function stop(app, servers, options, signal)
     leave(app, options.stop_timeout, log_late)
 end
 
--- A newer generation serves: this one answers what it has begun.
+local function count_connections()
+    return core.counts().connections
+end
+
+-- A newer generation serves: this one answers what it has begun. With number 0 it is another
+-- process: then connections stay here, and each may have one more request.
 local function retire(app, servers, options, number)
-    log.gen_log:info("generation %d retires for %d: %d requests, streams or WebSockets stay",
-        core.generation(), number, generation.count())
-    for _, server in ipairs(servers) do server:stop() end
+    log.gen_log:info("generation %d retires for %s: %d requests, streams or WebSockets stay",
+        core.generation(), number == 0 and "another process" or number, generation.count())
+    for _, server in ipairs(servers) do
+        server:stop()
+        if number == 0 then server:fade() end
+    end
+    if number == 0 then generation.hold("connections", count_connections) end
     leave(app, options.reload_grace, function()
         generation.finish("reload")
         for _, server in ipairs(servers) do server:end_streams() end
