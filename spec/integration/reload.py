@@ -294,7 +294,7 @@ def load():
 
     @case(g, "a hundred reloads, half of them broken: no client notices", alone=True)
     def _(binary):
-        with serving(binary) as (server, site):
+        with serving(binary, "--max-keepalive-requests=1000000000") as (server, site):
             idle = [server.connect() for _ in range(200)]
             for c in idle:
                 same(ask(c), "one", "idle, first")
