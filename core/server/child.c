@@ -128,10 +128,10 @@ static bool drop_privileges(const ct_vm_wishes *w) {
     return !user || setuid(user->pw_uid) == 0;
 }
 
-static void become(const ct_child *c, const ct_vm_wishes *wishes, int board,
-                   int channel, char **argv) {
+static void become(const ct_child *c, const ct_vm_wishes *wishes,
+                   const ct_shared *shared, int channel, char **argv) {
     ct_inherit place = { .worker = c->index,
-                         .board = board,
+                         .shared = *shared,
                          .channel = channel };
     sigset_t none;
     char name[64];
@@ -206,15 +206,15 @@ static void watch(ct_child *c) {
     event_add(&c->on_line, NULL);
 }
 
-bool ct_child_start(ct_child *c, const ct_vm_wishes *wishes, int board,
-                    char **argv) {
+bool ct_child_start(ct_child *c, const ct_vm_wishes *wishes,
+                    const ct_shared *shared, char **argv) {
     int ends[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
                    ends) == -1)
         return false;
     c->pid = fork();
-    if (c->pid == 0) become(c, wishes, board, ends[1], argv);
+    if (c->pid == 0) become(c, wishes, shared, ends[1], argv);
     close(ends[1]);
     c->pidfd = c->pid > 0 ? (int)syscall(SYS_pidfd_open, c->pid, 0) : -1;
     if (c->pidfd == -1) {

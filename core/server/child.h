@@ -4,8 +4,9 @@
 #ifndef CT_CHILD_H
 #define CT_CHILD_H
 
+#include "data/board.h"
+#include "data/shared.h"
 #include "io/loop.h"
-#include "server/board.h"
 #include "vm/vm.h"
 #include <event2/event_struct.h>
 #include <stdbool.h>
@@ -50,8 +51,8 @@ void ct_child_adopt(ct_child *children, uint32_t count,
                     const ct_vm_wishes *wishes);
 
 /* Starts the process. False: errno says why. */
-bool ct_child_start(ct_child *c, const ct_vm_wishes *wishes, int board,
-                    char **argv);
+bool ct_child_start(ct_child *c, const ct_vm_wishes *wishes,
+                    const ct_shared *shared, char **argv);
 
 /* Sends it a line. */
 void ct_child_say(const ct_child *c, const char *line);

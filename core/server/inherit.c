@@ -78,17 +78,16 @@ void ct_inherit_take(ct_inherit *i, ct_loop *loop) {
     const char *folder = getenv(FOLDER);
     int elder = number_of(getenv(ELDER));
 
-    *i = (ct_inherit){ .board = -1, .channel = -1, .elder = -1 };
+    *i = (ct_inherit){ .channel = -1, .elder = -1 };
+    ct_shared_take(&i->shared);
     take_systemd(loop);
     if (place) {
-        int worker = take_number(&place), board = take_number(&place),
-            channel = take_number(&place);
+        int worker = take_number(&place), channel = take_number(&place);
 
-        if (worker > 0 && keep_private(board) && keep_private(channel))
-            *i = (ct_inherit){ .worker = (uint32_t)worker,
-                               .board = board,
-                               .channel = channel,
-                               .elder = -1 };
+        if (worker > 0 && keep_private(channel)) {
+            i->worker = (uint32_t)worker;
+            i->channel = channel;
+        }
     } else if (keep_private(elder)) {
         i->elder = elder;
     }
@@ -120,8 +119,8 @@ void ct_inherit_heir(char *out[2], int elder, const char *sockets) {
 bool ct_inherit_leave(const ct_inherit *i, const char *sockets) {
     char place[64];
 
-    snprintf(place, sizeof place, "%u %d %d", i->worker, i->board, i->channel);
-    if (fcntl(i->board, F_SETFD, 0) == -1) return false;
+    snprintf(place, sizeof place, "%u %d", i->worker, i->channel);
+    if (!ct_shared_leave(&i->shared)) return false;
     if (fcntl(i->channel, F_SETFD, 0) == -1) return false;
     if (!ct_inherit_keep(sockets)) return false;
     return setenv(PLACE, place, 1) == 0 && setenv(SOCKETS, sockets, 1) == 0;

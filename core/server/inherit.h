@@ -5,16 +5,17 @@
 #ifndef CT_INHERIT_H
 #define CT_INHERIT_H
 
+#include "data/shared.h"
 #include "io/loop.h"
 #include "server/folder.h"
 #include <stdbool.h>
 #include <stdint.h>
 
 typedef struct ct_inherit {
-    uint32_t worker; /* 1 and up; 0: no master started this process */
-    int board;       /* descriptor of the ct_board, or -1 */
-    int channel;     /* the socket to the master, or -1 */
-    int elder;       /* to the process whose place it takes, or -1 */
+    uint32_t worker;  /* 1 and up; 0: no master started this process */
+    int channel;      /* the socket to the master, or -1 */
+    int elder;        /* to the process whose place it takes, or -1 */
+    ct_shared shared; /* memory; see data/shared.h */
     char folder[CT_FOLDER_PATH]; /* that all workers share; empty: none */
 } ct_inherit;
 

@@ -5,16 +5,16 @@
 #include "server/master.h"
 
 #include "base/mem.h"
+#include "data/board.h"
+#include "data/status.h"
 #include "io/listen.h"
 #include "io/signals.h"
 #include "io/timer.h"
-#include "server/board.h"
 #include "server/child.h"
 #include "server/control.h"
 #include "server/folder.h"
 #include "server/inherit.h"
 #include "server/notify.h"
-#include "server/status.h"
 #include "server/upgrade.h"
 #include <errno.h>
 #include <signal.h>
@@ -36,8 +36,8 @@ typedef struct master {
     ct_loop *loop;
     const ct_vm_wishes *wishes;
     char **argv;
-    ct_board *board;
-    int board_fd;
+    ct_shared *shared; /* borrowed */
+    ct_board *board;   /* in it */
     ct_signals *signals;
     ct_control *control;
     ct_timer *tick;     /* every second: looks at all workers */
@@ -188,7 +188,7 @@ static bool is_ending(const master *m) {
 
 static void start(master *m, ct_child *c) {
     c->row->state = CT_WORKER_STARTING;
-    if (ct_child_start(c, m->wishes, m->board_fd, m->argv)) {
+    if (ct_child_start(c, m->wishes, m->shared, m->argv)) {
         m->running++;
         c->row->pid = c->pid;
         c->row->beat = ct_board_now();
@@ -399,7 +399,7 @@ static bool begin(master *m) {
     static const int list[] = { SIGINT, SIGTERM, SIGQUIT,
                                 SIGHUP, SIGUSR1, SIGUSR2 };
 
-    m->board = ct_board_new(&m->board_fd);
+    m->board = ct_shared_get(m->shared, "board", sizeof *m->board);
     if (!m->board) {
         ct_log_line(m->loop->log, CT_LEVEL_ERROR, "master",
                     "shared memory cannot be made: %m");
@@ -416,13 +416,13 @@ static bool begin(master *m) {
     return true;
 }
 
-int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_elder *elder,
-                  char **argv) {
+int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_shared *shared,
+                  ct_elder *elder, char **argv) {
     master m = { .loop = loop,
                  .wishes = wishes,
                  .elder = elder,
                  .argv = argv,
-                 .board_fd = -1,
+                 .shared = shared,
                  .count = wishes->workers };
 
     prctl(PR_SET_NAME, "ctornado-master");
@@ -440,7 +440,5 @@ int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_elder *elder,
     for (uint32_t i = 0; i < m.count; i++) ct_child_fini(&m.children[i]);
     ct_free(m.children);
     ct_folder_remove(m.folder);
-    ct_board_free(m.board);
-    if (m.board_fd != -1) close(m.board_fd);
     return m.exit_code;
 }

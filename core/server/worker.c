@@ -4,9 +4,9 @@
 #include "server/worker.h"
 
 #include "base/mem.h"
+#include "data/status.h"
 #include "server/master.h"
 #include "server/notify.h"
-#include "server/status.h"
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -255,7 +255,8 @@ static bool take_place(ct_worker *w) {
 
     ct_inherit_take(i, &w->loop);
     ct_elder_init(&w->elder, &w->loop, i->elder);
-    w->board = i->worker ? ct_board_open(i->board) : ct_board_new(NULL);
+    w->shared = i->worker ? &i->shared : &w->own; /* a master may come */
+    w->board = ct_shared_get(w->shared, "board", sizeof *w->board);
     if (!w->board || i->worker > CT_WORKERS) {
         ct_log_line(&w->log, CT_LEVEL_ERROR, "worker", "no shared memory: %m");
         return false;
@@ -282,7 +283,8 @@ static int run(ct_worker *w, int argc, char **argv) {
                                 SIGHUP, SIGUSR1, SIGUSR2 };
     const ct_place place = { .worker = w->inherit.worker,
                              .workers = w->board->workers,
-                             .folder = w->inherit.folder };
+                             .folder = w->inherit.folder,
+                             .shared = w->shared };
 
     w->loop.after_turn = after_turn;
     w->loop.after_arg = w;
@@ -330,7 +332,7 @@ static ct_vm_wishes *end(ct_worker *w, int code) {
     ct_signals_free(w->signals);
     if (event_initialized(&w->master)) event_del(&w->master);
     if (w->orphan) (void)rmdir(w->inherit.folder); /* the last one succeeds */
-    ct_board_free(w->board);
+    ct_shared_fini(&w->own);
     return wishes;
 }
 
@@ -350,11 +352,13 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
     wishes = end(w, code);
     if (wishes) {
         w->loop.after_turn = NULL;
-        code = ct_master_run(&w->loop, wishes, &w->elder, argv);
+        code = ct_master_run(&w->loop, wishes, &w->inherit.shared, &w->elder,
+                             argv);
         ct_vm_wishes_free(wishes);
     }
     ct_elder_fini(&w->elder);
     ct_listen_commit(&w->loop, false); /* frees what nobody asked for */
+    ct_shared_fini(&w->inherit.shared);
     ct_loop_fini(&w->loop);
     ct_log_fini(&w->log);
     return code;

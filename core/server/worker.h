@@ -6,12 +6,13 @@
 #define CT_WORKER_H
 
 #include "base/log.h"
+#include "data/board.h"
+#include "data/shared.h"
 #include "http/server.h"
 #include "io/listen.h"
 #include "io/loop.h"
 #include "io/signals.h"
 #include "io/timer.h"
-#include "server/board.h"
 #include "server/control.h"
 #include "server/elder.h"
 #include "server/generations.h"
@@ -26,6 +27,8 @@ typedef struct ct_worker {
     ct_signals *signals;
     ct_generations generations;
     ct_inherit inherit;
+    ct_shared *shared; /* what it has of its master, or `own` */
+    ct_shared own;     /* without a master */
     ct_board *board;
     ct_board_row *row;
     ct_timer *tick;         /* every second: the board's numbers */

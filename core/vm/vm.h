@@ -33,9 +33,10 @@ void ct_vm_wishes_free(ct_vm_wishes *w);
 
 /* Where a process stands among those of a master. */
 typedef struct ct_place {
-    uint32_t worker;    /* 1 and up; 0: no master started it */
-    uint32_t workers;   /* how many there are */
-    const char *folder; /* that they share, borrowed; empty: none */
+    uint32_t worker;          /* 1 and up; 0: no master started it */
+    uint32_t workers;         /* how many there are */
+    const char *folder;       /* that they share, borrowed; empty: none */
+    struct ct_shared *shared; /* memory, likewise; an executor's: NULL */
 } ct_place;
 
 struct ct_vm {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "server/status.h"
+#include "data/status.h"
 
 #include "base/buf.h"
 #include "base/mem.h"

@@ -1,10 +1,11 @@
-/* What the processes of one server show each other: memory that they share, with
- * a row for each worker that only that worker writes. Lifetime: the master's; a
- * process that runs alone has a board of its own. */
+/* What the processes of one server show each other: a row for each worker, that
+ * only that worker writes, and the master while there is none. It is the shared
+ * piece "board" (data/shared.h): zeroed when it is new. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CT_BOARD_H
 #define CT_BOARD_H
 
+#include "base/clock.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,17 +39,9 @@ typedef struct ct_board {
     ct_board_row rows[CT_WORKERS];
 } ct_board;
 
-/* A new board; *fd is its memory, to be inherited (not close-on-exec); with `fd`
- * NULL it is this process's own. NULL with errno set when that fails. Caller
- * frees with ct_board_free(). */
-ct_board *ct_board_new(int *fd);
-
-/* The board behind an inherited descriptor; NULL when it is none. */
-ct_board *ct_board_open(int fd);
-
-void ct_board_free(ct_board *b);
-
 /* Milliseconds of the clock of `beat`. */
-uint64_t ct_board_now(void);
+static inline uint64_t ct_board_now(void) {
+    return (uint64_t)(ct_clock_precise() * 1000);
+}
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef CT_STATUS_H
 #define CT_STATUS_H
 
-#include "server/board.h"
+#include "data/board.h"
 
 /* An object with the server's and each worker's numbers. Caller frees with
  * ct_free(). */

@@ -1,0 +1,133 @@
+/* A memfd: it needs no name in a folder, goes with its last process, and is
+ * inherited as a descriptor through exec. A page that nobody has touched takes no
+ * memory, so a piece may be made for the most that there can be. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data/shared.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const PIECES =
+    "CTORNADO_SHARED"; /* "NAME DESCRIPTOR " ... */
+
+static void close_piece(ct_shared_piece *p) {
+    if (p->memory) (void)munmap(p->memory, p->size);
+    (void)close(p->fd);
+    *p = (ct_shared_piece){ 0 };
+}
+
+/* -- Inheriting ------------------------------------------------------------ */
+
+static ct_shared_piece *add(ct_shared *s, const char *name, int fd) {
+    ct_shared_piece *p;
+
+    if (s->count == CT_SHARED_PIECES || strlen(name) >= CT_SHARED_NAME) {
+        errno = ENOSPC;
+        return NULL;
+    }
+    p = &s->pieces[s->count++];
+    *p = (ct_shared_piece){ .fd = fd };
+    memcpy(p->name, name, strlen(name));
+    return p;
+}
+
+/* The one that `text` begins with; returns what is behind it, or NULL. */
+static const char *take_piece(ct_shared *s, const char *text) {
+    size_t n = strcspn(text, " ");
+    char name[CT_SHARED_NAME] = "", *end;
+    long fd = strtol(text + n, &end, 10);
+
+    if (end == text + n || n >= sizeof name) return NULL;
+    memcpy(name, text, n);
+    if (fcntl((int)fd, F_SETFD, FD_CLOEXEC) == 0) (void)add(s, name, (int)fd);
+    return end + (*end == ' ');
+}
+
+void ct_shared_take(ct_shared *s) {
+    const char *text = getenv(PIECES);
+
+    *s = (ct_shared){ 0 };
+    while (text) text = take_piece(s, text);
+    unsetenv(PIECES);
+}
+
+bool ct_shared_leave(const ct_shared *s) {
+    char text[CT_SHARED_PIECES * (CT_SHARED_NAME + 12) + 1] = "", *at = text;
+
+    for (uint32_t i = 0; i < s->count; i++) {
+        const ct_shared_piece *p = &s->pieces[i];
+
+        if (fcntl(p->fd, F_SETFD, 0) == -1) return false;
+        at += sprintf(at, "%s %d ", p->name, p->fd);
+    }
+    return setenv(PIECES, text, 1) == 0;
+}
+
+/* -- Memory ---------------------------------------------------------------- */
+
+static ct_shared_piece *find(ct_shared *s, const char *name) {
+    for (uint32_t i = 0; i < s->count; i++)
+        if (strcmp(s->pieces[i].name, name) == 0) return &s->pieces[i];
+    return NULL;
+}
+
+static ct_shared_piece *make(ct_shared *s, const char *name, size_t size) {
+    int fd = memfd_create(name, MFD_CLOEXEC);
+    ct_shared_piece *p = NULL;
+
+    if (fd == -1) return NULL;
+    if (ftruncate(fd, (off_t)size) == 0) p = add(s, name, fd);
+    if (!p) {
+        int why = errno;
+
+        close(fd);
+        errno = why;
+    }
+    return p;
+}
+
+static bool map(ct_shared_piece *p, size_t size) {
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_NORESERVE, p->fd, 0);
+
+    if (memory == MAP_FAILED) return false;
+    p->memory = memory;
+    p->size = size;
+    return true;
+}
+
+/* Whether what was inherited is of this program's version. */
+static bool fits(const ct_shared_piece *p, size_t size) {
+    struct stat st;
+
+    if (p->memory) return p->size == size;
+    return fstat(p->fd, &st) == 0 && (size_t)st.st_size == size;
+}
+
+static void forget(ct_shared *s, ct_shared_piece *p) {
+    close_piece(p);
+    *p = s->pieces[--s->count];
+}
+
+void *ct_shared_get(ct_shared *s, const char *name, size_t size) {
+    ct_shared_piece *p = find(s, name);
+
+    if (p && !fits(p, size)) {
+        forget(s, p);
+        p = NULL;
+    }
+    if (!p) p = make(s, name, size);
+    if (!p || (!p->memory && !map(p, size))) return NULL;
+    return p->memory;
+}
+
+void ct_shared_fini(ct_shared *s) {
+    for (uint32_t i = 0; i < s->count; i++) close_piece(&s->pieces[i]);
+    s->count = 0;
+}

@@ -1,0 +1,43 @@
+/* Memory that the processes of a server share, in pieces with names. A master
+ * makes them, its workers inherit them as descriptors, and so does a program that
+ * takes its place; a process that runs alone has its own. Lifetime: process; what
+ * is in the memory lives as long as the last process that has it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_SHARED_H
+#define CT_SHARED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CT_SHARED_PIECES = 16, CT_SHARED_NAME = 24 };
+
+typedef struct ct_shared_piece {
+    char name[CT_SHARED_NAME]; /* lower-case letters */
+    void *memory;              /* NULL: nobody has asked for it yet */
+    size_t size;
+    int fd;
+} ct_shared_piece;
+
+typedef struct ct_shared {
+    ct_shared_piece pieces[CT_SHARED_PIECES];
+    uint32_t count;
+} ct_shared;
+
+/* Takes the pieces that the environment names out of it, so that no child sees
+ * them. Without any, `s` is empty. */
+void ct_shared_take(ct_shared *s);
+
+/* The memory called `name`: that which was inherited, if it has this size, or
+ * else new and zeroed. The same one for each call. NULL with errno set when there
+ * is none to be had. */
+void *ct_shared_get(ct_shared *s, const char *name, size_t size);
+
+/* In a child that is about to exec: leaves all pieces for ct_shared_take(). False:
+ * errno says why. */
+bool ct_shared_leave(const ct_shared *s);
+
+/* Unmaps and closes all. */
+void ct_shared_fini(ct_shared *s);
+
+#endif
