@@ -32,7 +32,7 @@ typedef struct ct_supervision {
     ct_str addresses;   /* to listen on, a line each */
     ct_str control;     /* path of the control socket; empty: none */
     ct_str user, group; /* that workers run as; empty: unchanged */
-    double stop_timeout, worker_timeout;
+    double stop_timeout, worker_timeout, ticket_rotation;
     uint32_t workers, backlog;
 } ct_supervision;
 

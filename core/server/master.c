@@ -14,6 +14,7 @@
 #include "server/control.h"
 #include "server/folder.h"
 #include "server/inherit.h"
+#include "server/keys.h"
 #include "server/notify.h"
 #include "server/upgrade.h"
 #include <errno.h>
@@ -36,8 +37,9 @@ typedef struct master {
     ct_loop *loop;
     const ct_vm_wishes *wishes;
     char **argv;
-    ct_shared *shared; /* borrowed */
-    ct_board *board;   /* in it */
+    ct_shared *shared;              /* borrowed */
+    ct_board *board;                /* in it */
+    struct ct_tls_tickets *tickets; /* likewise */
     ct_signals *signals;
     ct_control *control;
     ct_timer *tick;     /* every second: looks at all workers */
@@ -327,6 +329,8 @@ static void on_tick(void *arg) {
             start(m, c);
     }
     notify(m, "WATCHDOG=1");
+    if (!m->elder->waiting && !m->upgrade.done)
+        ct_keys_renew(m->tickets, m->loop, m->wishes->ticket_rotation);
 }
 
 /* -- The process ----------------------------------------------------------- */
@@ -405,13 +409,14 @@ static bool begin(master *m) {
                     "shared memory cannot be made: %m");
         return false;
     }
+    m->tickets = ct_keys_get(m->shared, m->loop, true);
     m->board->workers = m->count;
     m->board->started = (int64_t)m->loop->clock.wall;
     if (!open_all(m)) return false;
     share_folder(m);
     m->signals = ct_signals_new(m->loop, list, 6, on_signal, m);
     m->tick = ct_timer_new(m->loop, on_tick, m);
-    ct_upgrade_init(&m->upgrade, m->loop, m->argv, on_upgraded, m);
+    ct_upgrade_init(&m->upgrade, m->loop, m->shared, m->argv, on_upgraded, m);
     if (!m->elder->waiting) open_control(m);
     return true;
 }

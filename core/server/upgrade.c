@@ -121,28 +121,31 @@ static void on_limit(void *arg) {
 
 /* -- Its beginning --------------------------------------------------------- */
 
-/* This process's environment and what the new one needs. */
-static char **environment(char *given[2]) {
+enum { GIVEN = 3 };
+
+/* This process's environment and what the new one needs: the last may be NULL. */
+static char **environment(char *given[GIVEN]) {
     size_t n = 0;
     char **all;
 
     while (environ[n]) n++;
-    all = ct_alloc((n + 3) * sizeof *all);
+    all = ct_alloc((n + GIVEN + 1) * sizeof *all);
     memcpy(all, environ, n * sizeof *all);
-    memcpy(all + n, given, 2 * sizeof *all);
-    all[n + 2] = NULL;
+    memcpy(all + n, given, GIVEN * sizeof *all);
+    all[n + GIVEN] = NULL;
     return all;
 }
 
 /* In the child. The name is looked up anew: its file is another one by now. */
-_Noreturn static void become(const ct_upgrade *u, int end, const char *sockets,
-                             char **env) {
+_Noreturn static void become(const ct_upgrade *u, int end, int memory,
+                             const char *sockets, char **env) {
     char why[WORD];
     sigset_t none;
     int n;
 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    if (memory != -1) (void)fcntl(memory, F_SETFD, 0);
     if (fcntl(end, F_SETFD, 0) == 0 && ct_inherit_keep(sockets))
         execvpe(u->argv[0], u->argv, env);
     n = snprintf(why, sizeof why, "error %s: cannot be started: %s", u->argv[0],
@@ -152,18 +155,18 @@ _Noreturn static void become(const ct_upgrade *u, int end, const char *sockets,
 }
 
 static bool start(ct_upgrade *u, const char *sockets) {
-    int ends[2];
-    char *given[2], **env;
+    int ends[2], memory;
+    char *given[GIVEN], **env;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1)
         return false;
     ct_inherit_heir(given, ends[1], sockets);
+    given[2] = ct_shared_pass(u->shared, "tickets", &memory);
     env = environment(given);
     u->pid = fork();
-    if (u->pid == 0) become(u, ends[1], sockets, env);
+    if (u->pid == 0) become(u, ends[1], memory, sockets, env);
     ct_free(env);
-    free(given[0]);
-    free(given[1]);
+    for (int i = 0; i < GIVEN; i++) free(given[i]);
     close(ends[1]);
     u->pidfd = u->pid > 0 ? (int)syscall(SYS_pidfd_open, u->pid, 0) : -1;
     if (u->pidfd != -1) {
@@ -218,9 +221,10 @@ void ct_upgrade_begin(ct_upgrade *u, ct_control_peer *asker, const char *more,
     ct_buf_fini(&sockets);
 }
 
-void ct_upgrade_init(ct_upgrade *u, ct_loop *loop, char **argv,
-                     ct_upgrade_fn *fn, void *arg) {
+void ct_upgrade_init(ct_upgrade *u, ct_loop *loop, const ct_shared *shared,
+                     char **argv, ct_upgrade_fn *fn, void *arg) {
     *u = (ct_upgrade){ .loop = loop,
+                       .shared = shared,
                        .argv = argv,
                        .fn = fn,
                        .arg = arg,

@@ -6,6 +6,7 @@
 #ifndef CT_UPGRADE_H
 #define CT_UPGRADE_H
 
+#include "data/shared.h"
 #include "io/loop.h"
 #include "io/timer.h"
 #include "server/control.h"
@@ -22,6 +23,7 @@ typedef void ct_upgrade_fn(bool stop, void *arg);
 
 typedef struct ct_upgrade {
     ct_loop *loop;
+    const ct_shared *shared; /* borrowed */
     char **argv;
     ct_upgrade_fn *fn;
     void *arg;
@@ -34,9 +36,10 @@ typedef struct ct_upgrade {
     ct_timer *limit;
 } ct_upgrade;
 
-/* Borrows all; `argv` is the command line of this process. */
-void ct_upgrade_init(ct_upgrade *u, ct_loop *loop, char **argv,
-                     ct_upgrade_fn *fn, void *arg);
+/* Borrows all; `argv` is the command line of this process, and "tickets" of
+ * `shared` goes along. */
+void ct_upgrade_init(ct_upgrade *u, ct_loop *loop, const ct_shared *shared,
+                     char **argv, ct_upgrade_fn *fn, void *arg);
 
 /* Starts the program that is at the path of this one now, with the sockets of the
  * loop and those of `more` (lines as of ct_listen_list(), or NULL). `asker`, if not

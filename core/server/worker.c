@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "data/status.h"
+#include "server/keys.h"
 #include "server/master.h"
 #include "server/notify.h"
 #include <event2/event.h>
@@ -43,6 +44,9 @@ static void on_tick(void *arg) {
 
     show_numbers(w);
     notify(w, "WATCHDOG=1");
+    if (!w->inherit.worker && !w->elder.waiting && !w->upgrade.done)
+        ct_keys_renew(w->tickets, &w->loop,
+                      w->generations.current->ticket_rotation);
 }
 
 /* -- Reloading ------------------------------------------------------------- */
@@ -261,6 +265,7 @@ static bool take_place(ct_worker *w) {
         ct_log_line(&w->log, CT_LEVEL_ERROR, "worker", "no shared memory: %m");
         return false;
     }
+    w->tickets = ct_keys_get(&i->shared, &w->loop, !i->worker);
     w->row = &w->board->rows[i->worker ? i->worker - 1 : 0];
     w->row->pid = getpid();
     w->row->state = CT_WORKER_STARTING;
@@ -284,7 +289,8 @@ static int run(ct_worker *w, int argc, char **argv) {
     const ct_place place = { .worker = w->inherit.worker,
                              .workers = w->board->workers,
                              .folder = w->inherit.folder,
-                             .shared = w->shared };
+                             .shared = w->shared,
+                             .tickets = w->tickets };
 
     w->loop.after_turn = after_turn;
     w->loop.after_arg = w;
@@ -292,7 +298,8 @@ static int run(ct_worker *w, int argc, char **argv) {
     if (!ct_generations_init(&w->generations, &w->loop, &w->server, &place,
                              argc, argv))
         return 1;
-    ct_upgrade_init(&w->upgrade, &w->loop, argv, on_upgraded, w);
+    ct_upgrade_init(&w->upgrade, &w->loop, &w->inherit.shared, argv,
+                    on_upgraded, w);
     w->signals = ct_signals_new(&w->loop, list, 6, on_signal, w);
     w->tick = ct_timer_new(&w->loop, on_tick, w);
     ct_timer_start(w->tick, 1, true);

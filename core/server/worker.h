@@ -27,8 +27,9 @@ typedef struct ct_worker {
     ct_signals *signals;
     ct_generations generations;
     ct_inherit inherit;
-    ct_shared *shared; /* what it has of its master, or `own` */
-    ct_shared own;     /* without a master */
+    ct_shared *shared;              /* what it has of its master, or `own` */
+    ct_shared own;                  /* without a master */
+    struct ct_tls_tickets *tickets; /* in what a master or elder shares */
     ct_board *board;
     ct_board_row *row;
     ct_timer *tick;         /* every second: the board's numbers */

@@ -35,6 +35,7 @@ void ct_abi_supervise(ct_vm *vm, const ct_supervision *s) {
     w->group = copied(s->group);
     w->stop_timeout = s->stop_timeout;
     w->worker_timeout = s->worker_timeout;
+    w->ticket_rotation = s->ticket_rotation;
     w->workers = s->workers;
     w->backlog = s->backlog;
     ct_vm_wishes_free(vm->wishes);

@@ -93,11 +93,14 @@ bool ct_vm_open(ct_vm *vm) {
     return false;
 }
 
+enum { TICKET_ROTATION = 12 * 3600 }; /* seconds, if nobody says */
+
 ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, const char **why) {
     ct_vm *vm = ct_new(ct_vm);
 
     vm->loop = loop;
     vm->server = server;
+    vm->ticket_rotation = TICKET_ROTATION;
     vm->events = ct_new(ct_events);
     ct_list_init(&vm->node);
     vm->log = loop->log;

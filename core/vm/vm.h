@@ -24,7 +24,7 @@ enum { CT_VM_WHY = 1024 };
 typedef struct ct_vm_wishes {
     char *addresses; /* a line each */
     char *control, *user, *group;
-    double stop_timeout, worker_timeout; /* seconds */
+    double stop_timeout, worker_timeout, ticket_rotation; /* seconds */
     uint32_t workers, backlog;
 } ct_vm_wishes;
 
@@ -37,6 +37,7 @@ typedef struct ct_place {
     uint32_t workers;         /* how many there are */
     const char *folder;       /* that they share, borrowed; empty: none */
     struct ct_shared *shared; /* memory, likewise; an executor's: NULL */
+    const struct ct_tls_tickets *tickets; /* in it, of all server contexts */
 } ct_place;
 
 struct ct_vm {
@@ -78,6 +79,7 @@ struct ct_vm {
     bool exiting; /* see exit_code; of an old generation: it is through */
     bool thread;  /* an executor's: there is no loop, no server, no events */
     int exit_code;
+    double ticket_rotation; /* seconds that a key of tickets lasts; 0: ever */
     ct_place place;
     ct_vm_wishes *wishes; /* it wants to be a master, or NULL */
     char *control;        /* path of the control socket it wants, or NULL */

@@ -18,6 +18,7 @@ config.OPTIONS = {
     { "listen", "listen", {}, "addresses instead of address and port: HOST:PORT, unix:/PATH" },
     { "certfile", "string", "", "HTTPS on address and port: PEM certificate, or self-signed" },
     { "keyfile", "string", "", "the key of certfile; empty: it is in certfile itself" },
+    { "tls_ticket_rotation", "seconds", 43200, "that a session tickets' key lasts; 0: ever", 0 },
     { "backlog", "integer", 4096, "connections that may wait to be accepted", 1, 65535 },
     { "stop_timeout", "seconds", 10, "that requests under way have when the server is to end", 0 },
     { "reload_grace", "seconds", 600, "that requests have which began before a reload", 0 },

@@ -271,7 +271,8 @@ local function supervise(options)
     core.supervise {
         addresses = table.concat(lines, "\n"), control = serving.control_path(options),
         user = options.user, group = options.group, stop_timeout = options.stop_timeout,
-        worker_timeout = options.worker_timeout, workers = workers_of(options),
+        worker_timeout = options.worker_timeout,
+        ticket_rotation = options.tls_ticket_rotation, workers = workers_of(options),
         backlog = options.backlog,
     }
     return true
@@ -303,6 +304,7 @@ function serving.start(options)
         return nil, reasons
     end
     watchdog.start(options.stall_warning, options.cpu_limit) -- from here on not the one before
+    core.tls_rotation(options.tls_ticket_rotation)
     core.control(serving.control_path(options))
     core.ready()
     if core.workers() > 1 then require("tornado.pubsub").join_workers() end

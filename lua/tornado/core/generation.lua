@@ -45,7 +45,7 @@ function part.shared_folder()
 end
 
 local TEXTS = { "addresses", "control", "user", "group" }
-local NUMBERS = { "stop_timeout", "worker_timeout", "workers", "backlog" }
+local NUMBERS = { "stop_timeout", "worker_timeout", "ticket_rotation", "workers", "backlog" }
 
 --- Has this process become the master of workers; `options` are the fields of ct_supervision.
 function part.supervise(options)
