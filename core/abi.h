@@ -21,6 +21,7 @@
 #include "abi/form.h"
 #include "abi/generation.h"
 #include "abi/job.h"
+#include "abi/metrics.h"
 #include "abi/process.h"
 #include "abi/rate.h"
 #include "abi/request.h"

@@ -24,12 +24,16 @@ uint32_t ct_abi_worker(ct_vm *vm);
 /* How many workers the master has; 1 without one. */
 uint32_t ct_abi_workers(ct_vm *vm);
 
+/* 1 while another process serves, whose place this server is to take. */
+int ct_abi_is_heir(ct_vm *vm);
+
 /* The path of a folder that its workers share, and nobody else can enter; empty:
  * there is none. */
 void ct_abi_shared_folder(ct_vm *vm, ct_str *out);
 
 typedef struct ct_supervision {
     ct_str addresses;   /* to listen on, a line each */
+    ct_str admin;       /* one that all listen on together; empty: none */
     ct_str control;     /* path of the control socket; empty: none */
     ct_str user, group; /* that workers run as; empty: unchanged */
     double stop_timeout, worker_timeout, ticket_rotation;

@@ -257,6 +257,7 @@ static void open_control(master *m) {
 static void on_alone(void *arg) {
     master *m = arg;
 
+    m->board->heir = 0;
     notify(m, "READY=1");
     open_control(m);
 }
@@ -356,7 +357,7 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
     } else if (strcmp(command, "upgrade") == 0) {
         upgrade(m, peer);
     } else if (strcmp(command, "status") == 0) {
-        char *text = ct_status_text(m->board, getpid());
+        char *text = ct_status_text(m->board);
 
         ct_control_answer(peer, true, text);
         ct_free(text);
@@ -410,6 +411,8 @@ static bool begin(master *m) {
         return false;
     }
     m->tickets = ct_keys_get(m->shared, m->loop, true);
+    m->board->pid = getpid();
+    m->board->heir = m->elder->waiting;
     m->board->workers = m->count;
     m->board->started = (int64_t)m->loop->clock.wall;
     if (!open_all(m)) return false;

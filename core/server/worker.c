@@ -108,12 +108,6 @@ static void stop(ct_worker *w, int signal) {
     ct_generations_stop(&w->generations, signal);
 }
 
-/* Answers what it has begun, and then ends. */
-static void retire(ct_worker *w) {
-    w->row->state = CT_WORKER_ENDING;
-    ct_generations_retire(&w->generations);
-}
-
 static void upgrade(ct_worker *w, ct_control_peer *peer) {
     const char *why = NULL;
 
@@ -135,7 +129,7 @@ static void on_upgraded(bool must_stop, void *arg) {
     ct_listen_own(&w->loop, false);
     ct_control_free(w->control);
     w->control = NULL;
-    retire(w);
+    ct_generations_retire(&w->generations);
 }
 
 static void on_signal(int signal, void *arg) {
@@ -164,7 +158,7 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
         char *text;
 
         show_numbers(w);
-        text = ct_status_text(w->board, getpid());
+        text = ct_status_text(w->board);
         ct_control_answer(peer, true, text);
         ct_free(text);
     } else if (strcmp(command, "reopen") == 0) {
@@ -189,7 +183,7 @@ static void on_master(evutil_socket_t fd, short what, void *arg) {
     (void)what;
     ct_loop_now(&w->loop);
     if (n > 2 && memcmp(text, "ret", 3) == 0) {
-        retire(w);
+        ct_generations_retire(&w->generations);
     } else if (n > 0) {
         reload(w);
     } else if (n == 0) {
@@ -215,6 +209,7 @@ static void on_alone(void *arg) {
     ct_worker *w = arg;
     const char *path = w->generations.current->control;
 
+    w->board->heir = 0;
     notify(w, "READY=1");
     if (path && *path) open_control(w, path);
 }
@@ -271,7 +266,9 @@ static bool take_place(ct_worker *w) {
     w->row->state = CT_WORKER_STARTING;
     w->row->started = (int64_t)w->loop.clock.wall;
     if (!i->worker) {
+        w->board->pid = getpid();
         w->board->workers = 1;
+        w->board->heir = w->elder.waiting;
         w->board->started = w->row->started;
         return true;
     }
@@ -290,7 +287,8 @@ static int run(ct_worker *w, int argc, char **argv) {
                              .workers = w->board->workers,
                              .folder = w->inherit.folder,
                              .shared = w->shared,
-                             .tickets = w->tickets };
+                             .tickets = w->tickets,
+                             .board = w->board };
 
     w->loop.after_turn = after_turn;
     w->loop.after_arg = w;

@@ -4,6 +4,7 @@
 #include "abi.h"
 
 #include "base/mem.h"
+#include "data/board.h"
 #include "vm/vm.h"
 #include <string.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@ void ct_abi_supervise(ct_vm *vm, const ct_supervision *s) {
     ct_vm_wishes *w = ct_new(ct_vm_wishes);
 
     w->addresses = copied(s->addresses);
+    w->admin = copied(s->admin);
     w->control = copied(s->control);
     w->user = copied(s->user);
     w->group = copied(s->group);
@@ -46,6 +48,7 @@ void ct_abi_supervise(ct_vm *vm, const ct_supervision *s) {
 void ct_vm_wishes_free(ct_vm_wishes *w) {
     if (!w) return;
     ct_free(w->addresses);
+    ct_free(w->admin);
     ct_free(w->control);
     ct_free(w->user);
     ct_free(w->group);
@@ -67,6 +70,10 @@ uint32_t ct_abi_worker(ct_vm *vm) {
 
 uint32_t ct_abi_workers(ct_vm *vm) {
     return vm->place.workers;
+}
+
+int ct_abi_is_heir(ct_vm *vm) {
+    return vm->place.board && vm->place.board->heir;
 }
 
 void ct_abi_shared_folder(ct_vm *vm, ct_str *out) {

@@ -23,6 +23,7 @@ enum { CT_VM_WHY = 1024 };
 /* What a process needs to know that becomes a master. */
 typedef struct ct_vm_wishes {
     char *addresses; /* a line each */
+    char *admin;     /* an address that all listen on together; empty: none */
     char *control, *user, *group;
     double stop_timeout, worker_timeout, ticket_rotation; /* seconds */
     uint32_t workers, backlog;
@@ -36,6 +37,7 @@ typedef struct ct_place {
     uint32_t worker;          /* 1 and up; 0: no master started it */
     uint32_t workers;         /* how many there are */
     const char *folder;       /* that they share, borrowed; empty: none */
+    struct ct_board *board;   /* likewise */
     struct ct_shared *shared; /* memory, likewise; an executor's: NULL */
     const struct ct_tls_tickets *tickets; /* in it, of all server contexts */
 } ct_place;
@@ -84,6 +86,7 @@ struct ct_vm {
     ct_vm_wishes *wishes; /* it wants to be a master, or NULL */
     char *control;        /* path of the control socket it wants, or NULL */
     char *report;         /* why it could not be loaded, or NULL */
+    char *text;           /* what abi_metrics.c gave last, or NULL */
     int why_errno;        /* of `why`, when a system call was the reason */
     char why[CT_VM_WHY];
 };

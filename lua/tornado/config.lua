@@ -28,6 +28,7 @@ config.OPTIONS = {
     { "user", "string", "", "user that workers run as, when the master is root" },
     { "group", "string", "", "group that workers run as; empty: the user's" },
     { "control", "string", "auto", "unix socket for reload, status, quit; none; auto" },
+    { "admin", "string", "", "address for health, readiness and metrics: HOST:PORT, unix:/PATH" },
     { "debug", "boolean", false, "development: tracebacks in replies, access log to stderr" },
     { "log_level", "level", "info", "debug, info, warning, error or none" },
     { "log_format", "format", "text", "text, or json: an object a line" },

@@ -421,6 +421,7 @@ for _, part in ipairs {
     "generation",
     "jobs",
     "listeners",
+    "metrics",
     "processes",
     "rate",
     "resolver",

@@ -236,8 +236,8 @@ local function is_debug(application)
     return false
 end
 
--- Whether an address that was bound can only be reached from this machine.
-local function is_local(address)
+--- Whether an address that was bound can only be reached from this machine.
+function httpserver.is_local(address)
     if address:find("^unix:") then return true end
     local host = address:match("^%[(.*)%]:%d+$") or address:match("^(.*):%d+$")
     return host ~= "0.0.0.0" and proxy.is_local(host)
@@ -281,7 +281,7 @@ function HTTPServer:add_socket(socket)
     expect_proxy(self, socket)
     servers[socket] = self
     self.listeners[#self.listeners + 1] = socket
-    if is_debug(self.application) and not is_local(address) then
+    if is_debug(self.application) and not httpserver.is_local(address) then
         log.gen_log:warning("DEBUG IS ON, and %s can be reached from other machines: a request " ..
             "that fails shows source code and the values of variables, to clients of this " ..
             "machine and to all that a proxy on it serves (to everybody with serve_traceback). " ..

@@ -1,5 +1,6 @@
 -- Serving sites: options become limits, logs and listeners; sites are loaded; and
 -- the process, or this generation of it, ends when it was told to.
+local admin = require "tornado.admin"
 local control = require "tornado.control"
 local core = require "tornado.core"
 local executor = require "tornado.concurrent.executor"
@@ -192,6 +193,7 @@ local function stop(app, servers, options, signal)
         server:drain()
         server:end_streams()
     end
+    admin.end_streams() -- it goes on: probes are told that the server ends
     generation.finish("stop")
     leave(app, options.stop_timeout, log_late)
 end
@@ -210,8 +212,10 @@ local function retire(app, servers, options, number)
         if number == 0 then server:fade() end
     end
     if number == 0 then generation.hold("connections", count_connections) end
+    admin.close()
     leave(app, options.reload_grace, function()
         generation.finish("reload")
+        admin.end_streams()
         for _, server in ipairs(servers) do server:end_streams() end
         return PARTING
     end)
@@ -233,6 +237,8 @@ local function listen(app, servers, options)
         if not ok then return nil, { message_of(result) } end
         servers[i] = result
     end
+    local ok, why = admin.open(options.admin)
+    if not ok then return nil, { why } end
     return true
 end
 
@@ -242,6 +248,8 @@ local function prepare(options)
     if core.generation() == 1 then
         ok, reasons = set_everything(options)
         if not ok then return nil, reasons end
+        ok, reasons = admin.open_early(options.admin)
+        if not ok then return nil, { reasons } end
     end
     app, reasons = load_everything(options)
     if not app then return nil, reasons end
@@ -269,9 +277,9 @@ local function supervise(options)
     local lines = {}
     for i, item in ipairs(addresses(options)) do lines[i] = item[1] end
     core.supervise {
-        addresses = table.concat(lines, "\n"), control = serving.control_path(options),
-        user = options.user, group = options.group, stop_timeout = options.stop_timeout,
-        worker_timeout = options.worker_timeout,
+        addresses = table.concat(lines, "\n"), admin = options.admin,
+        control = serving.control_path(options), user = options.user, group = options.group,
+        stop_timeout = options.stop_timeout, worker_timeout = options.worker_timeout,
         ticket_rotation = options.tls_ticket_rotation, workers = workers_of(options),
         backlog = options.backlog,
     }

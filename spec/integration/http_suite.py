@@ -1390,16 +1390,17 @@ def backpressure():
 
 
 class Site:
-    """The servers: `main` with the defaults, `small` limits, `quick` deadlines."""
+    """The servers: `main` with the defaults, `small` limits, `quick` deadlines. `start` makes
+    one of a binary and options; it is Server, or one that stands behind something."""
 
-    def __init__(self, binary):
-        self.main = Server(binary, "--max_keepalive_requests=10000000")
-        self.small = Server(binary, "--max_line_size=256", "--max_header_size=2K",
-                            "--max_fields=5", "--max_body_size=1000",
-                            "--max_keepalive_requests=3")
-        self.quick = Server(binary, "--header_timeout=1", "--body_timeout=1",
-                            "--idle_timeout=1", "--handler_timeout=2",
-                            "--write_timeout=1")
+    def __init__(self, binary, start=Server):
+        self.main = start(binary, "--max_keepalive_requests=10000000")
+        self.small = start(binary, "--max_line_size=256", "--max_header_size=2K",
+                           "--max_fields=5", "--max_body_size=1000",
+                           "--max_keepalive_requests=3")
+        self.quick = start(binary, "--header_timeout=1", "--body_timeout=1",
+                           "--idle_timeout=1", "--handler_timeout=2",
+                           "--write_timeout=1")
 
 
 def nothing_left(server):
@@ -1411,11 +1412,9 @@ def nothing_left(server):
     check("Exception in callback" not in log, log[-3000:])
 
 
-def run(binary, tally, only):
-    title = "asan" if harness.is_asan(binary) else "normal"
-    site = Site(binary)
-    chosen = [(f"{title} {name}", fn, alone) for name, fn, alone in SUITE.cases
-              if only in name]
+def run(title, site, cases, tally):
+    """Runs `cases` against the servers of `site`, which end in between."""
+    chosen = [(f"{title} {name}", fn, alone) for name, fn, alone in cases]
     with site.main, site.small, site.quick:
         tally.run_all(chosen, site, jobs=12)
         for name in ("main", "small", "quick"):
@@ -1428,16 +1427,21 @@ def run(binary, tally, only):
                       lambda s=server: check(not s.reports(), s.reports()[:8000]))
 
 
-def main():
-    parser = harness.arguments(__doc__)
-    options = parser.parse_args()
+def cases(only=""):
+    """All cases whose name has the text `only` in it."""
     for group in (framing, smuggling, chunks, fields, request_line, methods, hosts, limits,
                   pipelining, keep_alive, expect, closing, half_close, deadlines, streams,
                   backpressure):
         group()
+    return [case for case in SUITE.cases if only in case[0]]
+
+
+def main():
+    parser = harness.arguments(__doc__)
+    chosen = cases(parser.parse_args().only)
     tally = harness.Tally()
     for binary in harness.binaries():
-        run(binary, tally, options.only)
+        run("asan" if harness.is_asan(binary) else "normal", Site(binary), chosen, tally)
     harness.finish(tally)
 
 

@@ -305,6 +305,25 @@ def takes_over():
                 same(c.reply().status, 200, "status")
                 c.close()
 
+    @each(g, "the admin listener goes over, and says ready all the while")
+    def _(binary, workers):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        with Upgradable(binary, f"--admin=127.0.0.1:{port}", workers=workers) as server:
+            def ready():
+                with harness.Connection(port) as c:
+                    c.send(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    return c.reply()
+            until(lambda: ready().status == 200, "the server to be ready")
+            (server.home / "app.lua").write_text("require('tornado.gen').sleep(0.5)\n" + APP % "two")
+            upgrade = threading.Thread(target=server.upgrade)
+            upgrade.start()
+            while upgrade.is_alive():
+                reply = ready()
+                same(reply.status, 200, f"/ready: {reply.body}")
+            same(ready().status, 200, "/ready afterwards")
+
     for first, then in ((3, 1), (1, 3), (3, 2)):
         @case(g, f"from {first} processes to {then}: no socket is left alone")
         def _(binary, first=first, then=then):

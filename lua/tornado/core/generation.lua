@@ -36,6 +36,11 @@ function part.workers()
     return C.ct_abi_workers(vm)
 end
 
+--- True while another process serves, whose place this server is to take.
+function part.is_heir()
+    return C.ct_abi_is_heir(vm) == 1
+end
+
 local text = ffi.new "ct_str"
 
 --- A folder that the workers share, and nobody else can enter; "" when there is none.
@@ -44,7 +49,7 @@ function part.shared_folder()
     return ffi.string(text.p, text.n)
 end
 
-local TEXTS = { "addresses", "control", "user", "group" }
+local TEXTS = { "addresses", "admin", "control", "user", "group" }
 local NUMBERS = { "stop_timeout", "worker_timeout", "ticket_rotation", "workers", "backlog" }
 
 --- Has this process become the master of workers; `options` are the fields of ct_supervision.
