@@ -35,6 +35,7 @@ typedef struct ct_supervision {
     ct_str addresses;   /* to listen on, a line each */
     ct_str admin;       /* one that all listen on together; empty: none */
     ct_str control;     /* path of the control socket; empty: none */
+    ct_str pid_file;    /* likewise */
     ct_str user, group; /* that workers run as; empty: unchanged */
     double stop_timeout, worker_timeout, ticket_rotation;
     uint32_t workers, backlog;
@@ -43,6 +44,9 @@ typedef struct ct_supervision {
 /* This process shall become the master of so many workers, instead of serving
  * itself: Lua ends with this turn. */
 void ct_abi_supervise(ct_vm *vm, const ct_supervision *s);
+
+/* Has the process's number in that file while it serves; size 0: none. */
+void ct_abi_pid_file(ct_vm *vm, const char *path, uint32_t size);
 
 /* Takes commands on that control socket. */
 void ct_abi_control(ct_vm *vm, const char *path, uint32_t size);

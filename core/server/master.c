@@ -16,6 +16,7 @@
 #include "server/inherit.h"
 #include "server/keys.h"
 #include "server/notify.h"
+#include "server/pidfile.h"
 #include "server/upgrade.h"
 #include <errno.h>
 #include <signal.h>
@@ -259,6 +260,7 @@ static void on_alone(void *arg) {
 
     m->board->heir = 0;
     notify(m, "READY=1");
+    ct_pidfile_write(m->wishes->pid_file, m->loop->log);
     open_control(m);
 }
 
@@ -443,6 +445,7 @@ int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_shared *shared,
     }
     ct_upgrade_fini(&m.upgrade);
     ct_control_free(m.control);
+    ct_pidfile_remove(wishes->pid_file);
     ct_timer_free(m.tick);
     ct_signals_free(m.signals);
     for (uint32_t i = 0; i < m.count; i++) ct_child_fini(&m.children[i]);

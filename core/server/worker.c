@@ -8,6 +8,7 @@
 #include "server/keys.h"
 #include "server/master.h"
 #include "server/notify.h"
+#include "server/pidfile.h"
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -211,6 +212,7 @@ static void on_alone(void *arg) {
 
     w->board->heir = 0;
     notify(w, "READY=1");
+    ct_pidfile_write(w->generations.current->pid_file, &w->log);
     if (path && *path) open_control(w, path);
 }
 
@@ -325,6 +327,8 @@ static ct_vm_wishes *end(ct_worker *w, int code) {
     if (w->asker) on_reloaded(false, "the server ends", w);
     ct_upgrade_fini(&w->upgrade);
     tell_failure(w);
+    if (w->serving && !w->inherit.worker)
+        ct_pidfile_remove(w->generations.current->pid_file);
     ct_control_free(w->control);
     ct_server_fini(&w->server);
     if (!ct_generations_fini(&w->generations)) {

@@ -33,6 +33,7 @@ void ct_abi_supervise(ct_vm *vm, const ct_supervision *s) {
     w->addresses = copied(s->addresses);
     w->admin = copied(s->admin);
     w->control = copied(s->control);
+    w->pid_file = copied(s->pid_file);
     w->user = copied(s->user);
     w->group = copied(s->group);
     w->stop_timeout = s->stop_timeout;
@@ -50,6 +51,7 @@ void ct_vm_wishes_free(ct_vm_wishes *w) {
     ct_free(w->addresses);
     ct_free(w->admin);
     ct_free(w->control);
+    ct_free(w->pid_file);
     ct_free(w->user);
     ct_free(w->group);
     ct_free(w);
@@ -58,6 +60,11 @@ void ct_vm_wishes_free(ct_vm_wishes *w) {
 void ct_abi_control(ct_vm *vm, const char *path, uint32_t size) {
     ct_free(vm->control);
     vm->control = ct_memdup(path, size);
+}
+
+void ct_abi_pid_file(ct_vm *vm, const char *path, uint32_t size) {
+    ct_free(vm->pid_file);
+    vm->pid_file = ct_memdup(path, size);
 }
 
 uint32_t ct_abi_user_id(void) {

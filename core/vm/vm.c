@@ -250,6 +250,7 @@ bool ct_vm_free(ct_vm *vm) {
     ct_free(vm->report);
     ct_free(vm->text);
     ct_free(vm->control);
+    ct_free(vm->pid_file);
     ct_vm_wishes_free(vm->wishes);
     ct_free(vm);
     return true;

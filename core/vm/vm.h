@@ -24,7 +24,7 @@ enum { CT_VM_WHY = 1024 };
 typedef struct ct_vm_wishes {
     char *addresses; /* a line each */
     char *admin;     /* an address that all listen on together; empty: none */
-    char *control, *user, *group;
+    char *control, *pid_file, *user, *group;
     double stop_timeout, worker_timeout, ticket_rotation; /* seconds */
     uint32_t workers, backlog;
 } ct_vm_wishes;
@@ -85,6 +85,7 @@ struct ct_vm {
     ct_place place;
     ct_vm_wishes *wishes; /* it wants to be a master, or NULL */
     char *control;        /* path of the control socket it wants, or NULL */
+    char *pid_file;       /* of the file it wants its number in, or NULL */
     char *report;         /* why it could not be loaded, or NULL */
     char *text;           /* what abi_metrics.c gave last, or NULL */
     int why_errno;        /* of `why`, when a system call was the reason */

@@ -29,6 +29,7 @@ config.OPTIONS = {
     { "group", "string", "", "group that workers run as; empty: the user's" },
     { "control", "string", "auto", "unix socket for reload, status, quit; none; auto" },
     { "admin", "string", "", "address for health, readiness and metrics: HOST:PORT, unix:/PATH" },
+    { "pid_file", "string", "", "file with the number of the process that serves" },
     { "debug", "boolean", false, "development: tracebacks in replies, access log to stderr" },
     { "log_level", "level", "info", "debug, info, warning, error or none" },
     { "log_format", "format", "text", "text, or json: an object a line" },

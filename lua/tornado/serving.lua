@@ -261,6 +261,10 @@ local function prepare(options)
     return app
 end
 
+local function pid_file(options)
+    return options.pid_file ~= "" and core.absolute(options.pid_file) or ""
+end
+
 --- The path of the control socket of a server with these options: "" for none.
 function serving.control_path(options)
     return control.path(options, addresses(options))
@@ -278,7 +282,7 @@ local function supervise(options)
     for i, item in ipairs(addresses(options)) do lines[i] = item[1] end
     core.supervise {
         addresses = table.concat(lines, "\n"), admin = options.admin,
-        control = serving.control_path(options), user = options.user, group = options.group,
+        control = serving.control_path(options), pid_file = pid_file(options), user = options.user, group = options.group,
         stop_timeout = options.stop_timeout, worker_timeout = options.worker_timeout,
         ticket_rotation = options.tls_ticket_rotation, workers = workers_of(options),
         backlog = options.backlog,
@@ -314,6 +318,7 @@ function serving.start(options)
     watchdog.start(options.stall_warning, options.cpu_limit) -- from here on not the one before
     core.tls_rotation(options.tls_ticket_rotation)
     core.control(serving.control_path(options))
+    core.pid_file(pid_file(options))
     core.ready()
     if core.workers() > 1 then require("tornado.pubsub").join_workers() end
     return true

@@ -324,6 +324,20 @@ def takes_over():
                 same(reply.status, 200, f"/ready: {reply.body}")
             same(ready().status, 200, "/ready afterwards")
 
+    @each(g, "the file with the pid names the new process, and goes with it")
+    def _(binary, workers):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "pid"
+            path.write_text("1 of a process that was killed")
+            with Upgradable(binary, f"--pid-file={path}", workers=workers) as server:
+                same(path.read_text(), f"{server.pid}\n", "the file")
+                old = server.upgrade()
+                until(lambda: path.read_text() == f"{server.pid}\n", "the new pid")
+                server.await_end(old)
+                same(path.read_text(), f"{server.pid}\n", "the file afterwards")
+                same(server.stop(), 0, "exit code")
+                check(not list(path.parent.iterdir()), "left:", list(path.parent.iterdir()))
+
     for first, then in ((3, 1), (1, 3), (3, 2)):
         @case(g, f"from {first} processes to {then}: no socket is left alone")
         def _(binary, first=first, then=then):

@@ -49,7 +49,7 @@ function part.shared_folder()
     return ffi.string(text.p, text.n)
 end
 
-local TEXTS = { "addresses", "admin", "control", "user", "group" }
+local TEXTS = { "addresses", "admin", "control", "pid_file", "user", "group" }
 local NUMBERS = { "stop_timeout", "worker_timeout", "ticket_rotation", "workers", "backlog" }
 
 --- Has this process become the master of workers; `options` are the fields of ct_supervision.
@@ -60,6 +60,11 @@ function part.supervise(options)
     end
     for _, name in ipairs(NUMBERS) do out[name] = options[name] end
     C.ct_abi_supervise(vm, out)
+end
+
+--- Has the process's number in a file while it serves.
+function part.pid_file(path)
+    C.ct_abi_pid_file(vm, path, #path)
 end
 
 --- Takes commands on a control socket.
