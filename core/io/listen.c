@@ -6,6 +6,7 @@
 #include "io/listen.h"
 
 #include "base/mem.h"
+#include "io/listen_socket.h"
 #include "io/timer.h"
 
 #include <errno.h>
@@ -13,12 +14,9 @@
 #include <event2/event_struct.h>
 #include <event2/util.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { BURST = 128 };
@@ -44,104 +42,6 @@ struct ct_listen {
     bool inherited; /* a socket that nobody has asked for yet */
     bool borrowed;  /* see ct_listen_inherit() */
 };
-
-/* -- Opening --------------------------------------------------------------- */
-
-static const struct sockaddr *sockaddr_of(const ct_address *a) {
-    return (const struct sockaddr *)&a->sa;
-}
-
-static const char *path_of(const ct_address *a) {
-    return ((const struct sockaddr_un *)&a->sa)->sun_path;
-}
-
-static bool is_unix(const ct_address *a) {
-    return a->sa.ss_family == AF_UNIX;
-}
-
-/* The inode of a unix socket's file, or 0 when there is none. */
-static ino_t inode_of(const ct_address *a) {
-    struct stat st;
-
-    if (!is_unix(a) || lstat(path_of(a), &st) == -1) return 0;
-    return S_ISSOCK(st.st_mode) ? st.st_ino : 0;
-}
-
-static int open_socket(ct_address *at) {
-    int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    int fd = socket(at->sa.ss_family, type, 0);
-
-    if (fd == -1 && errno == EAFNOSUPPORT && at->any) {
-        struct sockaddr_in v4 = {
-            .sin_family = AF_INET,
-            .sin_port = ((struct sockaddr_in6 *)&at->sa)->sin6_port,
-        };
-        memcpy(&at->sa, &v4, sizeof v4); /* a kernel without IPv6 */
-        at->size = sizeof v4;
-        fd = socket(AF_INET, type, 0);
-    }
-    return fd;
-}
-
-/* A server that was killed leaves its file, and bind() refuses to replace it.
- * One that lives accepts, or has a full queue (EAGAIN). */
-static void remove_stale(const ct_address *at) {
-    int fd;
-
-    if (!inode_of(at)) return;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd == -1) return;
-    if (connect(fd, sockaddr_of(at), at->size) == -1 && errno == ECONNREFUSED)
-        unlink(path_of(at));
-    close(fd);
-}
-
-static void set_option(int fd, int level, int name, int value) {
-    (void)setsockopt(fd, level, name, &value, sizeof value); /* best effort */
-}
-
-static void prepare(int fd, const ct_address *at) {
-    if (is_unix(at)) {
-        fchmod(fd, 0600); /* bind() gives the mode to the file */
-        remove_stale(at);
-        return;
-    }
-    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* peers inherit it */
-    if (at->sa.ss_family == AF_INET6)
-        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !at->any);
-    if (at->share) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-}
-
-static const char *reason(const ct_address *at, int error) {
-    bool local = is_unix(at);
-
-    switch (error) {
-    case EACCES:
-        if (local) return "permission denied: its folder must be writable";
-        return "permission denied: ports below 1024 need root or "
-               "CAP_NET_BIND_SERVICE";
-    case EADDRINUSE:
-        if (local)
-            return "address already in use: another program listens there, "
-                   "or the file is no socket; choose another path";
-        return "address already in use: another program listens there; stop "
-               "it or choose another --port";
-    case EADDRNOTAVAIL:
-        return "no such address on this machine: `ip address` lists them, "
-               "*:PORT means all";
-    case ENOENT: return "no such folder: create it first";
-    case EMFILE: return "too many open files: raise `ulimit -n`";
-    default: return strerror(error);
-    }
-}
-
-static void explain(const ct_address *at, int error, char *why, size_t size) {
-    char text[CT_ADDRESS_TEXT];
-
-    ct_address_format(at, text);
-    snprintf(why, size, "%s: %s", text, reason(at, error));
-}
 
 /* -- Sockets that are there ------------------------------------------------- */
 
@@ -195,22 +95,19 @@ static int share_socket(ct_listen *l, const ct_listen *first) {
 }
 
 static bool find_name(ct_listen *l) {
-    if (is_unix(&l->at)) return true;
+    if (l->at.sa.ss_family == AF_UNIX) return true;
     l->at.size = sizeof l->at.sa;
     return getsockname(l->fd, (struct sockaddr *)&l->at.sa, &l->at.size) == 0;
 }
 
-static bool open_listener(ct_listen *l, int backlog) {
+static bool open_listener(ct_listen *l, int backlog, char *why, size_t size) {
     int shared = share_socket(l, l);
 
     if (shared) return shared > 0;
     l->at.share |= l->loop->share_ports;
-    l->fd = open_socket(&l->at);
+    l->fd = ct_listen_socket(&l->at, backlog, why, size);
     if (l->fd == -1) return false;
-    prepare(l->fd, &l->at);
-    if (bind(l->fd, sockaddr_of(&l->at), l->at.size) == -1) return false;
-    l->inode = inode_of(&l->at);
-    if (listen(l->fd, backlog) == -1) return false;
+    l->inode = ct_listen_inode(&l->at);
     return find_name(l);
 }
 
@@ -232,20 +129,6 @@ int ct_listen_claim(ct_loop *loop, const ct_address *asked) {
 void ct_listen_keep(ct_listen *l) {
     l->kept = true;
     if (l->more) ct_listen_keep(l->more);
-}
-
-int ct_listen_socket(ct_address *at, int backlog, char *why, size_t size) {
-    int fd = open_socket(at);
-
-    if (fd == -1) goto fail;
-    prepare(fd, at);
-    if (bind(fd, sockaddr_of(at), at->size) == -1) goto fail;
-    if (listen(fd, backlog) == 0) return fd;
-
-fail:
-    explain(at, errno, why, size);
-    if (fd != -1) close(fd);
-    return -1;
 }
 
 /* -- Accepting ------------------------------------------------------------- */
@@ -284,7 +167,8 @@ static void report(ct_listen *l, int error) {
     l->muted_till = now + 1000;
     ct_address_format(&l->at, text);
     ct_log_line(l->loop->log, CT_LEVEL_ERROR, "listen",
-                "%s: cannot accept, pausing: %s", text, reason(&l->at, error));
+                "%s: cannot accept, pausing: %s", text,
+                ct_listen_reason(&l->at, error));
 }
 
 static void pause_for(ct_listen *l, int error) {
@@ -369,10 +253,10 @@ ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
                          ct_peer_fn *fn, void *arg, char *why, size_t size) {
     ct_listen *l = make(loop, at, fn, arg);
 
-    if (!open_listener(l, backlog)) {
+    if (!open_listener(l, backlog, why, size)) {
         int error = errno;
 
-        explain(at, error, why, size);
+        ct_listen_explain(at, error, why, size);
         ct_listen_free(l);
         errno = error;
         return NULL;
@@ -463,7 +347,7 @@ void ct_listen_own(ct_loop *loop, bool mine) {
     for (ct_list *n = end->next; n != end; n = n->next) {
         ct_listen *l = ct_list_of(n, ct_listen, node);
 
-        if (!mine || l->borrowed) l->inode = mine ? inode_of(&l->at) : 0;
+        if (!mine || l->borrowed) l->inode = mine ? ct_listen_inode(&l->at) : 0;
         if (mine) l->borrowed = false;
     }
 }
@@ -483,14 +367,13 @@ void ct_listen_hold(ct_listen *l, bool hold) {
         event_add(&l->event, NULL);
 }
 
-/* The file is ours only as long as nobody has replaced it. */
 void ct_listen_free(ct_listen *l) {
     if (!l) return;
     ct_listen_free(l->more);
     ct_list_remove(&l->node);
     if (event_initialized(&l->event)) event_del(&l->event);
     ct_timer_free(l->pause);
-    if (l->inode && inode_of(&l->at) == l->inode) unlink(path_of(&l->at));
+    ct_listen_unlink(&l->at, l->inode);
     if (l->fd != -1) close(l->fd);
     if (l->spare != -1) close(l->spare);
     ct_free(l);

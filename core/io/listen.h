@@ -30,10 +30,6 @@ int ct_listen_claim(ct_loop *loop, const ct_address *asked);
 /* It belongs to no generation: ct_listen_commit() leaves it alone. */
 void ct_listen_keep(ct_listen *l);
 
-/* Only the socket, bound (to what *at becomes) and listening: a descriptor that
- * the caller owns, or -1 and a reason in `why`. */
-int ct_listen_socket(ct_address *at, int backlog, char *why, size_t size);
-
 /* Takes a listening socket that this process was started with, for whoever will
  * ask for `asked`; with several of one address, that listener has all of them.
  * `borrowed`: a unix socket's file is another process's until ct_listen_own().

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "io/address.h"
 #include "io/listen.h"
+#include "io/listen_socket.h"
 #include "server/inherit.h"
 #include <errno.h>
 #include <event2/event.h>
