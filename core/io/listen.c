@@ -41,6 +41,7 @@ struct ct_listen {
     bool kept;      /* by no generation: it goes on */
     bool inherited; /* a socket that nobody has asked for yet */
     bool borrowed;  /* see ct_listen_inherit() */
+    bool opened;    /* by this process, not inherited */
 };
 
 /* -- Sockets that are there ------------------------------------------------- */
@@ -91,6 +92,7 @@ static int share_socket(ct_listen *l, const ct_listen *first) {
     if (l->fd == -1) return -1;
     l->at = other->at;
     l->borrowed = other->borrowed;
+    l->opened = other->opened;
     return 1;
 }
 
@@ -107,6 +109,7 @@ static bool open_listener(ct_listen *l, int backlog, char *why, size_t size) {
     l->at.share |= l->loop->share_ports;
     l->fd = ct_listen_socket(&l->at, backlog, why, size);
     if (l->fd == -1) return false;
+    l->opened = true;
     l->inode = ct_listen_inode(&l->at);
     return find_name(l);
 }
@@ -341,15 +344,34 @@ void ct_listen_list(const ct_loop *loop, ct_buf *out) {
     }
 }
 
-void ct_listen_own(ct_loop *loop, bool mine) {
+void ct_listen_own(ct_loop *loop) {
     const ct_list *end = &loop->listens;
 
     for (ct_list *n = end->next; n != end; n = n->next) {
         ct_listen *l = ct_list_of(n, ct_listen, node);
 
-        if (!mine || l->borrowed) l->inode = mine ? ct_listen_inode(&l->at) : 0;
-        if (mine) l->borrowed = false;
+        if (l->borrowed) l->inode = ct_listen_inode(&l->at);
+        l->borrowed = false;
     }
+}
+
+static void leave(ct_listen *l, bool all) {
+    if (l->inherited || l->fd == -1) return;
+    for (int i = 0; i < BURST && l->opened && !all; i++)
+        if (!accept_one(l)) break;
+    ct_listen_hold(l, true);
+    event_del(&l->event); /* held, it may be watched behind a pause */
+    ct_timer_stop(l->pause);
+    close(l->fd);
+    l->fd = -1;
+    l->inode = 0;
+}
+
+void ct_listen_leave(ct_loop *loop, bool all) {
+    const ct_list *end = &loop->listens;
+
+    for (ct_list *n = end->next; n != end; n = n->next)
+        leave(ct_list_of(n, ct_listen, node), all);
 }
 
 const ct_address *ct_listen_address(const ct_listen *l) {
@@ -360,7 +382,7 @@ void ct_listen_hold(ct_listen *l, bool hold) {
     if (l->more) ct_listen_hold(l->more, hold);
     if (hold == l->held) return;
     l->held = hold;
-    if (l->staged) return;
+    if (l->staged || l->fd == -1) return;
     if (hold)
         event_del(&l->event);
     else

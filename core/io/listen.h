@@ -41,9 +41,13 @@ bool ct_listen_inherit(ct_loop *loop, int fd, const ct_address *asked,
  * ADDRESS", with a "+" behind the number where a file goes with it. */
 void ct_listen_list(const ct_loop *loop, ct_buf *out);
 
-/* From here on the files of borrowed unix sockets are this process's, or (`mine`
- * false) all files are another one's. */
-void ct_listen_own(ct_loop *loop, bool mine);
+/* From here on the files of borrowed unix sockets are this process's. */
+void ct_listen_own(ct_loop *loop);
+
+/* Another process accepts from here on: all sockets are closed, and their files are
+ * its. It has those that were inherited, and (`all`) those that were opened here; of
+ * what it has not, those that wait in the queue are accepted first. */
+void ct_listen_leave(ct_loop *loop, bool all);
 
 /* True when both were asked for with the same address. */
 bool ct_listen_is_same(const ct_listen *a, const ct_listen *b);

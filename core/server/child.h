@@ -32,6 +32,7 @@ struct ct_child {
     struct event on_end, on_line;
     uint64_t began; /* monotonic ms */
     bool served;    /* it has said that it serves */
+    bool retired;   /* or that it accepts no more, or it has ended since */
     unsigned early; /* deaths in a row before it served for long */
     bool aborted;   /* it hangs, and was told to die */
     unsigned have;

@@ -21,7 +21,7 @@ static void take_over(ct_elder *e) {
     ct_log_line(e->loop->log, CT_LEVEL_INFO, "upgrade", "taken over");
     e->fn(e->arg);
     ct_listen_commit(e->loop, false); /* frees what nobody asked for */
-    ct_listen_own(e->loop, true);
+    ct_listen_own(e->loop);
 }
 
 /* "go", or its end. */

@@ -203,8 +203,9 @@ void ct_generations_stop(ct_generations *g, int signal) {
     if (g->loading) give_up(g, "the server ends");
 }
 
-void ct_generations_retire(ct_generations *g) {
+void ct_generations_retire(ct_generations *g, bool all) {
     if (g->loading) give_up(g, "another process takes over");
+    ct_listen_leave(g->loop, all);
     if (g->current->ready)
         ct_events_add(g->current->events, CT_EVENT_RETIRE, 0);
     else

@@ -54,9 +54,10 @@ bool ct_generations_have_events(const ct_generations *g);
 /* Tells all that the process was asked to end, by that signal. */
 void ct_generations_stop(ct_generations *g, int signal);
 
-/* Another process serves from here on: what is being loaded is given up, and the
+/* Another process serves from here on, which has `all` sockets, or those that were
+ * inherited: what is being loaded is given up, nothing more is accepted, and the
  * loop is stopped when all that was begun is done. */
-void ct_generations_retire(ct_generations *g);
+void ct_generations_retire(ct_generations *g, bool all);
 
 /* Has the log files opened anew. */
 void ct_generations_reopen(ct_generations *g);

@@ -164,6 +164,22 @@ static void upgrade(master *m, ct_control_peer *asker) {
     ct_buf_fini(&sockets);
 }
 
+/* When no worker accepts any more. */
+static void await_retired(master *m) {
+    if (m->waited_for) return;
+    ct_upgrade_hand_over(&m->upgrade); /* first: its asker is of control */
+    ct_control_free(m->control);
+    m->control = NULL;
+    if (!m->running) ct_loop_stop(m->loop);
+}
+
+static void on_retired(master *m, ct_child *c) {
+    if (!m->upgrade.done || !m->waited_for || c->retired) return;
+    c->retired = true;
+    m->waited_for--;
+    await_retired(m);
+}
+
 /* See ct_upgrade_fn. */
 static void on_upgraded(bool must_stop, void *arg) {
     master *m = arg;
@@ -172,14 +188,13 @@ static void on_upgraded(bool must_stop, void *arg) {
         stop(m, true);
         return;
     }
-    ct_listen_own(m->loop, false);
-    ct_control_free(m->control);
-    m->control = NULL;
+    ct_listen_leave(m->loop, true);
     for (uint32_t i = 0; i < m->count; i++) {
         ct_child_say(&m->children[i], "retire\n");
         ct_child_fini(&m->children[i]);
     }
-    if (!m->running) ct_loop_stop(m->loop);
+    m->waited_for = m->running;
+    await_retired(m);
 }
 
 /* -- Workers --------------------------------------------------------------- */
@@ -231,6 +246,7 @@ static void on_death(master *m, ct_child *c, int status) {
     m->board->handled_before += c->row->handled;
     *c->row = (ct_board_row){ 0 };
     if (m->reloading) on_answer(m, c->index == 1, false, "a worker died");
+    on_retired(m, c);
     if (!m->stopping && !m->ready && !c->served) give_up(m, status);
     if (is_ending(m)) {
         if (!m->running) ct_loop_stop(m->loop);
@@ -275,7 +291,7 @@ static void on_serving(master *m, ct_child *c) {
     ct_elder_succeed(m->elder, on_alone, m);
 }
 
-/* "serving", "ok" or "error REASON" (with \x1f for newlines). */
+/* "serving", "retired", "ok" or "error REASON" (with \x1f for newlines). */
 static void on_child(ct_child *c, const char *line, int status, void *arg) {
     master *m = arg;
 
@@ -283,6 +299,8 @@ static void on_child(ct_child *c, const char *line, int status, void *arg) {
         on_death(m, c, status);
     } else if (strcmp(line, "serving") == 0) {
         on_serving(m, c);
+    } else if (strcmp(line, "retired") == 0) {
+        on_retired(m, c);
     } else if (strcmp(line, "ok") == 0) {
         on_answer(m, c->index == 1, true, "");
     } else if (strncmp(line, "error ", 6) == 0) {
@@ -445,7 +463,7 @@ int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_shared *shared,
     }
     ct_upgrade_fini(&m.upgrade);
     ct_control_free(m.control);
-    ct_pidfile_remove(wishes->pid_file);
+    if (!m.upgrade.done) ct_pidfile_remove(wishes->pid_file);
     ct_timer_free(m.tick);
     ct_signals_free(m.signals);
     for (uint32_t i = 0; i < m.count; i++) ct_child_fini(&m.children[i]);

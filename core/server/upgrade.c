@@ -38,6 +38,12 @@ static void close_channel(ct_upgrade *u) {
     u->channel = -1;
 }
 
+/* The new program will end, for the first reason given; on_end() tells it, so that
+ * whoever is told may try again at once. */
+static void doom(ct_upgrade *u, const char *why) {
+    if (!u->why) u->why = ct_memdup(why, strlen(why));
+}
+
 static void fail(ct_upgrade *u, const char *why) {
     if (!u->loading) return;
     u->loading = false;
@@ -48,6 +54,8 @@ static void fail(ct_upgrade *u, const char *why) {
                 true);
     ct_log_line(u->loop->log, CT_LEVEL_ERROR, "upgrade", "nothing has changed");
     answer(u, false, why);
+    ct_free(u->why);
+    u->why = NULL;
 }
 
 static void succeed(ct_upgrade *u) {
@@ -60,9 +68,12 @@ static void succeed(ct_upgrade *u) {
     ct_notify(text);
     ct_log_line(u->loop->log, CT_LEVEL_INFO, "upgrade",
                 "process %d serves, and this one ends", (int)u->pid);
-    answer(u, true, "");
     u->fn(false, u->arg);
-    (void)send(u->channel, "go", 2, MSG_NOSIGNAL);
+}
+
+void ct_upgrade_hand_over(ct_upgrade *u) {
+    answer(u, true, "");
+    if (u->channel != -1) (void)send(u->channel, "go", 2, MSG_NOSIGNAL);
 }
 
 static void on_word(evutil_socket_t fd, short what, void *arg) {
@@ -80,7 +91,7 @@ static void on_word(evutil_socket_t fd, short what, void *arg) {
     if (u->loading && strcmp(word, "serving") == 0)
         succeed(u);
     else if (u->loading && strncmp(word, "error ", 6) == 0)
-        fail(u, word + 6);
+        doom(u, word + 6);
     else if (u->done && strcmp(word, "stop") == 0)
         u->fn(true, u->arg);
 }
@@ -105,7 +116,7 @@ static void on_end(evutil_socket_t fd, short what, void *arg) {
         snprintf(text, sizeof text,
                  "the new program ended with exit code %d: its log says why",
                  WEXITSTATUS(status));
-    fail(u, text);
+    fail(u, u->why ? u->why : text);
 }
 
 static void on_limit(void *arg) {
@@ -113,10 +124,10 @@ static void on_limit(void *arg) {
     char why[96];
 
     if (!u->loading) return;
-    (void)kill(u->pid, SIGKILL);
     snprintf(why, sizeof why, "the new program did not serve within %d seconds",
              CT_UPGRADE_TIMEOUT);
-    fail(u, why);
+    doom(u, why);
+    (void)kill(u->pid, SIGKILL);
 }
 
 /* -- Its beginning --------------------------------------------------------- */

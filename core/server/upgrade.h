@@ -17,8 +17,9 @@
 enum { CT_UPGRADE_TIMEOUT = 60 }; /* seconds until the new program must serve */
 
 /* The new one serves: this process is to accept no more, to give up its control
- * socket and the files of its sockets, and to end when it is through; or (`stop`)
- * it was told to stop, and this one shall, too. */
+ * socket and the files of its sockets, to call ct_upgrade_hand_over() then, and to
+ * end when it is through; or (`stop`) the new one was told to stop, and this one
+ * shall, too. */
 typedef void ct_upgrade_fn(bool stop, void *arg);
 
 typedef struct ct_upgrade {
@@ -30,6 +31,7 @@ typedef struct ct_upgrade {
     ct_control_peer *asker; /* or NULL: a signal's */
     pid_t pid;              /* of the new one; 0: none */
     int pidfd, channel;
+    char *why;    /* it has failed and will end, or NULL */
     bool loading; /* it does not serve yet */
     bool done;    /* it has served: this process is over */
     struct event on_end, on_word;
@@ -46,6 +48,9 @@ void ct_upgrade_init(ct_upgrade *u, ct_loop *loop, const ct_shared *shared,
  * NULL, is answered how it ended. `not_now`, if not NULL, is why it cannot be. */
 void ct_upgrade_begin(ct_upgrade *u, ct_control_peer *asker, const char *more,
                       const char *not_now);
+
+/* The new one may have what only one can have, and `asker` is told. */
+void ct_upgrade_hand_over(ct_upgrade *u);
 
 /* Why nothing else may be begun now (a reload, another upgrade), or NULL. */
 const char *ct_upgrade_is_in_the_way(const ct_upgrade *u);

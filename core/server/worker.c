@@ -127,10 +127,10 @@ static void on_upgraded(bool must_stop, void *arg) {
         stop(w, SIGTERM);
         return;
     }
-    ct_listen_own(&w->loop, false);
+    ct_generations_retire(&w->generations, true);
+    ct_upgrade_hand_over(&w->upgrade); /* first: its asker is of control */
     ct_control_free(w->control);
     w->control = NULL;
-    ct_generations_retire(&w->generations);
 }
 
 static void on_signal(int signal, void *arg) {
@@ -184,7 +184,8 @@ static void on_master(evutil_socket_t fd, short what, void *arg) {
     (void)what;
     ct_loop_now(&w->loop);
     if (n > 2 && memcmp(text, "ret", 3) == 0) {
-        ct_generations_retire(&w->generations);
+        ct_generations_retire(&w->generations, false);
+        (void)send(w->inherit.channel, "retired\n", 8, MSG_NOSIGNAL);
     } else if (n > 0) {
         reload(w);
     } else if (n == 0) {
@@ -327,7 +328,7 @@ static ct_vm_wishes *end(ct_worker *w, int code) {
     if (w->asker) on_reloaded(false, "the server ends", w);
     ct_upgrade_fini(&w->upgrade);
     tell_failure(w);
-    if (w->serving && !w->inherit.worker)
+    if (w->serving && !w->inherit.worker && !w->upgrade.done)
         ct_pidfile_remove(w->generations.current->pid_file);
     ct_control_free(w->control);
     ct_server_fini(&w->server);

@@ -237,7 +237,7 @@ def takes_over():
 
     @each(g, "WebSockets stay until reload_grace is over")
     def _(binary, workers):
-        with Upgradable(binary, "--reload-grace=0.5", workers=workers) as server:
+        with Upgradable(binary, "--reload-grace=3", workers=workers) as server:
             one = Socket(server)
             one.echo()
             old = server.upgrade()
