@@ -50,34 +50,36 @@ void ct_head_fini(ct_head *h) {
 
 bool ct_head_parse(ct_head *h, struct evbuffer *buffer, const char *p,
                    size_t n) {
-    bool good;
-
-    h->waits = false;
-    h->names = UINT64_MAX;
-    good = evbuffer_add_reference(buffer, p, n, NULL, NULL) == 0 &&
-           evhttp_parse_firstline_(h->request, buffer) == ALL_DATA_READ &&
-           evhttp_parse_headers_(h->request, buffer) == ALL_DATA_READ;
+    bool good = evbuffer_add_reference(buffer, p, n, NULL, NULL) == 0 &&
+                evhttp_parse_firstline_(h->request, buffer) == ALL_DATA_READ &&
+                evhttp_parse_headers_(h->request, buffer) == ALL_DATA_READ;
 
     evbuffer_drain(buffer, evbuffer_get_length(buffer));
+    h->waits = false;
+    h->names = UINT64_MAX;
     return good;
 }
 
 const char *ct_head_keep(ct_head *h, struct evbuffer *buffer, const char *p,
-                         size_t n, uint64_t names) {
+                         size_t n, size_t from, uint64_t names) {
     h->bytes.head = h->bytes.len = 0;
     ct_buf_add(&h->bytes, p, n);
     h->buffer = buffer;
+    h->from = from;
     h->names = names;
     h->waits = true;
     return ct_buf_bytes(&h->bytes);
 }
 
-/* evhttp takes every canonical head: the fuzz target of the wire holds that. */
-static void parse_now(ct_head *h) {
-    bool good =
-        ct_head_parse(h, h->buffer, ct_buf_bytes(&h->bytes), h->bytes.len);
+/* evhttp takes every canonical head: the fuzz target of the wire holds that. Its
+ * parser for the first line is half of the cost, and tells nothing new. */
+static void parse_fields(ct_head *h) {
+    const char *p = ct_buf_bytes(&h->bytes) + h->from;
+    size_t n = h->bytes.len - h->from;
 
-    ct_assert(good);
+    h->waits = false;
+    ct_assert(evbuffer_add_reference(h->buffer, p, n, NULL, NULL) == 0 &&
+              evhttp_parse_headers_(h->request, h->buffer) == ALL_DATA_READ);
 }
 
 void ct_head_reset(ct_head *h) {
@@ -99,11 +101,9 @@ void ct_head_reset(ct_head *h) {
     r->flags = 0;
 }
 
-ct_str ct_head_uri(ct_head *h) {
-    const char *uri;
+ct_str ct_head_uri(const ct_head *h) {
+    const char *uri = h->request->uri;
 
-    if (h->waits) parse_now(h);
-    uri = h->request->uri;
     return (ct_str){ uri, uri ? (uint32_t)strlen(uri) : 0 };
 }
 
@@ -118,7 +118,7 @@ static bool is_named(const struct evkeyval *field, const char *name, size_t n) {
 /* Whether a field with that name may be there. */
 static bool may_have(ct_head *h, const char *name, size_t n) {
     if (!(h->names & ct_wire_name_bit(name, n))) return false;
-    if (h->waits) parse_now(h);
+    if (h->waits) parse_fields(h);
     return true;
 }
 
@@ -152,7 +152,7 @@ uint32_t ct_head_fields(ct_head *h, uint32_t from, ct_pair *out, uint32_t max) {
     struct evkeyval *field;
     uint32_t i = 0, n = 0;
 
-    if (h->waits) parse_now(h);
+    if (h->waits) parse_fields(h);
     TAILQ_FOREACH(field, h->request->input_headers, next) {
         if (n == max) break;
         if (i++ < from) continue;

@@ -19,7 +19,8 @@ struct evhttp_request;
 
 typedef struct ct_head {
     struct evhttp_request *request;
-    ct_buf bytes;            /* kept, and not yet parsed */
+    ct_buf bytes;            /* kept */
+    size_t from;             /* of them: where the fields begin */
     struct evbuffer *buffer; /* to parse them with */
     uint64_t names;          /* ct_wire's: fields that may be there */
     bool waits;              /* for somebody to ask */
@@ -33,16 +34,18 @@ void ct_head_fini(ct_head *h);
 bool ct_head_parse(ct_head *h, struct evbuffer *buffer, const char *p, size_t n)
     __attribute__((warn_unused_result));
 
-/* Copies such a head, to be parsed when somebody asks; `names` is the wire's.
- * Returns the copy, valid until ct_head_reset(). `buffer` must live as long. */
+/* Copies such a head, whose first field is at p[from]; the fields are parsed when
+ * somebody asks for one. `names` is the wire's. Returns the copy, valid until
+ * ct_head_reset(). `buffer` must live as long. */
 const char *ct_head_keep(ct_head *h, struct evbuffer *buffer, const char *p,
-                         size_t n, uint64_t names);
+                         size_t n, size_t from, uint64_t names);
 
 /* Empties the head for the next request. */
 void ct_head_reset(ct_head *h);
 
-/* The target as evhttp has it. Borrows; valid until ct_head_reset(). */
-ct_str ct_head_uri(ct_head *h);
+/* The target of a head that was parsed whole, as evhttp has it. Borrows; valid
+ * until ct_head_reset(). */
+ct_str ct_head_uri(const ct_head *h);
 
 /* Counts the fields with that name; *out has the first one's value. */
 unsigned ct_head_find(ct_head *h, const char *name, size_t n, ct_str *out);

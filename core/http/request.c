@@ -69,10 +69,12 @@ static bool parse_canonical(ct_request *r, const char *p) {
 }
 
 static bool parse(ct_request *r, const char *p) {
+    static const char version[] = " HTTP/1.1\r\n";
     const ct_wire *w = &r->wire;
 
     if (!w->canonical) return parse_canonical(r, p);
-    p = ct_head_keep(&r->head, r->server->head_buffer, p, w->at, w->names);
+    p = ct_head_keep(&r->head, r->server->head_buffer, p, w->at,
+                     w->target.at + w->target.n + sizeof version - 1, w->names);
     r->verb = (ct_str){ p + w->verb.at, w->verb.n };
     r->uri = (ct_str){ p + w->target.at, w->target.n };
     return true;

@@ -8,6 +8,7 @@
 #include "server/keys.h"
 #include "server/master.h"
 #include "server/notify.h"
+#include "server/pass.h"
 #include "server/pidfile.h"
 #include <event2/event.h>
 #include <signal.h>
@@ -99,6 +100,17 @@ static void reload_for(ct_worker *w, ct_control_peer *peer) {
     reload(w);
 }
 
+/* -- Questions to Lua ------------------------------------------------------ */
+
+/* Whoever has it reads the question, and answers. */
+static void hand_over(ct_worker *w, int fd) {
+    if (w->serving)
+        ct_events_add(w->generations.current->events, CT_EVENT_CONTROL,
+                      (uint32_t)fd);
+    else
+        close(fd);
+}
+
 /* -- What it is told ------------------------------------------------------- */
 
 static void stop(ct_worker *w, int signal) {
@@ -170,24 +182,33 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
 
         ct_control_answer(peer, true, ""); /* and `command` is over */
         stop(w, how);
+    } else if (strcmp(command, "worker 1") == 0) {
+        hand_over(w, ct_control_release(peer));
     } else {
         ct_control_answer(peer, false, "unknown command");
     }
 }
 
-/* The master says "reload" or "retire"; without it there is nobody to serve for. */
+/* Another program has its place: it answers what it has begun. */
+static void retire(ct_worker *w) {
+    ct_generations_retire(&w->generations, false);
+    (void)send(w->inherit.channel, "retired\n", 8, MSG_NOSIGNAL);
+}
+
+/* The master says "reload", "retire", or "worker" with a question's connection;
+ * without a master there is nobody to serve for. */
 static void on_master(evutil_socket_t fd, short what, void *arg) {
     ct_worker *w = arg;
     char text[64];
-    ssize_t n = recv(fd, text, sizeof text, MSG_DONTWAIT);
+    int passed;
+    ssize_t n = ct_pass_receive(fd, text, sizeof text, &passed);
 
     (void)what;
     ct_loop_now(&w->loop);
-    if (n > 2 && memcmp(text, "ret", 3) == 0) {
-        ct_generations_retire(&w->generations, false);
-        (void)send(w->inherit.channel, "retired\n", 8, MSG_NOSIGNAL);
-    } else if (n > 0) {
-        reload(w);
+    if (n > 0) {
+        if (strstr(text, "reload\n")) reload(w);
+        if (strstr(text, "retire\n")) retire(w);
+        if (passed != -1) hand_over(w, passed);
     } else if (n == 0) {
         event_del(&w->master);
         w->orphan = true;

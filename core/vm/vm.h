@@ -76,8 +76,9 @@ struct ct_vm {
     bool own_rate;          /* it was made here */
     ct_pulse pulse;         /* for the watchdog */
     ct_watchdog *watchdog;  /* or NULL */
-    bool wake;              /* Lua has work that no event tells of */
-    bool ready;             /* all is loaded */
+    struct ct_profile *profile; /* or NULL: it is not sampled */
+    bool wake;                  /* Lua has work that no event tells of */
+    bool ready;                 /* all is loaded */
     bool exiting; /* see exit_code; of an old generation: it is through */
     bool thread;  /* an executor's: there is no loop, no server, no events */
     int exit_code;

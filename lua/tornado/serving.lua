@@ -10,6 +10,7 @@ local ioloop = require "tornado.ioloop"
 local lifecycle = require "tornado.web.lifecycle"
 local log = require "tornado.log"
 local sites = require "tornado.sites"
+local tracing = require "tornado.tracing"
 local util = require "tornado.util"
 local watchdog = require "tornado.watchdog"
 
@@ -18,8 +19,8 @@ local serving = {}
 local LIMITS = {
     "max_line_size", "max_header_size", "max_fields", "max_body_size", "body_buffer_size",
     "write_buffer_size", "header_timeout", "body_timeout", "body_min_rate", "idle_timeout",
-    "write_timeout", "handler_timeout", "max_connections", "max_connections_per_ip",
-    "max_keepalive_requests", "backlog", "static_coded_size",
+    "write_timeout", "write_min_rate", "handler_timeout", "max_connections",
+    "max_connections_per_ip", "max_keepalive_requests", "backlog", "static_coded_size",
 }
 
 local function set_logs(options)
@@ -32,8 +33,9 @@ local function set_logs(options)
     local access = options.access_log
     if access == "" and options.debug then access = "stderr" end
     require("tornado.web").Application.access_log = access ~= ""
-    local ok, why = core.access_log_open(access)
+    local ok, why = log.open_access(access, options.access_log_format)
     if not ok then return nil, "access_log: " .. why end
+    tracing.configure { accept = options.trace_accept, begin = options.trace_begin }
     return true
 end
 
@@ -162,6 +164,7 @@ local PARTING = 6 -- seconds that streams and WebSockets have to end when they a
 -- Ends this generation when nothing is under way, or after `seconds`: then late(count) is called,
 -- which returns how many more it shall wait, or nil.
 local function leave(app, seconds, late)
+    generation.leave()
     local deadline = core.monotonic() + seconds
     local function look()
         local count = generation.count()
@@ -276,8 +279,20 @@ local function workers_of(options)
     return tonumber(options.workers)
 end
 
+-- The master's lines are as its workers'. A file is not opened for it: workers may have to be
+-- able to make it, as other users.
+local function set_master_log(options)
+    log.set_level(options.log_level)
+    log.set_format(options.log_format)
+    if not options.log_file:find "^journal%f[:%z]" then return true end
+    local ok, why = core.log_open(options.log_file)
+    return ok, why and "log_file: " .. why
+end
+
 -- This process becomes the master; each worker comes here again, and serves.
 local function supervise(options)
+    local ok, why = set_master_log(options)
+    if not ok then return nil, { why } end
     local lines = {}
     for i, item in ipairs(addresses(options)) do lines[i] = item[1] end
     core.supervise {
@@ -307,6 +322,9 @@ function serving.start(options)
     generation.hold("requests", httpserver.live_count)
     ioloop.on(core.EVENT_STOP, function(signal) stop(app, servers, options, signal) end)
     ioloop.on(core.EVENT_REOPEN, function() reopen(options) end)
+    ioloop.on(core.EVENT_CONTROL, function(descriptor)
+        require "tornado.control.answers"(descriptor)
+    end)
     ioloop.on(core.EVENT_RETIRE, function(number) retire(app, servers, options, number) end)
     local ok, why = lifecycle.start(app)
     if not ok then return nil, { why } end

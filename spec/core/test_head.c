@@ -44,7 +44,8 @@ static void test_request(void) {
 
 /* A head that is kept is parsed when a field is asked for that may be there. */
 static void test_kept(void) {
-    const char text[] = "GET /a HTTP/1.1\r\nHost: a\r\nX-A: b\r\nx-a: c\r\n\r\n";
+    const char text[] =
+        "GET /a HTTP/1.1\r\nHost: a\r\nX-A: b\r\nx-a: c\r\n\r\n";
     uint64_t names = ct_wire_name_bit("host", 4) | ct_wire_name_bit("X-A", 3);
     char copy[sizeof text];
     const char *kept;
@@ -55,16 +56,16 @@ static void test_kept(void) {
     ct_head_init(&h);
     for (int i = 0; i < 3; i++) {
         memcpy(copy, text, sizeof copy);
-        kept = ct_head_keep(&h, buffer, copy, sizeof text - 1, names);
+        kept = ct_head_keep(&h, buffer, copy, sizeof text - 1, 17, names);
         memset(copy, 'x', sizeof copy);
         CHECK(memcmp(kept, text, sizeof text - 1) == 0);
         CHECK(ct_head_find(&h, "Cookie", 6, &value) == 0 && h.waits);
         CHECK(ct_head_find(&h, "HOST", 4, &value) == 1 && is(value, "a"));
-        CHECK(!h.waits && is(ct_head_uri(&h), "/a"));
+        CHECK(!h.waits);
         CHECK(ct_head_find(&h, "X-A", 3, &value) == 2 && is(value, "b"));
         CHECK(ct_head_find(&h, "Cookie", 6, &value) == 0);
         ct_head_reset(&h);
-        kept = ct_head_keep(&h, buffer, text, sizeof text - 1, names);
+        kept = ct_head_keep(&h, buffer, text, sizeof text - 1, 17, names);
         CHECK(kept != NULL);
         if (i == 1) CHECK(ct_head_fields(&h, 2, &field, 1) == 1);
         ct_head_reset(&h);
