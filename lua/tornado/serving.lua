@@ -297,7 +297,8 @@ local function supervise(options)
     for i, item in ipairs(addresses(options)) do lines[i] = item[1] end
     core.supervise {
         addresses = table.concat(lines, "\n"), admin = options.admin,
-        control = serving.control_path(options), pid_file = pid_file(options), user = options.user, group = options.group,
+        control = serving.control_path(options), pid_file = pid_file(options),
+        user = options.user, group = options.group,
         stop_timeout = options.stop_timeout, worker_timeout = options.worker_timeout,
         ticket_rotation = options.tls_ticket_rotation, workers = workers_of(options),
         backlog = options.backlog,
