@@ -73,7 +73,7 @@ typedef enum ct_event_type {
     CT_EVENT_REOPEN,
     /* A WebSocket has something to take, or room for more. */
     CT_EVENT_WEBSOCKET,
-    /* A newer generation serves now; its number. */
+    /* A newer generation serves now; its number. 0: another process does. */
     CT_EVENT_RETIRE,
     /* Between a generation and the one after it lies a pair of stream sockets.
      * The handle is the end's descriptor, which is Lua's from here on. */

@@ -12,7 +12,7 @@ uint32_t ct_abi_generation(ct_vm *vm);
  * it gets CT_EVENT_RETIRE. */
 void ct_abi_ready(ct_vm *vm);
 
-/* It cannot be loaded, and why; the one before it serves on. */
+/* It cannot be loaded, and why; the one before it, if there is one, serves on. */
 void ct_abi_failed(ct_vm *vm, const char *text, uint32_t size);
 
 enum { CT_ESTATE = 67108864 }; /* bytes that may be handed over */
@@ -41,6 +41,9 @@ uint32_t ct_abi_worker(ct_vm *vm);
 /* How many workers the master has; 1 without one. */
 uint32_t ct_abi_workers(ct_vm *vm);
 
+/* 1 while another process serves, whose place this server is to take. */
+int ct_abi_is_heir(ct_vm *vm);
+
 /* The path of a folder that its workers share, and nobody else can enter; empty:
  * there is none. */
 void ct_abi_shared_folder(ct_vm *vm, ct_str *out);
@@ -49,8 +52,9 @@ typedef struct ct_supervision {
     ct_str addresses;   /* to listen on, a line each */
     ct_str admin;       /* one that all listen on together; empty: none */
     ct_str control;     /* path of the control socket; empty: none */
+    ct_str pid_file;    /* likewise */
     ct_str user, group; /* that workers run as; empty: unchanged */
-    double stop_timeout, worker_timeout;
+    double stop_timeout, worker_timeout, ticket_rotation;
     uint32_t workers, backlog;
     uint32_t supervise; /* 1: a master also for one worker */
 } ct_supervision;
@@ -62,6 +66,9 @@ void ct_abi_wishes(ct_vm *vm, const ct_supervision *s);
 /* This process shall become the master of so many workers, instead of serving
  * itself: Lua ends with this turn. */
 void ct_abi_supervise(ct_vm *vm, const ct_supervision *s);
+
+/* Has the process's number in that file while it serves; size 0: none. */
+void ct_abi_pid_file(ct_vm *vm, const char *path, uint32_t size);
 
 /* Takes commands on that control socket. */
 void ct_abi_control(ct_vm *vm, const char *path, uint32_t size);

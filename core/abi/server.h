@@ -85,6 +85,10 @@ uint32_t ct_abi_listen_pair(ct_vm *vm, uint32_t listener, const char *ip,
  * one that is closed, too. */
 int ct_abi_listen_drain(ct_vm *vm, uint32_t listener, int heads);
 
+/* Has each of its connections end with its next reply: OK or CLOSED. Works on one
+ * that is closed, too. */
+int ct_abi_listen_fade(ct_vm *vm, uint32_t listener);
+
 /* The address bound, "127.0.0.1:8888". */
 int ct_abi_listen_address(ct_vm *vm, uint32_t listener, ct_str *out);
 

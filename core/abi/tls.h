@@ -35,6 +35,10 @@ int ct_abi_tls_tickets(ct_vm *vm, uint32_t tls, const char *keys,
 int ct_abi_tls_rotate(ct_vm *vm, uint32_t tls);
 int ct_abi_tls_inherit(ct_vm *vm, uint32_t tls, uint32_t from);
 
+/* Without a master: how long a key lasts that all server contexts share, in
+ * seconds; 0: for ever. */
+void ct_abi_tls_rotation(ct_vm *vm, double seconds);
+
 /* A listener's connections to come have TLS, by that context, for servers. */
 int ct_abi_listen_tls(ct_vm *vm, uint32_t listener, uint32_t tls);
 

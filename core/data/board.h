@@ -34,6 +34,7 @@ typedef struct ct_board_row {
 typedef struct ct_board {
     _Atomic int32_t pid;             /* of the server: the master's */
     _Atomic uint32_t workers;        /* rows in use */
+    _Atomic uint32_t heir;           /* 1: it has not taken over yet */
     _Atomic uint32_t replaced;       /* workers that died and were replaced */
     _Atomic uint64_t handled_before; /* requests of those that died */
     _Atomic int64_t started;         /* seconds since 1970 */

@@ -69,6 +69,18 @@ bool ct_shared_leave(const ct_shared *s) {
     return setenv(PIECES, text, 1) == 0;
 }
 
+char *ct_shared_pass(const ct_shared *s, const char *name, int *fd) {
+    char *text = NULL;
+
+    *fd = -1;
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (strcmp(s->pieces[i].name, name) != 0) continue;
+        if (asprintf(&text, "%s=%s %d ", PIECES, name, s->pieces[i].fd) != -1)
+            *fd = s->pieces[i].fd;
+    }
+    return *fd == -1 ? NULL : text;
+}
+
 /* -- Memory ---------------------------------------------------------------- */
 
 static ct_shared_piece *find(ct_shared *s, const char *name) {

@@ -37,6 +37,11 @@ void *ct_shared_get(ct_shared *s, const char *name, size_t size);
  * errno says why. */
 bool ct_shared_leave(const ct_shared *s);
 
+/* For a program that takes this one's place: the piece `name` alone, as a string
+ * for its environment, and its descriptor, which must not be closed by exec; NULL
+ * and -1 when there is none. Caller frees with free(). */
+char *ct_shared_pass(const ct_shared *s, const char *name, int *fd);
+
 /* Unmaps and closes all. */
 void ct_shared_fini(ct_shared *s);
 

@@ -48,16 +48,14 @@ void ct_head_reset(ct_head *h);
 ct_str ct_head_uri(const ct_head *h);
 
 /* Counts the fields with that name; *out has the first one's value. */
-unsigned ct_head_find(ct_head *h, const char *name, size_t n,
-                      ct_str *out);
+unsigned ct_head_find(ct_head *h, const char *name, size_t n, ct_str *out);
 
 /* The next field with that name from number *from (0 on) on, which moves behind
  * it; false when there is none. */
-bool ct_head_find_from(ct_head *h, const char *name, size_t n,
-                       uint32_t *from, ct_str *out);
+bool ct_head_find_from(ct_head *h, const char *name, size_t n, uint32_t *from,
+                       ct_str *out);
 
 /* Fills `out` with at most `max` fields from number `from` on. */
-uint32_t ct_head_fields(ct_head *h, uint32_t from, ct_pair *out,
-                        uint32_t max);
+uint32_t ct_head_fields(ct_head *h, uint32_t from, ct_pair *out, uint32_t max);
 
 #endif

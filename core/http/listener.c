@@ -171,6 +171,10 @@ bool ct_listener_drain(ct_listener *l, bool heads) {
     return !l->waited;
 }
 
+void ct_listener_fade(ct_listener *l) {
+    l->fading = true;
+}
+
 static void drop_conn(ct_conn *c) {
     ct_conn_close(c, false);
 }

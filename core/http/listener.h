@@ -31,6 +31,7 @@ typedef struct ct_listener {
     uint32_t handle;
     uint32_t conns; /* alive */
     bool closed;    /* no more come: freed with the last of them */
+    bool fading;    /* each ends with its next reply */
     bool waited;    /* Lua waits for CT_EVENT_ENDED */
 } ct_listener;
 
@@ -55,6 +56,10 @@ int ct_listener_pair(ct_listener *l, const ct_peer *peer);
  * come, and has the others end with the reply under way.
  * True when none is left; else CT_EVENT_ENDED will come. */
 bool ct_listener_drain(ct_listener *l, bool heads);
+
+/* From here on each of its connections ends with the reply under way, or, if it is
+ * idle, with the next one: a client that sends just now gets its answer. */
+void ct_listener_fade(ct_listener *l);
 
 /* Accepts no more; with `drop` its connections end at once. CT_EVENT_ENDED comes
  * with the last of them. */

@@ -10,6 +10,7 @@
 #include "http/access.h"
 #include "http/body.h"
 #include "http/fields.h"
+#include "http/listener.h"
 #include "http/server.h"
 #include <stdio.h>
 #include <string.h>
@@ -209,6 +210,7 @@ static bool may_keep(const ct_request *r, uint32_t flags) {
     const ct_conn *c = r->conn;
 
     if (!r->wire.keep_alive || (flags & CT_REPLY_CLOSE)) return false;
+    if (c->listener->fading) return false;
     if (c->eof && c->in.len <= r->body.in_place) return false;
     return c->requests + 1 < c->options->max_keepalive_requests;
 }

@@ -6,6 +6,7 @@
 #include "io/listen.h"
 
 #include "base/mem.h"
+#include "io/listen_socket.h"
 #include "io/timer.h"
 
 #include <errno.h>
@@ -13,13 +14,9 @@
 #include <event2/event_struct.h>
 #include <event2/util.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { BURST = 128 };
@@ -37,113 +34,15 @@ struct ct_listen {
     ct_address asked; /* before the kernel chose a port */
     ino_t inode;      /* of the unix socket's file */
     uint64_t muted_till;
+    ct_listen *more; /* another socket of the same address, or NULL */
     int fd, spare;
     bool held;      /* see ct_listen_hold() */
     bool staged;    /* does not accept before ct_listen_commit() */
     bool kept;      /* by no generation: it goes on */
     bool inherited; /* a socket that nobody has asked for yet */
+    bool borrowed;  /* see ct_listen_inherit() */
+    bool opened;    /* by this process, not inherited */
 };
-
-/* -- Opening --------------------------------------------------------------- */
-
-static const struct sockaddr *sockaddr_of(const ct_address *a) {
-    return (const struct sockaddr *)&a->sa;
-}
-
-static const char *path_of(const ct_address *a) {
-    return ((const struct sockaddr_un *)&a->sa)->sun_path;
-}
-
-static bool is_unix(const ct_address *a) {
-    return a->sa.ss_family == AF_UNIX;
-}
-
-/* The inode of a unix socket's file, or 0 when there is none. */
-static ino_t inode_of(const ct_address *a) {
-    struct stat st;
-
-    if (!is_unix(a) || lstat(path_of(a), &st) == -1) return 0;
-    return S_ISSOCK(st.st_mode) ? st.st_ino : 0;
-}
-
-static int open_socket(ct_address *at) {
-    int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    int fd = socket(at->sa.ss_family, type, 0);
-
-    if (fd == -1 && errno == EAFNOSUPPORT && at->any) {
-        struct sockaddr_in v4 = {
-            .sin_family = AF_INET,
-            .sin_port = ((struct sockaddr_in6 *)&at->sa)->sin6_port,
-        };
-        memcpy(&at->sa, &v4, sizeof v4); /* a kernel without IPv6 */
-        at->size = sizeof v4;
-        fd = socket(AF_INET, type, 0);
-    }
-    return fd;
-}
-
-/* A server that was killed leaves its file, and bind() refuses to replace it.
- * One that lives accepts, or has a full queue (EAGAIN). */
-static void remove_stale(const ct_address *at) {
-    int fd;
-
-    if (!inode_of(at)) return;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd == -1) return;
-    if (connect(fd, sockaddr_of(at), at->size) == -1 && errno == ECONNREFUSED)
-        unlink(path_of(at));
-    close(fd);
-}
-
-static void set_option(int fd, int level, int name, int value) {
-    (void)setsockopt(fd, level, name, &value, sizeof value); /* best effort */
-}
-
-static void prepare(int fd, const ct_address *at) {
-    if (is_unix(at)) {
-        fchmod(fd, 0600); /* bind() gives the mode to the file */
-        remove_stale(at);
-        return;
-    }
-    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* peers inherit it */
-    if (at->sa.ss_family == AF_INET6)
-        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !at->any);
-    if (at->share) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-}
-
-static const char *reason(const ct_address *at, int error) {
-    bool local = is_unix(at);
-
-    switch (error) {
-    case EACCES:
-        if (local) return "permission denied: its folder must be writable";
-        return "permission denied: ports below 1024 need root or "
-               "CAP_NET_BIND_SERVICE";
-    case EADDRINUSE:
-        if (local)
-            return "address already in use: another program listens there, "
-                   "or the file is no socket; choose another path";
-        return "address already in use: another program listens there; stop "
-               "it or choose another --port";
-    case EADDRNOTAVAIL:
-        return "no such address on this machine: `ip address` lists them, "
-               "*:PORT means all";
-    case EXDEV:
-        return "a new unix socket needs a restart of a server with a master, "
-               "whose workers must share it";
-    case ENOENT: return "no such folder: create it first";
-    case EMFILE: return "too many open files: raise `ulimit -n`";
-    default: return strerror(error);
-    }
-}
-
-static void explain(const ct_address *at, int error, char *why, size_t size) {
-    char text[CT_ADDRESS_TEXT];
-
-    ct_address_format(at, text);
-    snprintf(why, size, "%s: %s", text, reason(at, error));
-}
 
 /* -- Sockets that are there ------------------------------------------------- */
 
@@ -155,100 +54,102 @@ bool ct_listen_is_same(const ct_listen *a, const ct_listen *b) {
     return is_same(&a->asked, &b->asked);
 }
 
+/* Whether both descriptors are of one socket. */
+static bool is_one(int a, int b) {
+    struct stat x, y;
+
+    return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_ino == y.st_ino;
+}
+
+static bool has_socket(const ct_listen *l, int fd) {
+    for (; l; l = l->more)
+        if (l->fd != -1 && is_one(l->fd, fd)) return true;
+    return false;
+}
+
 /* One that this process was started with, or while a generation is loaded that
- * of the one before. */
-static const ct_listen *find_socket(const ct_listen *l) {
-    const ct_list *end = &l->loop->listens;
+ * of the one before; but none that `first` has. */
+static const ct_listen *find_socket(const ct_listen *first) {
+    const ct_list *end = &first->loop->listens;
 
     for (const ct_list *n = end->next; n != end; n = n->next) {
         const ct_listen *other = ct_list_of(n, ct_listen, node);
 
-        if (other->staged || !is_same(&other->asked, &l->asked)) continue;
-        if (other->inherited || l->loop->staging) return other;
+        if (other->staged || !is_same(&other->asked, &first->asked)) continue;
+        if (!other->inherited && !first->loop->staging) continue;
+        if (!has_socket(first, other->fd)) return other;
     }
     return NULL;
 }
 
-/* Shares a socket: 1, or 0 when there is none to share, -1 with errno set. */
-static int share_socket(ct_listen *l) {
-    const ct_listen *other = find_socket(l);
+/* Shares a socket with others: 1, or 0 when there is none to share, -1 with errno
+ * set. */
+static int share_socket(ct_listen *l, const ct_listen *first) {
+    const ct_listen *other = find_socket(first);
 
     if (!other) return 0;
     l->fd = fcntl(other->fd, F_DUPFD_CLOEXEC, 0);
     if (l->fd == -1) return -1;
     l->at = other->at;
+    l->borrowed = other->borrowed;
+    l->opened = other->opened;
     return 1;
 }
 
 static bool find_name(ct_listen *l) {
-    if (is_unix(&l->at)) return true;
+    if (l->at.sa.ss_family == AF_UNIX) return true;
     l->at.size = sizeof l->at.sa;
     return getsockname(l->fd, (struct sockaddr *)&l->at.sa, &l->at.size) == 0;
 }
 
-static bool open_listener(ct_listen *l, int backlog) {
-    int shared = share_socket(l);
+static bool open_listener(ct_listen *l, int backlog, char *why, size_t size) {
+    int shared = share_socket(l, l);
 
     if (shared > 0)
         (void)listen(l->fd, backlog); /* it may be another one now */
     if (shared) return shared > 0;
-    if (is_unix(&l->at) && l->loop->share_ports && l->staged) {
+    if (l->at.sa.ss_family == AF_UNIX && l->loop->share_ports && l->staged) {
         errno = EXDEV; /* the other workers could not have it */
         return false;
     }
     l->at.share |= l->loop->share_ports;
-    l->fd = open_socket(&l->at);
+    l->fd = ct_listen_socket(&l->at, backlog, why, size);
     if (l->fd == -1) return false;
-    prepare(l->fd, &l->at);
-    if (bind(l->fd, sockaddr_of(&l->at), l->at.size) == -1) return false;
-    l->inode = inode_of(&l->at);
-    if (listen(l->fd, backlog) == -1) return false;
+    l->opened = true;
+    l->inode = ct_listen_inode(&l->at);
     return find_name(l);
 }
 
-int ct_listen_inherited(const ct_loop *loop, const ct_address *asked) {
+int ct_listen_claim(ct_loop *loop, const ct_address *asked) {
     const ct_list *end = &loop->listens;
 
     for (const ct_list *n = end->next; n != end; n = n->next) {
-        const ct_listen *l = ct_list_of(n, ct_listen, node);
+        ct_listen *l = ct_list_of(n, ct_listen, node);
+        int fd = l->fd;
 
-        if (l->inherited && is_same(&l->asked, asked))
-            return fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
+        if (!l->inherited || !is_same(&l->asked, asked)) continue;
+        l->fd = -1;
+        ct_listen_free(l);
+        return fd;
     }
     return -1;
 }
 
+unsigned ct_listen_unclaimed(const ct_loop *loop, const ct_address *asked) {
+    const ct_list *end = &loop->listens;
+    unsigned count = 0;
+
+    for (const ct_list *n = end->next; n != end; n = n->next) {
+        const ct_listen *l = ct_list_of(n, const ct_listen, node);
+
+        count += l->inherited && is_same(&l->asked, asked);
+    }
+    return count;
+}
+
 void ct_listen_keep(ct_listen *l) {
     l->kept = true;
-}
-
-int ct_listen_socket(ct_address *at, int backlog, char *why, size_t size) {
-    int fd = open_socket(at);
-
-    if (fd == -1) goto fail;
-    prepare(fd, at);
-    if (bind(fd, sockaddr_of(at), at->size) == -1) goto fail;
-    if (listen(fd, backlog) == 0) return fd;
-
-fail:
-    explain(at, errno, why, size);
-    if (fd != -1) close(fd);
-    return -1;
-}
-
-/* The kernel asks this program for the index of a socket: random() % n. Where that
- * cannot be (a unix socket) nothing is lost but the wish. */
-void ct_listen_spread(int fd, unsigned n) {
-    struct sock_filter code[] = {
-        { BPF_LD | BPF_W | BPF_ABS, 0, 0,
-          (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM) },
-        { BPF_ALU | BPF_MOD | BPF_K, 0, 0, n },
-        { BPF_RET | BPF_A, 0, 0, 0 },
-    };
-    struct sock_fprog program = { .len = 3, .filter = code };
-
-    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
-                     sizeof program);
+    if (l->more) ct_listen_keep(l->more);
 }
 
 /* -- Accepting ------------------------------------------------------------- */
@@ -287,7 +188,8 @@ static void report(ct_listen *l, int error) {
     l->muted_till = now + 1000;
     ct_address_format(&l->at, text);
     ct_log_line(l->loop->log, CT_LEVEL_ERROR, "listen",
-                "%s: cannot accept, pausing: %s", text, reason(&l->at, error));
+                "%s: cannot accept, pausing: %s", text,
+                ct_listen_reason(&l->at, error));
 }
 
 static void pause_for(ct_listen *l, int error) {
@@ -329,9 +231,8 @@ static void on_ready(evutil_socket_t fd, short what, void *arg) {
         if (!accept_one(l)) return;
 }
 
-/* NOLINTNEXTLINE(readability-function-size): a callback and a text: 7 values */
-ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
-                         ct_peer_fn *fn, void *arg, char *why, size_t size) {
+static ct_listen *make(ct_loop *loop, const ct_address *at, ct_peer_fn *fn,
+                       void *arg) {
     ct_listen *l = ct_new(ct_listen);
 
     l->loop = loop;
@@ -343,18 +244,46 @@ ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
     ct_list_init(&l->node);
     l->pause = ct_timer_new(loop, on_pause_over, l);
     l->spare = open_spare();
-    if (!open_listener(l, backlog)) {
+    return l;
+}
+
+static void watch(ct_listen *l) {
+    ct_list_add(&l->loop->listens, &l->node);
+    event_assign(&l->event, l->loop->base, l->fd, EV_READ | EV_PERSIST,
+                 on_ready, l);
+    if (!l->staged) event_add(&l->event, NULL);
+}
+
+/* Whoever had more processes than there are now has left sockets whose queues
+ * somebody must empty. */
+static void add_more(ct_listen *first) {
+    ct_listen *l = first, *next;
+
+    do {
+        next = make(first->loop, &first->asked, first->fn, first->arg);
+        if (share_socket(next, first) < 1) break;
+        watch(next);
+        l->more = next;
+        l = next;
+    } while (true);
+    ct_listen_free(next);
+}
+
+/* NOLINTNEXTLINE(readability-function-size): a callback and a text: 7 values */
+ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
+                         ct_peer_fn *fn, void *arg, char *why, size_t size) {
+    ct_listen *l = make(loop, at, fn, arg);
+
+    if (!open_listener(l, backlog, why, size)) {
         int error = errno;
 
-        explain(at, error, why, size);
+        ct_listen_explain(at, error, why, size);
         ct_listen_free(l);
         errno = error;
         return NULL;
     }
-    ct_list_add(&loop->listens, &l->node);
-    event_assign(&l->event, loop->base, l->fd, EV_READ | EV_PERSIST, on_ready,
-                 l);
-    if (!l->staged) event_add(&l->event, NULL);
+    watch(l);
+    add_more(l);
     return l;
 }
 
@@ -403,13 +332,31 @@ void ct_listen_empty(ct_loop *loop) {
     }
 }
 
-bool ct_listen_inherit(ct_loop *loop, int fd, const ct_address *asked) {
+static void trim(ct_listen *l) {
+    if (!l->more) return;
+    for (ct_listen *m = l->more; m; m = m->more)
+        for (int i = 0; i < BURST && m->fd != -1; i++)
+            if (!accept_one(m)) break;
+    ct_listen_free(l->more);
+    l->more = NULL;
+}
+
+void ct_listen_trim(ct_loop *loop) {
+    const ct_list *end = &loop->listens;
+
+    for (ct_list *n = end->next; n != end; n = n->next)
+        trim(ct_list_of(n, ct_listen, node));
+}
+
+bool ct_listen_inherit(ct_loop *loop, int fd, const ct_address *asked,
+                       bool borrowed) {
     ct_listen *l = ct_new(ct_listen);
 
     l->loop = loop;
     l->fd = fd;
     l->spare = -1;
     l->inherited = true;
+    l->borrowed = borrowed;
     l->asked = l->at = *asked;
     ct_list_add(&loop->listens, &l->node);
     if (evutil_make_socket_nonblocking(fd) == 0 && find_name(l)) return true;
@@ -417,27 +364,84 @@ bool ct_listen_inherit(ct_loop *loop, int fd, const ct_address *asked) {
     return false;
 }
 
+/* A generation that ends may share its socket with the one that serves. */
+static bool is_listed(const ct_listen *l) {
+    const ct_list *end = &l->loop->listens;
+
+    for (const ct_list *n = end->next; n != &l->node && n != end; n = n->next)
+        if (is_one(ct_list_of(n, const ct_listen, node)->fd, l->fd))
+            return true;
+    return false;
+}
+
+void ct_listen_list(const ct_loop *loop, ct_buf *out) {
+    const ct_list *end = &loop->listens;
+
+    for (const ct_list *n = end->next; n != end; n = n->next) {
+        const ct_listen *l = ct_list_of(n, ct_listen, node);
+        char address[CT_ADDRESS_TEXT], line[CT_ADDRESS_TEXT + 16];
+        int size;
+
+        if (l->inherited || l->staged || is_listed(l)) continue;
+        ct_address_format(&l->asked, address);
+        size = snprintf(line, sizeof line, "%d%s %s\n", l->fd,
+                        l->inode ? "+" : "", address);
+        ct_buf_add(out, line, (size_t)size);
+    }
+}
+
+void ct_listen_own(ct_loop *loop) {
+    const ct_list *end = &loop->listens;
+
+    for (ct_list *n = end->next; n != end; n = n->next) {
+        ct_listen *l = ct_list_of(n, ct_listen, node);
+
+        if (l->borrowed) l->inode = ct_listen_inode(&l->at);
+        l->borrowed = false;
+    }
+}
+
+static void leave(ct_listen *l, bool all) {
+    if (l->inherited || l->fd == -1) return;
+    for (int i = 0; i < BURST && l->opened && !all; i++)
+        if (!accept_one(l)) break;
+    ct_listen_hold(l, true);
+    event_del(&l->event); /* held, it may be watched behind a pause */
+    ct_timer_stop(l->pause);
+    close(l->fd);
+    l->fd = -1;
+    l->inode = 0;
+}
+
+void ct_listen_leave(ct_loop *loop, bool all) {
+    const ct_list *end = &loop->listens;
+
+    for (ct_list *n = end->next; n != end; n = n->next)
+        leave(ct_list_of(n, ct_listen, node), all);
+}
+
 const ct_address *ct_listen_address(const ct_listen *l) {
     return &l->at;
 }
 
 void ct_listen_hold(ct_listen *l, bool hold) {
+    if (l->more) ct_listen_hold(l->more, hold);
     if (hold == l->held) return;
     l->held = hold;
-    if (l->staged) return;
+    if (l->staged || l->fd == -1) return;
     if (hold)
         event_del(&l->event);
     else
         event_add(&l->event, NULL);
 }
 
-/* The file is ours only as long as nobody has replaced it. */
 void ct_listen_free(ct_listen *l) {
     if (!l) return;
+    ct_listen_free(l->more);
     ct_list_remove(&l->node);
     if (event_initialized(&l->event)) event_del(&l->event);
     ct_timer_free(l->pause);
-    if (l->inode && inode_of(&l->at) == l->inode) unlink(path_of(&l->at));
+    ct_listen_unlink(&l->at, l->inode);
     if (l->fd != -1) close(l->fd);
     if (l->spare != -1) close(l->spare);
     ct_free(l);

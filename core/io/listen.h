@@ -5,6 +5,7 @@
 #ifndef CT_LISTEN_H
 #define CT_LISTEN_H
 
+#include "base/buf.h"
 #include "io/address.h"
 #include "io/loop.h"
 
@@ -22,23 +23,34 @@ typedef void ct_peer_fn(int fd, const ct_address *peer, void *arg);
 ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
                          ct_peer_fn *fn, void *arg, char *why, size_t size);
 
-/* A copy of the socket that waits for whoever asks for that address; -1 for none. */
-int ct_listen_inherited(const ct_loop *loop, const ct_address *asked);
+/* Takes a socket that waits for whoever asks for that address, the one that came
+ * first: the caller owns it; -1 for none. */
+int ct_listen_claim(ct_loop *loop, const ct_address *asked);
+
+/* How many wait for whoever asks for that address. */
+unsigned ct_listen_unclaimed(const ct_loop *loop, const ct_address *asked);
 
 /* It belongs to no generation: ct_listen_commit() leaves it alone. */
 void ct_listen_keep(ct_listen *l);
 
-/* Only the socket, bound (to what *at becomes) and listening: a descriptor that
- * the caller owns, or -1 and a reason in `why`. */
-int ct_listen_socket(ct_address *at, int backlog, char *why, size_t size);
-
-/* Of the sockets that share the address of this one, new connections come to the
- * first `n` alone, in the order in which they were opened. */
-void ct_listen_spread(int fd, unsigned n);
-
 /* Takes a listening socket that this process was started with, for whoever will
- * ask for `asked`. False, and closed, when it is none. */
-bool ct_listen_inherit(ct_loop *loop, int fd, const ct_address *asked);
+ * ask for `asked`; with several of one address, that listener has all of them.
+ * `borrowed`: a unix socket's file is another process's until ct_listen_own().
+ * False, and closed, when it is none. */
+bool ct_listen_inherit(ct_loop *loop, int fd, const ct_address *asked,
+                       bool borrowed);
+
+/* Appends a line for each open socket, for ct_inherit_leave(): "DESCRIPTOR
+ * ADDRESS", with a "+" behind the number where a file goes with it. */
+void ct_listen_list(const ct_loop *loop, ct_buf *out);
+
+/* From here on the files of borrowed unix sockets are this process's. */
+void ct_listen_own(ct_loop *loop);
+
+/* Another process accepts from here on: all sockets are closed, and their files are
+ * its. It has those that were inherited, and (`all`) those that were opened here; of
+ * what it has not, those that wait in the queue are accepted first. */
+void ct_listen_leave(ct_loop *loop, bool all);
 
 /* True when both were asked for with the same address. */
 bool ct_listen_is_same(const ct_listen *a, const ct_listen *b);
@@ -50,6 +62,10 @@ void ct_listen_commit(ct_loop *loop, bool later);
 
 /* Accepts all that waits, on every socket, for those that are about to be closed. */
 void ct_listen_empty(ct_loop *loop);
+
+/* Of several sockets of one address only the first stays: what waits on the others is
+ * accepted, and they are closed. */
+void ct_listen_trim(ct_loop *loop);
 
 /* The address bound, with the port that the kernel chose for port 0. Borrows. */
 const ct_address *ct_listen_address(const ct_listen *l);

@@ -9,14 +9,13 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { OCSP_MAX = 65536, MADE_DAYS = 30 };
+enum { MADE_DAYS = 30 };
 
 void ct_tls_reason(char *why, size_t size, const char *what,
                    const char *otherwise) {
@@ -86,33 +85,6 @@ static bool read_key(ct_tls_cert *c, const char *path, char *why, size_t size) {
     return false;
 }
 
-static bool is_ocsp(const unsigned char *p, long n) {
-    OCSP_RESPONSE *response = d2i_OCSP_RESPONSE(NULL, &p, n);
-    bool good = response && OCSP_response_status(response) ==
-                                OCSP_RESPONSE_STATUS_SUCCESSFUL;
-
-    OCSP_RESPONSE_free(response);
-    ERR_clear_error();
-    return good;
-}
-
-static bool read_ocsp(ct_tls_cert *c, const char *path, char *why,
-                      size_t size) {
-    BIO *file = open_file(path, why, size);
-    int n;
-
-    if (!file) return false;
-    c->ocsp = ct_alloc(OCSP_MAX);
-    n = BIO_read(file, c->ocsp, OCSP_MAX);
-    BIO_free(file);
-    if (n > 0 && n < OCSP_MAX && is_ocsp(c->ocsp, n)) {
-        c->ocsp_size = n;
-        return true;
-    }
-    snprintf(why, size, "%s: not a successful OCSP response (DER)", path);
-    return false;
-}
-
 bool ct_tls_cert_load(ct_tls_cert *out, const char *certificate,
                       const char *key, const char *ocsp, char *why,
                       size_t size) {
@@ -126,8 +98,10 @@ bool ct_tls_cert_load(ct_tls_cert *out, const char *certificate,
         ERR_clear_error();
         goto fail;
     }
-    if (ocsp && !read_ocsp(out, ocsp, why, size)) goto fail;
-    return true;
+    *why = 0;
+    if (!ocsp ||
+        ct_tls_ocsp_load(&out->ocsp, ocsp, out->leaf, out->chain, why, size))
+        return true;
 
 fail:
     ct_tls_cert_fini(out);
@@ -138,7 +112,7 @@ void ct_tls_cert_fini(ct_tls_cert *c) {
     X509_free(c->leaf);
     sk_X509_pop_free(c->chain, X509_free);
     EVP_PKEY_free(c->key);
-    ct_free(c->ocsp);
+    ct_tls_ocsp_fini(&c->ocsp);
     *c = (ct_tls_cert){ 0 };
 }
 

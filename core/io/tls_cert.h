@@ -5,6 +5,7 @@
 #define CT_TLS_CERT_H
 
 #include "base/buf.h"
+#include "io/tls_ocsp.h"
 #include <openssl/x509.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,14 +15,14 @@ typedef struct ct_tls_cert {
     X509 *leaf;
     STACK_OF(X509) * chain; /* what follows it in its file; may be empty */
     EVP_PKEY *key;
-    unsigned char *ocsp; /* a DER OCSP response to staple, or NULL */
-    int ocsp_size;
+    ct_tls_ocsp ocsp; /* what to staple */
 } ct_tls_cert;
 
 /* Reads a PEM chain, leaf first, its PEM key (`key` NULL: from the same file), and
  * a DER OCSP response (NULL: none). An encrypted key is refused: nobody is there to
  * be asked. False and the reason with the file's name in `why`, *out empty, when
- * anything is wrong. Caller frees with ct_tls_cert_fini(). */
+ * anything is wrong; true and a warning in `why`, which is empty otherwise, when the
+ * response is not for now or not for this certificate. Caller frees with ct_tls_cert_fini(). */
 bool ct_tls_cert_load(ct_tls_cert *out, const char *certificate,
                       const char *key, const char *ocsp, char *why, size_t size)
     __attribute__((warn_unused_result));

@@ -16,11 +16,7 @@
 
 enum { ALPN_MAX = 255 };
 
-typedef struct ticket_key {
-    uint8_t name[16], aes[32], hmac[32];
-} ticket_key;
-
-_Static_assert(sizeof(ticket_key) == CT_TLS_TICKET_KEY, "as the header says");
+_Static_assert(sizeof(ct_tls_key) == CT_TLS_TICKET_KEY, "as the header says");
 
 struct ct_tls_context {
     SSL_CTX *ssl;
@@ -30,7 +26,8 @@ struct ct_tls_context {
     unsigned owners;
     bool server;
     ct_tls_verify verify;
-    ticket_key keys[2]; /* to make tickets; to take those of before */
+    const ct_tls_tickets *shared; /* borrowed; NULL: its own keys */
+    ct_tls_key keys[2];           /* to make tickets; to take those of before */
     int key_count;
     uint8_t alpn[ALPN_MAX + 1]; /* each with its length before it */
     unsigned alpn_size;
@@ -46,7 +43,7 @@ static const char ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:"
 
 /* -- Tickets --------------------------------------------------------------- */
 
-static bool use_key(const ticket_key *k, unsigned char *iv,
+static bool use_key(const ct_tls_key *k, unsigned char *iv,
                     EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool making) {
     char hash[] = "SHA256";
     OSSL_PARAM params[] = {
@@ -61,39 +58,65 @@ static bool use_key(const ticket_key *k, unsigned char *iv,
                              making) == 1;
 }
 
-/* 1: go on; 2: and give a new ticket; 0: unknown key; -1: failed. */
+/* The key to make a ticket with. */
+static bool newest_key(const ct_tls_context *c, ct_tls_key *out) {
+    if (c->shared) return ct_tls_tickets_newest(c->shared, out);
+    *out = c->keys[0];
+    return true;
+}
+
+/* The key of that name, as ct_tls_tickets_find(). */
+static int find_key(const ct_tls_context *c, const uint8_t *name,
+                    ct_tls_key *out) {
+    if (c->shared) return ct_tls_tickets_find(c->shared, name, out);
+    for (int i = 0; i < c->key_count; i++) {
+        if (memcmp(name, c->keys[i].name, sizeof out->name) != 0) continue;
+        *out = c->keys[i];
+        return i;
+    }
+    return -1;
+}
+
+/* 1: go on; 2: and give a new ticket; 0: no such key; -1: failed. */
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv,
                      EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int making) {
     const ct_tls_context *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    ct_tls_key k;
+    int age = 0, answer;
 
     if (making) {
-        memcpy(name, c->keys[0].name, sizeof c->keys[0].name);
+        if (!newest_key(c, &k)) return 0;
+        memcpy(name, k.name, sizeof k.name);
         ct_digest_random(iv, EVP_MAX_IV_LENGTH);
-        return use_key(&c->keys[0], iv, cipher, mac, true) ? 1 : -1;
+    } else {
+        age = find_key(c, name, &k);
+        if (age == -1) return 0;
     }
-    for (int i = 0; i < c->key_count; i++) {
-        const ticket_key *k = &c->keys[i];
+    answer = use_key(&k, iv, cipher, mac, making) ? 1 + (age > 0) : -1;
+    OPENSSL_cleanse(&k, sizeof k);
+    return answer;
+}
 
-        if (memcmp(name, k->name, sizeof k->name) != 0) continue;
-        if (!use_key(k, iv, cipher, mac, false)) return -1;
-        return i ? 2 : 1;
-    }
-    return 0;
+void ct_tls_context_share(ct_tls_context *c, const ct_tls_tickets *tickets) {
+    c->shared = tickets;
 }
 
 void ct_tls_context_tickets(ct_tls_context *c, const uint8_t *keys, int count) {
     ct_assert(count == 1 || count == 2);
+    c->shared = NULL;
     memcpy(c->keys, keys, (size_t)count * sizeof c->keys[0]);
     c->key_count = count;
 }
 
 void ct_tls_context_rotate(ct_tls_context *c) {
-    c->keys[1] = c->keys[0];
+    (void)newest_key(c, &c->keys[1]);
+    c->shared = NULL;
     ct_digest_random(&c->keys[0], sizeof c->keys[0]);
     if (c->key_count < 2) c->key_count++;
 }
 
 void ct_tls_context_inherit(ct_tls_context *c, const ct_tls_context *from) {
+    c->shared = from->shared;
     memcpy(c->keys, from->keys, sizeof c->keys);
     c->key_count = from->key_count;
 }
@@ -128,10 +151,11 @@ static int on_status(SSL *ssl, void *arg) {
         const ct_tls_cert *cert = &c->certs[i];
         unsigned char *copy;
 
-        if (!cert->ocsp || X509_cmp(cert->leaf, leaf) != 0) continue;
-        copy = OPENSSL_memdup(cert->ocsp, (size_t)cert->ocsp_size);
+        if (X509_cmp(cert->leaf, leaf) != 0) continue;
+        if (!ct_tls_ocsp_is_valid(&cert->ocsp, time(NULL))) continue;
+        copy = OPENSSL_memdup(cert->ocsp.der, (size_t)cert->ocsp.size);
         if (!copy) return SSL_TLSEXT_ERR_NOACK;
-        SSL_set_tlsext_status_ocsp_resp(ssl, copy, cert->ocsp_size);
+        SSL_set_tlsext_status_ocsp_resp(ssl, copy, cert->ocsp.size);
         return SSL_TLSEXT_ERR_OK;
     }
     return SSL_TLSEXT_ERR_NOACK;
@@ -152,7 +176,7 @@ static bool add(ct_tls_context *c, ct_tls_cert cert, const char *what,
         return false;
     }
     if (n == 2) SSL_CTX_set_cert_cb(c->ssl, on_certificate, c);
-    if (cert.ocsp) {
+    if (cert.ocsp.der) {
         SSL_CTX_set_tlsext_status_cb(c->ssl, on_status);
         SSL_CTX_set_tlsext_status_arg(c->ssl, c);
     }

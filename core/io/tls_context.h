@@ -13,6 +13,7 @@
 #ifndef CT_TLS_CONTEXT_H
 #define CT_TLS_CONTEXT_H
 
+#include "io/tls_tickets.h"
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,7 +43,7 @@ ct_tls_context *ct_tls_context_take(ct_tls_context *c);
 /* One owner less; the last one frees it. NULL is fine. */
 void ct_tls_context_give(ct_tls_context *c);
 
-/* Adds a certificate (see ct_tls_cert_load). A server shows that whose names fit
+/* Adds a certificate (see ct_tls_cert_load, also for a warning in `why`). A server shows that whose names fit
  * the one the client asks for (SNI), with several for a name that which suits the
  * client's algorithms, and the first added when none fits or none is asked for. A
  * client has one. */
@@ -77,6 +78,10 @@ bool ct_tls_context_alpn(ct_tls_context *c, const char *list, char *why,
  * other processes too), and that ask for the same client certificates, resume each
  * other's sessions. A server begins with a key of its own. */
 void ct_tls_context_tickets(ct_tls_context *c, const uint8_t *keys, int count);
+
+/* Uses those keys, which live longer, in place of its own, until one of the two
+ * functions around this one gives it others. */
+void ct_tls_context_share(ct_tls_context *c, const ct_tls_tickets *tickets);
 
 /* Makes a new key; the current one becomes that of before. Whoever does this each
  * few hours has forward secrecy for resumed sessions, too. */

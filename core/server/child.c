@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "io/address.h"
 #include "io/listen.h"
+#include "io/listen_socket.h"
 #include "server/inherit.h"
 #include <errno.h>
 #include <event2/event.h>
@@ -28,8 +29,16 @@ enum {
 
 /* -- Sockets --------------------------------------------------------------- */
 
-/* One for each worker, that the kernel spreads connections over; all share that
- * of a unix socket. Port 0 is the same port for all. */
+static bool shares_port(int fd) {
+    int on = 0;
+    socklen_t size = sizeof on;
+
+    return getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, &size) == 0 && on;
+}
+
+/* One for each worker, that the kernel spreads connections over, as there were
+ * before; all share that of a unix socket, and systemd's. Port 0 is the same port
+ * for all. */
 static int open_socket(const ct_child *c, const char *text, unsigned n,
                        int backlog, const ct_child *first) {
     ct_address at, bound = { .size = sizeof bound.sa };
@@ -42,9 +51,11 @@ static int open_socket(const ct_child *c, const char *text, unsigned n,
                     expected);
         return -1;
     }
-    fd = ct_listen_inherited(c->loop, &at);
-    if (fd != -1) return fd; /* systemd's: all share it */
-    if (first && at.sa.ss_family == AF_UNIX)
+    fd = ct_listen_claim(c->loop, &at);
+    if (fd != -1 && !first) /* what is opened below waits until it serves */
+        ct_listen_spread(fd, 1 + ct_listen_unclaimed(c->loop, &at));
+    if (fd != -1) return fd;
+    if (first && !shares_port(first->sockets[n]))
         return fcntl(first->sockets[n], F_DUPFD_CLOEXEC, 0);
     if (first && getsockname(first->sockets[n], (struct sockaddr *)&bound.sa,
                              &bound.size) == 0)
@@ -154,6 +165,41 @@ void ct_child_keep(ct_child *c, const ct_vm_wishes *wishes) {
             close(fd);
     }
     free(lines);
+}
+
+bool ct_child_adopt(ct_child *children, uint32_t count,
+                    const ct_vm_wishes *wishes) {
+    char *copy = strdup(wishes->addresses), *rest = copy, *address;
+    const char *expected;
+    ct_address at;
+    uint32_t i = 0;
+    int fd;
+
+    for (uint32_t k = 0; k < count; k++)
+        children[k].own_count = children[k].socket_count;
+    while (copy && (address = strsep(&rest, "\n"))) {
+        if (!ct_address_parse(&at, address, &expected)) continue;
+        while ((fd = ct_listen_claim(children->loop, &at)) != -1) {
+            ct_child *c = &children[i++ % count];
+
+            if (c->socket_count == CT_CHILD_SOCKETS)
+                close(fd);
+            else
+                (void)add_socket(c, address, fd);
+        }
+    }
+    free(copy);
+    return i > 0;
+}
+
+void ct_child_trim(ct_child *c) {
+    char *end = c->addresses;
+
+    if (c->socket_count <= c->own_count) return;
+    for (unsigned i = 0; end && i < c->own_count; i++)
+        end = strchr(end, '\n') + 1;
+    if (end) *end = 0;
+    while (c->socket_count > c->own_count) close(c->sockets[--c->socket_count]);
 }
 
 /* -- The process ----------------------------------------------------------- */
@@ -268,7 +314,7 @@ bool ct_child_start(ct_child *c, const ct_vm_wishes *wishes,
     (void)fcntl(c->pidfd, F_SETFD, FD_CLOEXEC);
     c->channel = ends[0];
     c->began = ct_board_now();
-    c->served = c->aborted = c->behind = c->asked = false;
+    c->served = c->aborted = c->behind = c->asked = c->retired = false;
     c->have = 0;
     watch(c);
     return true;

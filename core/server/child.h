@@ -32,6 +32,7 @@ struct ct_child {
     struct event on_end, on_line;
     uint64_t began;    /* monotonic ms */
     bool served;       /* it has said that it serves */
+    bool retired;      /* or that it accepts no more, or it has ended since */
     unsigned early;    /* deaths in a row before it served for long */
     bool behind;       /* it began to load before a reload: it needs one, too */
     bool asked;        /* for a reload, and has not answered */
@@ -43,6 +44,7 @@ struct ct_child {
     int sockets[CT_CHILD_SOCKETS];
     char *addresses; /* "DESCRIPTOR ADDRESS" lines of `sockets` */
     unsigned socket_count;
+    unsigned own_count; /* the first of them; those behind are an elder's */
 };
 
 /* Opens its sockets. False, with the reason logged, when one cannot be. */
@@ -55,6 +57,14 @@ bool ct_child_join(ct_child *c, const ct_vm_wishes *wishes,
 
 /* Closes those whose address is not wanted any more. */
 void ct_child_keep(ct_child *c, const ct_vm_wishes *wishes);
+
+/* Spreads the sockets of these addresses that are left over them: there were more
+ * workers before, and clients wait in the queue of each. False: none are left. */
+bool ct_child_adopt(ct_child *children, uint32_t count,
+                    const ct_vm_wishes *wishes);
+
+/* Closes those that it was given so. */
+void ct_child_trim(ct_child *c);
 
 /* Starts the process. False: errno says why. */
 bool ct_child_start(ct_child *c, const ct_vm_wishes *wishes,

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "io/address.h"
 #include "io/listen.h"
+#include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdio.h>
@@ -84,6 +85,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     ct_loop_now(p->control->loop);
     if (!(what & EV_TIMEOUT)) n = read_line(p);
+    if (n == -1 && !(what & EV_TIMEOUT) && errno == EAGAIN) return;
     if (n <= 0) {
         close_peer(p);
         return;

@@ -1,11 +1,10 @@
 /* How many workers there are, and what else of a master a reload changes. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/mem.h"
-#include "io/listen.h"
+#include "io/listen_socket.h"
 #include "server/master_parts.h"
+#include "server/pidfile.h"
 #include "server/wishes.h"
-
-enum { LEAVE = 1000 }; /* ms before one leaves that nothing new comes to it */
 
 bool ct_master_place(ct_master *m, uint32_t i) {
     ct_child *c = &m->children[i];
@@ -28,6 +27,29 @@ void ct_master_dismiss(const ct_master *m, ct_child *c) {
                  (uint64_t)((m->wishes->stop_timeout + CT_MASTER_OWN) * 1000);
 }
 
+void ct_master_spread(const ct_master *m) {
+    const ct_child *first = m->children;
+
+    for (unsigned i = 0; i < first->socket_count; i++)
+        ct_listen_spread(first->sockets[i], m->target);
+}
+
+void ct_master_trim(ct_master *m) {
+    m->surplus = false;
+    m->trim_at = 0;
+    for (uint32_t i = 0; i < m->target; i++) {
+        ct_child_trim(&m->children[i]);
+        ct_child_say(&m->children[i], "trim\n");
+    }
+}
+
+bool ct_master_is_settling(const ct_master *m) {
+    if (m->trim_at) return true;
+    for (uint32_t i = 0; i < m->count; i++)
+        if (m->children[i].leave_at) return true;
+    return false;
+}
+
 static bool hire(ct_master *m, uint32_t i) {
     ct_child *c = &m->children[i];
 
@@ -44,17 +66,15 @@ static bool hire(ct_master *m, uint32_t i) {
  * More: they begin where the first one is. Each knows by its generation how many
  * there are, so all get another one. */
 static void resize(ct_master *m, uint32_t wanted) {
-    const ct_child *first = m->children;
     uint32_t before = m->target;
     bool more = true;
 
     while (more && m->target < wanted) more = hire(m, m->target);
     while (m->target > wanted)
-        m->children[--m->target].leave_at = ct_board_now() + LEAVE;
+        m->children[--m->target].leave_at = ct_board_now() + CT_MASTER_LEAVE;
     if (m->target == before) return;
     m->board->workers = m->target;
-    for (unsigned i = 0; i < first->socket_count; i++)
-        ct_listen_spread(first->sockets[i], m->target);
+    ct_master_spread(m);
     ct_log_line(m->loop->log, CT_LEVEL_INFO, "master", "%u workers from now on",
                 m->target);
     ct_master_reload(m, NULL);
@@ -81,6 +101,8 @@ void ct_master_adopt(ct_master *m) {
     if (!next) return;
     m->next = NULL;
     ct_wishes_stay(next, m->wishes);
+    if (m->trim_at) ct_master_trim(m);
+    ct_pidfile_move(m->wishes->pid_file, next->pid_file, m->loop->log);
     ct_vm_wishes_free(m->own);
     m->wishes = m->own = next;
     ct_master_control(m);

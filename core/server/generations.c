@@ -189,8 +189,12 @@ static void prepared(ct_job *job) {
     g->loop->again = true;
 }
 
+bool ct_generations_are_loading(const ct_generations *g) {
+    return g->loading || g->preparing;
+}
+
 void ct_generations_reload(ct_generations *g, ct_reload_fn *done, void *arg) {
-    bool busy = g->loading || g->preparing;
+    bool busy = ct_generations_are_loading(g);
     const char *why;
 
     if (busy || !g->current->ready) {
@@ -270,14 +274,28 @@ bool ct_generations_have_events(const ct_generations *g) {
     return false;
 }
 
+/* No other generation will serve. */
+static void abandon(ct_generations *g, const char *why) {
+    if (g->loading) give_up(g, why);
+    if (g->preparing && !g->abandoned) report(g, false, why);
+    g->abandoned = true;
+}
+
 void ct_generations_stop(ct_generations *g, int signal) {
     ct_events_add(g->current->events, CT_EVENT_STOP, (uint32_t)signal);
     for (ct_list *n = g->old.next; n != &g->old; n = n->next)
         ct_events_add(ct_list_of(n, ct_vm, node)->events, CT_EVENT_STOP,
                       (uint32_t)signal);
-    if (g->loading) give_up(g, "the server ends");
-    if (g->preparing && !g->abandoned) report(g, false, "the server ends");
-    g->abandoned = true;
+    abandon(g, "the server ends");
+}
+
+void ct_generations_retire(ct_generations *g, bool all) {
+    abandon(g, "another process takes over");
+    ct_listen_leave(g->loop, all);
+    if (g->current->ready)
+        ct_events_add(g->current->events, CT_EVENT_RETIRE, 0);
+    else
+        ct_loop_stop(g->loop);
 }
 
 void ct_generations_reopen(ct_generations *g) {

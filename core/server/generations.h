@@ -55,6 +55,9 @@ bool ct_generations_init(ct_generations *g, ct_loop *loop, ct_server *server,
 /* Begins to load the next one; `done` is called when it serves, or has failed. */
 void ct_generations_reload(ct_generations *g, ct_reload_fn *done, void *arg);
 
+/* True while the next one is being made. */
+bool ct_generations_are_loading(const ct_generations *g);
+
 /* Tells the one that serves how a reload has ended. */
 void ct_generations_tell(ct_generations *g, bool ok, const char *text);
 
@@ -67,6 +70,11 @@ bool ct_generations_have_events(const ct_generations *g);
 
 /* Tells all that the process was asked to end, by that signal. */
 void ct_generations_stop(ct_generations *g, int signal);
+
+/* Another process serves from here on, which has `all` sockets, or those that were
+ * inherited: what is being loaded is given up, nothing more is accepted, and the
+ * loop is stopped when all that was begun is done. */
+void ct_generations_retire(ct_generations *g, bool all);
 
 /* Has the log files opened anew. */
 void ct_generations_reopen(ct_generations *g);

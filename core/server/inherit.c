@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/inherit.h"
 
+#include "base/assert.h"
 #include "io/address.h"
 #include "io/listen.h"
 #include <fcntl.h>
@@ -16,6 +17,7 @@ enum { SYSTEMD_FIRST = 3 };
 static const char *const PLACE = "CTORNADO_WORKER";
 static const char *const SOCKETS = "CTORNADO_SOCKETS";
 static const char *const FOLDER = "CTORNADO_FOLDER";
+static const char *const ELDER = "CTORNADO_ELDER";
 
 /* The number at *text, and moves it on; -1 for none. */
 static int take_number(const char **text) {
@@ -37,12 +39,14 @@ static bool keep_private(int fd) {
 
 static void take_socket(ct_loop *loop, const char *line) {
     int fd = take_number(&line);
+    bool borrowed = *line == '+';
     ct_address asked;
     const char *why;
 
+    line += borrowed;
     if (*line != ' ' || !keep_private(fd)) return;
     if (ct_address_parse(&asked, line + 1, &why))
-        (void)ct_listen_inherit(loop, fd, &asked);
+        (void)ct_listen_inherit(loop, fd, &asked, borrowed);
 }
 
 static void take_sockets(ct_loop *loop, const char *text) {
@@ -62,7 +66,7 @@ static void take_systemd(ct_loop *loop) {
 
         if (!keep_private(fd)) continue;
         if (getsockname(fd, (struct sockaddr *)&at.sa, &at.size) == 0)
-            (void)ct_listen_inherit(loop, fd, &at);
+            (void)ct_listen_inherit(loop, fd, &at, false);
     }
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
@@ -72,8 +76,9 @@ static void take_systemd(ct_loop *loop) {
 void ct_inherit_take(ct_inherit *i, ct_loop *loop) {
     const char *place = getenv(PLACE), *sockets = getenv(SOCKETS);
     const char *folder = getenv(FOLDER);
+    int elder = number_of(getenv(ELDER));
 
-    *i = (ct_inherit){ .channel = -1 };
+    *i = (ct_inherit){ .channel = -1, .elder = -1 };
     ct_shared_take(&i->shared);
     take_systemd(loop);
     if (place) {
@@ -83,13 +88,32 @@ void ct_inherit_take(ct_inherit *i, ct_loop *loop) {
             i->worker = (uint32_t)worker;
             i->channel = channel;
         }
+    } else if (keep_private(elder)) {
+        i->elder = elder;
     }
     if (i->worker && folder)
         snprintf(i->folder, sizeof i->folder, "%s", folder);
-    if (i->worker && sockets) take_sockets(loop, sockets);
+    if (sockets && (i->worker || i->elder != -1)) take_sockets(loop, sockets);
     unsetenv(PLACE);
     unsetenv(SOCKETS);
     unsetenv(FOLDER);
+    unsetenv(ELDER);
+}
+
+bool ct_inherit_keep(const char *sockets) {
+    for (const char *p = sockets; p && *p; p++) {
+        if (fcntl(number_of(p), F_SETFD, 0) == -1) return false;
+        p = strchr(p, '\n');
+        if (!p) break;
+    }
+    return true;
+}
+
+void ct_inherit_heir(char *out[2], int elder, const char *sockets) {
+    int a = asprintf(&out[0], "%s=%d", ELDER, elder),
+        b = asprintf(&out[1], "%s=%s", SOCKETS, sockets);
+
+    ct_assert(a != -1 && b != -1);
 }
 
 bool ct_inherit_leave(const ct_inherit *i, const char *sockets) {
@@ -98,11 +122,7 @@ bool ct_inherit_leave(const ct_inherit *i, const char *sockets) {
     snprintf(place, sizeof place, "%u %d", i->worker, i->channel);
     if (!ct_shared_leave(&i->shared)) return false;
     if (fcntl(i->channel, F_SETFD, 0) == -1) return false;
-    for (const char *p = sockets; *p; p++) {
-        if (fcntl(number_of(p), F_SETFD, 0) == -1) return false;
-        p = strchr(p, '\n');
-        if (!p) break;
-    }
+    if (!ct_inherit_keep(sockets)) return false;
     return setenv(PLACE, place, 1) == 0 && setenv(SOCKETS, sockets, 1) == 0;
 }
 

@@ -7,15 +7,15 @@
 #include "base/mem.h"
 #include "data/board.h"
 #include "data/status.h"
-#include "io/listen.h"
 #include "io/signals.h"
 #include "io/timer.h"
 #include "server/child.h"
 #include "server/control.h"
 #include "server/folder.h"
 #include "server/inherit.h"
-#include "server/notify.h"
+#include "server/keys.h"
 #include "server/pass.h"
+#include "server/pidfile.h"
 #include "server/wishes.h"
 #include <errno.h>
 #include <signal.h>
@@ -44,13 +44,15 @@ static void kill_all(const ct_master *m, int signal) {
         ct_child_kill(&m->children[i], signal);
 }
 
-static void stop(ct_master *m, bool gently) {
+void ct_master_stop(ct_master *m, bool gently) {
     double patience =
         gently ? m->wishes->stop_timeout + CT_MASTER_OWN : CT_MASTER_OWN;
 
     if (m->stopping && gently) return;
     m->stopping = true;
-    ct_notify("STOPPING=1");
+    ct_master_notify(m, "STOPPING=1");
+    ct_elder_stop(m->elder);
+    ct_upgrade_cancel(&m->upgrade);
     kill_all(m, gently ? SIGTERM : SIGINT);
     m->kill_at = ct_board_now() + (uint64_t)(patience * 1000);
     if (!m->running) ct_loop_stop(m->loop);
@@ -88,7 +90,7 @@ static void end_reload(ct_master *m) {
         if (*p == '\x1f') *p = '\n';
     if (m->asker) ct_control_answer(m->asker, !m->failed, m->why);
     m->asker = NULL;
-    ct_notify("READY=1");
+    ct_master_notify(m, "READY=1");
     ct_log_line(m->loop->log, m->failed ? CT_LEVEL_ERROR : CT_LEVEL_INFO,
                 "master",
                 m->failed ? "reload: nothing has changed" : "reloaded");
@@ -127,11 +129,11 @@ static void on_answer(ct_master *m, ct_child *c, bool ok, const char *why) {
 }
 
 void ct_master_reload(ct_master *m, ct_control_peer *asker) {
-    if (m->reloading || !m->ready) {
-        const char *why =
-            m->ready ? "a reload is under way already: ask again after it"
-                     : "the server has not started yet";
+    const char *why = ct_upgrade_is_in_the_way(&m->upgrade);
 
+    if (m->reloading) why = "a reload is under way already: ask again after it";
+    if (!m->ready || m->elder->waiting) why = "the server has not started yet";
+    if (why) {
         ct_log_line(m->loop->log, CT_LEVEL_WARNING, "master", "%s", why);
         if (asker) ct_control_answer(asker, false, why);
         return;
@@ -143,7 +145,7 @@ void ct_master_reload(ct_master *m, ct_control_peer *asker) {
     ct_vm_wishes_free(m->next);
     m->next = NULL;
     m->waited_for = 0;
-    ct_notify("RELOADING=1");
+    ct_master_notify(m, "RELOADING=1");
     ask(m, &m->children[0]);
     if (!m->children[0].pid || !m->children[0].served)
         on_answer(m, m->children, false, "worker 1 is down: see the log");
@@ -170,27 +172,30 @@ static void describe_end(const ct_master *m, const ct_child *c, int pid,
     char text[64];
 
     ct_child_describe(status, text, sizeof text);
-    say(m, m->stopping || c->kill_at ? CT_LEVEL_INFO : CT_LEVEL_ERROR, text,
-        c->index, pid);
+    say(m,
+        ct_master_is_ending(m) || c->kill_at ? CT_LEVEL_INFO : CT_LEVEL_ERROR,
+        text, c->index, pid);
 }
 
 /* None has ever served: what it has written says why, and no other one will. */
 static void give_up(ct_master *m, int status) {
     m->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
     if (!m->exit_code) m->exit_code = 1;
-    stop(m, false);
+    ct_master_stop(m, false);
 }
 
 static void on_death(ct_master *m, ct_child *c, int status) {
     int pid = c->row->pid;
 
     m->running--;
-    if (!m->stopping || WIFSIGNALED(status)) describe_end(m, c, pid, status);
+    if (!ct_master_is_ending(m) || WIFSIGNALED(status))
+        describe_end(m, c, pid, status);
     m->board->handled_before += c->row->handled;
     *c->row = (ct_board_row){ 0 };
     on_answer(m, c, false, "a worker died");
+    ct_master_retired(m, c);
     if (!m->stopping && !m->ready && !c->served) give_up(m, status);
-    if (m->stopping) {
+    if (ct_master_is_ending(m)) {
         if (!m->running) ct_loop_stop(m->loop);
         return;
     }
@@ -210,13 +215,14 @@ static void on_serving(ct_master *m, ct_child *c) {
     c->served = true;
     if (c->behind) ct_child_say(c, "reload\n");
     c->behind = false;
+    if (m->ready && !m->surplus) ct_child_say(c, "trim\n");
     if (m->ready) return;
     for (uint32_t i = 0; i < m->count; i++)
         if (!m->children[i].served) return;
     m->ready = true;
-    ct_notify("READY=1");
     ct_log_line(m->loop->log, CT_LEVEL_INFO, "master",
                 "%u workers serve; SIGHUP reloads, SIGTERM ends", m->count);
+    ct_master_succeed(m);
 }
 
 /* A worker's Lua asks for a reload. */
@@ -227,7 +233,7 @@ static void on_wanted(ct_master *m) {
         ct_master_reload(m, NULL);
 }
 
-/* "serving", "reload", "ok" or "error REASON" (with \x1f for newlines). */
+/* "serving", "retired", "reload", "ok" or "error REASON" (with \x1f for newlines). */
 void ct_master_on_child(ct_child *c, const char *line, int status, void *arg) {
     ct_master *m = arg;
 
@@ -235,6 +241,8 @@ void ct_master_on_child(ct_child *c, const char *line, int status, void *arg) {
         on_death(m, c, status);
     } else if (strcmp(line, "serving") == 0) {
         on_serving(m, c);
+    } else if (strcmp(line, "retired") == 0) {
+        ct_master_retired(m, c);
     } else if (strcmp(line, "reload") == 0) {
         on_wanted(m);
     } else if (strncmp(line, "wishes ", 7) == 0) {
@@ -243,6 +251,7 @@ void ct_master_on_child(ct_child *c, const char *line, int status, void *arg) {
     } else if (strcmp(line, "ok") == 0) {
         on_answer(m, c, true, "");
     } else if (strncmp(line, "error ", 6) == 0) {
+        if (!m->ready) ct_master_tell_elder(m, line + 6);
         on_answer(m, c, false, line + 6);
     }
 }
@@ -274,11 +283,14 @@ static void on_tick(void *arg) {
         check_pulse(m, c, now);
         if (c->leave_at && now >= c->leave_at) ct_master_dismiss(m, c);
         if (c->kill_at && now >= c->kill_at) ct_child_kill(c, SIGKILL);
-        if (!c->pid && i < m->target && !m->stopping &&
+        if (!c->pid && i < m->target && !ct_master_is_ending(m) &&
             now - c->began >= ct_child_pause(c))
             ct_master_start(m, c);
     }
-    ct_notify("WATCHDOG=1");
+    ct_master_notify(m, "WATCHDOG=1");
+    if (m->trim_at && now >= m->trim_at) ct_master_trim(m);
+    if (!m->elder->waiting && !m->upgrade.done)
+        ct_keys_renew(m->tickets, m->loop, m->wishes->ticket_rotation);
 }
 
 /* -- The process ----------------------------------------------------------- */
@@ -288,10 +300,12 @@ static void on_signal(int signal, void *arg) {
 
     if (signal == SIGHUP)
         ct_master_reload(m, NULL);
+    else if (signal == SIGUSR2)
+        ct_master_upgrade(m, NULL);
     else if (signal == SIGUSR1)
         kill_all(m, SIGUSR1);
     else
-        stop(m, signal != SIGINT);
+        ct_master_stop(m, signal != SIGINT);
 }
 
 /* "worker N": what follows is a question to that one. */
@@ -317,6 +331,8 @@ void ct_master_on_command(ct_control_peer *peer, const char *command,
 
     if (strcmp(command, "reload") == 0) {
         ct_master_reload(m, peer);
+    } else if (strcmp(command, "upgrade") == 0) {
+        ct_master_upgrade(m, peer);
     } else if (strcmp(command, "status") == 0) {
         char *text = ct_status_text(m->board);
 
@@ -329,7 +345,7 @@ void ct_master_on_command(ct_control_peer *peer, const char *command,
         bool gently = *command == 'q';
 
         ct_control_answer(peer, true, ""); /* and `command` is over */
-        stop(m, gently);
+        ct_master_stop(m, gently);
     } else if (strncmp(command, "worker ", 7) == 0) {
         ask_worker(m, peer, command + 7);
     } else {
@@ -340,6 +356,7 @@ void ct_master_on_command(ct_control_peer *peer, const char *command,
 static bool open_all(ct_master *m) {
     for (uint32_t i = 0; i < m->count; i++)
         if (!ct_master_place(m, i)) return false;
+    m->surplus = ct_child_adopt(m->children, m->count, m->wishes);
     return true;
 }
 
@@ -353,7 +370,8 @@ static void share_folder(ct_master *m) {
 }
 
 static bool begin(ct_master *m) {
-    static const int list[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1 };
+    static const int list[] = { SIGINT, SIGTERM, SIGQUIT,
+                                SIGHUP, SIGUSR1, SIGUSR2 };
 
     m->board = ct_shared_get(m->shared, "board", sizeof *m->board);
     if (!m->board) {
@@ -361,21 +379,26 @@ static bool begin(ct_master *m) {
                     "shared memory cannot be made: %m");
         return false;
     }
+    m->tickets = ct_keys_get(m->shared, m->loop, true);
     m->board->pid = getpid();
+    m->board->heir = m->elder->waiting;
     m->board->workers = m->count;
     m->board->started = (int64_t)m->loop->clock.wall;
     if (!open_all(m)) return false;
     share_folder(m);
-    m->signals = ct_signals_new(m->loop, list, 5, on_signal, m);
+    m->signals = ct_signals_new(m->loop, list, 6, on_signal, m);
     m->tick = ct_timer_new(m->loop, on_tick, m);
-    ct_master_control(m);
+    ct_upgrade_init(&m->upgrade, m->loop, m->shared, m->argv,
+                    ct_master_on_upgraded, m);
+    if (!m->elder->waiting) ct_master_control(m);
     return true;
 }
 
 int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_shared *shared,
-                  char **argv) {
+                  ct_elder *elder, char **argv) {
     ct_master m = { .loop = loop,
                     .wishes = wishes,
+                    .elder = elder,
                     .argv = argv,
                     .shared = shared,
                     .count = wishes->workers,
@@ -390,7 +413,9 @@ int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_shared *shared,
         ct_timer_start(m.tick, 1, true);
         if (!ct_loop_run(loop)) m.exit_code = 1;
     }
+    ct_upgrade_fini(&m.upgrade);
     ct_control_free(m.control);
+    if (!m.upgrade.done) ct_pidfile_remove(m.wishes->pid_file);
     ct_timer_free(m.tick);
     ct_signals_free(m.signals);
     for (uint32_t i = 0; i < m.count; i++) ct_child_fini(&m.children[i]);

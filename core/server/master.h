@@ -7,11 +7,13 @@
 
 #include "data/shared.h"
 #include "io/loop.h"
+#include "server/elder.h"
 #include "vm/vm.h"
 
 /* Runs workers with the command line until it is told to end; returns the exit
- * code. What its workers are to share is found or made in `shared`. Borrows all. */
+ * code. What its workers are to share is found or made in `shared`;
+ * `elder` is whose place it takes. Borrows all. */
 int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_shared *shared,
-                  char **argv);
+                  ct_elder *elder, char **argv);
 
 #endif

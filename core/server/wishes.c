@@ -15,10 +15,11 @@ static void exchange(char *text, char from, char to) {
 }
 
 bool ct_wishes_format(const ct_vm_wishes *w, char *out, size_t size) {
-    int n = snprintf(out, size, "wishes %u %u %.3f %.3f%s%s%s%s%s%s%s%s%s%s\n",
-                     w->workers, w->backlog, w->stop_timeout, w->worker_timeout,
-                     FIELD, w->addresses, FIELD, w->admin, FIELD, w->control,
-                     FIELD, w->user, FIELD, w->group);
+    int n = snprintf(
+        out, size, "wishes %u %u %.3f %.3f %.3f%s%s%s%s%s%s%s%s%s%s%s%s\n",
+        w->workers, w->backlog, w->stop_timeout, w->worker_timeout,
+        w->ticket_rotation, FIELD, w->addresses, FIELD, w->admin, FIELD,
+        w->control, FIELD, w->pid_file, FIELD, w->user, FIELD, w->group);
 
     if (n < 0 || (size_t)n >= size) return false;
     out[n - 1] = 0;
@@ -44,6 +45,7 @@ static bool take_numbers(ct_vm_wishes *w, char *text) {
     w->backlog = (uint32_t)strtoul(p, &p, 10);
     w->stop_timeout = strtod(p, &p);
     w->worker_timeout = strtod(p, &p);
+    w->ticket_rotation = strtod(p, &p);
     return *p == 0;
 }
 
@@ -55,6 +57,7 @@ ct_vm_wishes *ct_wishes_parse(const char *line) {
     w->addresses = take_text(&rest);
     w->admin = take_text(&rest);
     w->control = take_text(&rest);
+    w->pid_file = take_text(&rest);
     w->user = take_text(&rest);
     w->group = take_text(&rest);
     good = good && w->group && w->workers > 0;

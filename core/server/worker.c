@@ -5,9 +5,11 @@
 
 #include "base/mem.h"
 #include "data/status.h"
+#include "server/keys.h"
 #include "server/master.h"
 #include "server/notify.h"
 #include "server/pass.h"
+#include "server/pidfile.h"
 #include "server/wishes.h"
 #include <event2/event.h>
 #include <signal.h>
@@ -18,6 +20,12 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+/* Alone it is systemd's main process, once it has taken over. */
+static void notify(const ct_worker *w, const char *state) {
+    if (!w->inherit.worker && !w->elder.waiting && !w->upgrade.done)
+        ct_notify(state);
+}
 
 /* -- The board ------------------------------------------------------------- */
 
@@ -38,7 +46,10 @@ static void on_tick(void *arg) {
     ct_worker *w = arg;
 
     show_numbers(w);
-    if (!w->inherit.worker) ct_notify("WATCHDOG=1");
+    notify(w, "WATCHDOG=1");
+    if (!w->inherit.worker && !w->elder.waiting && !w->upgrade.done)
+        ct_keys_renew(w->tickets, &w->loop,
+                      w->generations.current->ticket_rotation);
 }
 
 /* -- Reloading ------------------------------------------------------------- */
@@ -69,6 +80,17 @@ static void take_note(ct_worker *w, char *out, size_t size) {
     ct_log_line(&w->log, CT_LEVEL_WARNING, "reload", "%s", out);
 }
 
+/* Alone: the control socket and the file with its number, if they are elsewhere. */
+static void renew_place(ct_worker *w) {
+    const ct_vm *vm = w->generations.current;
+    char **path = &w->wishes->pid_file;
+
+    open_control(w, vm->control);
+    ct_pidfile_move(*path, vm->pid_file, &w->log);
+    ct_free(*path);
+    *path = ct_memdup(vm->pid_file, strlen(vm->pid_file));
+}
+
 /* The master tries it on the first worker, and learns from it what is wanted. */
 static void tell_wishes(const ct_worker *w) {
     char line[CT_CHILD_ANSWER];
@@ -92,16 +114,36 @@ static void on_reloaded(bool ok, const char *text, void *arg) {
     w->asker = NULL;
     w->again = false;
     if (w->inherit.worker) return;
-    if (ok) open_control(w, w->generations.current->control);
-    ct_notify("READY=1");
+    if (ok) renew_place(w);
+    notify(w, "READY=1");
     ct_generations_tell(&w->generations, ok, text);
     if (again) reload(w);
 }
 
 static void reload(ct_worker *w) {
-    if (!w->inherit.worker) ct_notify("RELOADING=1");
+    notify(w, "RELOADING=1");
     w->generations.place.workers = w->board->workers;
     ct_generations_reload(&w->generations, on_reloaded, w);
+}
+
+static const char *why_not_now(const ct_worker *w) {
+    if (!w->serving || w->elder.waiting)
+        return "the server has not started yet";
+    if (ct_generations_are_loading(&w->generations))
+        return "a reload is under way already: ask again after it";
+    return ct_upgrade_is_in_the_way(&w->upgrade);
+}
+
+static void reload_for(ct_worker *w, ct_control_peer *peer) {
+    const char *why = why_not_now(w);
+
+    if (why) {
+        ct_log_line(&w->log, CT_LEVEL_WARNING, "reload", "%s", why);
+        if (peer) ct_control_answer(peer, false, why);
+        return;
+    }
+    w->asker = peer;
+    reload(w);
 }
 
 /* From Lua: with a master it is the master's to say. */
@@ -110,23 +152,10 @@ static void on_wanted(void *arg) {
 
     if (w->inherit.worker)
         (void)send(w->inherit.channel, "reload\n", 7, MSG_NOSIGNAL);
-    else if (w->generations.loading)
+    else if (ct_generations_are_loading(&w->generations))
         w->again = true;
     else
-        reload(w);
-}
-
-static void refuse(bool ok, const char *text, void *arg) {
-    ct_control_answer(arg, ok, text);
-}
-
-static void reload_for(ct_worker *w, ct_control_peer *peer) {
-    if (w->generations.loading) { /* somebody else's */
-        ct_generations_reload(&w->generations, refuse, peer);
-        return;
-    }
-    w->asker = peer;
-    reload(w);
+        reload_for(w, NULL);
 }
 
 /* -- Questions to Lua ------------------------------------------------------ */
@@ -143,16 +172,40 @@ static void hand_over(ct_worker *w, int fd) {
 /* -- What it is told ------------------------------------------------------- */
 
 static void stop(ct_worker *w, int signal) {
-    if (!w->inherit.worker) ct_notify("STOPPING=1");
+    notify(w, "STOPPING=1");
+    ct_elder_stop(&w->elder);
+    ct_upgrade_cancel(&w->upgrade);
     w->row->state = CT_WORKER_ENDING;
     ct_generations_stop(&w->generations, signal);
+}
+
+static void upgrade(ct_worker *w, ct_control_peer *peer) {
+    ct_upgrade_begin(&w->upgrade, peer, NULL, why_not_now(w));
+}
+
+/* See ct_upgrade_fn. */
+static void on_upgraded(bool must_stop, void *arg) {
+    ct_worker *w = arg;
+
+    if (must_stop) {
+        stop(w, SIGTERM);
+        return;
+    }
+    ct_generations_retire(&w->generations, true);
+    ct_upgrade_hand_over(&w->upgrade); /* first: its asker is of control */
+    ct_control_free(w->control);
+    w->control = NULL;
 }
 
 static void on_signal(int signal, void *arg) {
     ct_worker *w = arg;
 
     if (signal == SIGHUP)
-        reload(w);
+        reload_for(w, NULL);
+    else if (signal == SIGUSR2 && w->inherit.worker)
+        return; /* it is for the master */
+    else if (signal == SIGUSR2)
+        upgrade(w, NULL);
     else if (signal == SIGUSR1)
         ct_generations_reopen(&w->generations);
     else
@@ -164,6 +217,8 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
 
     if (strcmp(command, "reload") == 0) {
         reload_for(w, peer);
+    } else if (strcmp(command, "upgrade") == 0) {
+        upgrade(w, peer);
     } else if (strcmp(command, "status") == 0) {
         char *text;
 
@@ -186,8 +241,14 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
     }
 }
 
-/* "reload"; "leave": there shall be fewer; how it went everywhere: "done", or
- * "failed REASON" (with \x1f for newlines). "worker" comes with the connection of
+/* Another program has its place: it answers what it has begun. */
+static void retire(ct_worker *w) {
+    ct_generations_retire(&w->generations, false);
+    (void)send(w->inherit.channel, "retired\n", 8, MSG_NOSIGNAL);
+}
+
+/* "reload"; "leave": there shall be fewer; "retire"; "trim": it has sockets that are
+ * an elder's; how a reload went everywhere: "done", or "failed REASON" (with \x1f for newlines). "worker" comes with the connection of
  * a question (see on_master). */
 static void on_line(ct_worker *w, char *line) {
     if (strcmp(line, "reload") == 0) {
@@ -195,6 +256,10 @@ static void on_line(ct_worker *w, char *line) {
     } else if (strcmp(line, "leave") == 0) {
         ct_listen_empty(&w->loop); /* nobody else would take them */
         stop(w, SIGTERM);
+    } else if (strcmp(line, "retire") == 0) {
+        retire(w);
+    } else if (strcmp(line, "trim") == 0) {
+        ct_listen_trim(&w->loop);
     } else if (strcmp(line, "done") == 0) {
         ct_generations_tell(&w->generations, true, "");
     } else if (strncmp(line, "failed ", 7) == 0) {
@@ -256,22 +321,29 @@ static void open_control(ct_worker *w, const char *path) {
                     "%s: only signals control this server", why);
 }
 
+/* It is alone: an elder has let go. */
+static void on_alone(void *arg) {
+    ct_worker *w = arg;
+
+    w->board->heir = 0;
+    notify(w, "READY=1");
+    ct_pidfile_write(w->wishes->pid_file, &w->log);
+    open_control(w, w->generations.current->control);
+}
+
 /* The first generation has loaded its sites. */
 static void begin_serving(ct_worker *w) {
-    const char *path = w->generations.current->control;
-
     w->serving = true;
     w->row->state = CT_WORKER_SERVING;
     show_numbers(w);
-    ct_listen_commit(&w->loop, false);
-    if (w->inherit.worker)
+    if (!w->elder.waiting) ct_listen_commit(&w->loop, false);
+    if (w->inherit.worker) {
         (void)send(w->inherit.channel, "serving\n", 8, MSG_NOSIGNAL);
-    else
-        ct_notify("READY=1");
-    if (w->inherit.worker) return;
+        return;
+    }
     w->wishes = w->generations.current->wishes;
     w->generations.current->wishes = NULL;
-    open_control(w, path);
+    ct_elder_succeed(&w->elder, on_alone, w);
 }
 
 /* -- The process ----------------------------------------------------------- */
@@ -301,12 +373,14 @@ static bool take_place(ct_worker *w) {
     char name[32];
 
     ct_inherit_take(i, &w->loop);
+    ct_elder_init(&w->elder, &w->loop, i->elder);
     w->shared = i->worker ? &i->shared : &w->own; /* a master may come */
     w->board = ct_shared_get(w->shared, "board", sizeof *w->board);
     if (!w->board || i->worker > CT_WORKERS) {
         ct_log_line(&w->log, CT_LEVEL_ERROR, "worker", "no shared memory: %m");
         return false;
     }
+    w->tickets = ct_keys_get(&i->shared, &w->loop, !i->worker);
     w->row = &w->board->rows[i->worker ? i->worker - 1 : 0];
     w->row->pid = getpid();
     w->row->state = CT_WORKER_STARTING;
@@ -314,6 +388,7 @@ static bool take_place(ct_worker *w) {
     if (!i->worker) {
         w->board->pid = getpid();
         w->board->workers = 1;
+        w->board->heir = w->elder.waiting;
         w->board->started = w->row->started;
         return true;
     }
@@ -326,12 +401,13 @@ static bool take_place(ct_worker *w) {
 }
 
 static int run(ct_worker *w, int argc, char **argv) {
-    static const int list[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1 };
-
+    static const int list[] = { SIGINT, SIGTERM, SIGQUIT,
+                                SIGHUP, SIGUSR1, SIGUSR2 };
     const ct_place place = { .worker = w->inherit.worker,
                              .workers = w->board->workers,
                              .folder = w->inherit.folder,
                              .shared = w->shared,
+                             .tickets = w->tickets,
                              .board = w->board };
 
     w->loop.after_turn = after_turn;
@@ -342,11 +418,22 @@ static int run(ct_worker *w, int argc, char **argv) {
         return 1;
     w->generations.wanted = on_wanted;
     w->generations.wanted_arg = w;
-    w->signals = ct_signals_new(&w->loop, list, 5, on_signal, w);
+    ct_upgrade_init(&w->upgrade, &w->loop, &w->inherit.shared, argv,
+                    on_upgraded, w);
+    w->signals = ct_signals_new(&w->loop, list, 6, on_signal, w);
     w->tick = ct_timer_new(&w->loop, on_tick, w);
     ct_timer_start(w->tick, 1, true);
     if (!ct_loop_run(&w->loop)) return 1;
     return w->generations.current->exit_code;
+}
+
+/* It has never served: whoever started it wants to know why. */
+static void tell_failure(const ct_worker *w) {
+    const ct_vm *vm = w->generations.current;
+
+    if (w->serving || !vm || !vm->report) return;
+    if (w->inherit.worker) tell_master(w, false, vm->report);
+    ct_elder_fail(&w->elder, vm->report);
 }
 
 /* Frees all but loop and log. Returns what the process wants to become. */
@@ -357,8 +444,11 @@ static ct_vm_wishes *end(ct_worker *w, int code) {
         wishes = w->generations.current->wishes;
         w->generations.current->wishes = NULL;
     }
-    ct_vm_wishes_free(w->wishes);
     if (w->asker) on_reloaded(false, "the server ends", w);
+    ct_upgrade_fini(&w->upgrade);
+    tell_failure(w);
+    if (w->wishes && !w->upgrade.done) ct_pidfile_remove(w->wishes->pid_file);
+    ct_vm_wishes_free(w->wishes);
     ct_control_free(w->control);
     ct_server_fini(&w->server);
     if (!ct_generations_fini(&w->generations)) {
@@ -391,9 +481,11 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
     wishes = end(w, code);
     if (wishes) {
         w->loop.after_turn = NULL;
-        code = ct_master_run(&w->loop, wishes, &w->inherit.shared, argv);
+        code = ct_master_run(&w->loop, wishes, &w->inherit.shared, &w->elder,
+                             argv);
         ct_vm_wishes_free(wishes);
     }
+    ct_elder_fini(&w->elder);
     ct_listen_commit(&w->loop, false); /* frees what nobody asked for */
     ct_shared_fini(&w->inherit.shared);
     ct_loop_fini(&w->loop);

@@ -15,8 +15,10 @@
 #include "io/timer.h"
 #include "server/child.h"
 #include "server/control.h"
+#include "server/elder.h"
 #include "server/generations.h"
 #include "server/inherit.h"
+#include "server/upgrade.h"
 #include <event2/event_struct.h>
 
 typedef struct ct_worker {
@@ -26,8 +28,9 @@ typedef struct ct_worker {
     ct_signals *signals;
     ct_generations generations;
     ct_inherit inherit;
-    ct_shared *shared; /* what it has of its master, or `own` */
-    ct_shared own;     /* without a master */
+    ct_shared *shared;              /* what it has of its master, or `own` */
+    ct_shared own;                  /* without a master */
+    struct ct_tls_tickets *tickets; /* in what a master or elder shares */
     ct_board *board;
     ct_board_row *row;
     ct_timer *tick;      /* every second: the board's numbers */
@@ -38,6 +41,8 @@ typedef struct ct_worker {
     ct_control_peer *asker; /* who asked for the reload under way, or NULL */
     bool again;             /* Lua asked for another one meanwhile */
     ct_vm_wishes *wishes;   /* of the first generation; NULL with a master */
+    ct_upgrade upgrade;     /* without a master: who takes its place */
+    ct_elder elder;         /* and whose place it takes */
     bool serving;           /* it has said so */
     bool orphan;            /* its master is gone */
 } ct_worker;

@@ -4,6 +4,7 @@
 #include "abi.h"
 
 #include "base/mem.h"
+#include "data/board.h"
 #include "vm/vm.h"
 #include <string.h>
 #include <unistd.h>
@@ -59,10 +60,12 @@ void ct_abi_wishes(ct_vm *vm, const ct_supervision *s) {
     w->addresses = copied(s->addresses);
     w->admin = copied(s->admin);
     w->control = copied(s->control);
+    w->pid_file = copied(s->pid_file);
     w->user = copied(s->user);
     w->group = copied(s->group);
     w->stop_timeout = s->stop_timeout;
     w->worker_timeout = s->worker_timeout;
+    w->ticket_rotation = s->ticket_rotation;
     w->workers = s->workers;
     w->backlog = s->backlog;
     w->supervise = s->supervise;
@@ -80,6 +83,7 @@ void ct_vm_wishes_free(ct_vm_wishes *w) {
     ct_free(w->addresses);
     ct_free(w->admin);
     ct_free(w->control);
+    ct_free(w->pid_file);
     ct_free(w->user);
     ct_free(w->group);
     ct_free(w);
@@ -88,6 +92,11 @@ void ct_vm_wishes_free(ct_vm_wishes *w) {
 void ct_abi_control(ct_vm *vm, const char *path, uint32_t size) {
     ct_free(vm->control);
     vm->control = ct_memdup(path, size);
+}
+
+void ct_abi_pid_file(ct_vm *vm, const char *path, uint32_t size) {
+    ct_free(vm->pid_file);
+    vm->pid_file = ct_memdup(path, size);
 }
 
 uint32_t ct_abi_user_id(void) {
@@ -100,6 +109,10 @@ uint32_t ct_abi_worker(ct_vm *vm) {
 
 uint32_t ct_abi_workers(ct_vm *vm) {
     return vm->place.workers;
+}
+
+int ct_abi_is_heir(ct_vm *vm) {
+    return vm->place.board && vm->place.board->heir;
 }
 
 void ct_abi_shared_folder(ct_vm *vm, ct_str *out) {

@@ -116,6 +116,14 @@ int ct_abi_listen_close(ct_vm *vm, uint32_t listener, int drop) {
     return CT_OK;
 }
 
+int ct_abi_listen_fade(ct_vm *vm, uint32_t listener) {
+    ct_listener *l = listener_of(vm, listener);
+
+    if (!l) return CT_CLOSED;
+    ct_listener_fade(l);
+    return CT_OK;
+}
+
 int ct_abi_listen_hold(ct_vm *vm, uint32_t listener, int hold) {
     ct_listener *l = listener_of(vm, listener);
 

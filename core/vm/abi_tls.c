@@ -28,6 +28,8 @@ uint32_t ct_abi_tls(ct_vm *vm, int server) {
     ct_tls_context *c = ct_tls_context_new(server, vm->why, sizeof vm->why);
     uint32_t handle = c ? ct_slots_add(&vm->tlses, c) : 0;
 
+    if (c && server && vm->place.tickets)
+        ct_tls_context_share(c, vm->place.tickets);
     if (c && !handle) {
         snprintf(vm->why, sizeof vm->why, "too many TLS contexts");
         ct_tls_context_give(c);
@@ -50,11 +52,14 @@ int ct_abi_tls_certificate(ct_vm *vm, uint32_t tls, const char *certificate,
     bool good;
 
     if (!c) return CT_CLOSED;
+    vm->why[0] = 0;
     if (!*certificate)
         good = ct_tls_context_add_made(c, vm->why, sizeof vm->why);
     else
         good = ct_tls_context_add(c, certificate, or_null(key), or_null(ocsp),
                                   vm->why, sizeof vm->why);
+    if (good && vm->why[0])
+        ct_log_line(vm->log, CT_LEVEL_WARNING, "tls", "%s", vm->why);
     return good ? CT_OK : CT_ERROR;
 }
 
@@ -115,6 +120,10 @@ int ct_abi_tls_rotate(ct_vm *vm, uint32_t tls) {
     if (!c) return CT_CLOSED;
     ct_tls_context_rotate(c);
     return CT_OK;
+}
+
+void ct_abi_tls_rotation(ct_vm *vm, double seconds) {
+    vm->ticket_rotation = seconds;
 }
 
 int ct_abi_tls_inherit(ct_vm *vm, uint32_t tls, uint32_t from) {

@@ -65,11 +65,14 @@ bool ct_vm_prepare(ct_vm *vm, const ct_modules *modules) {
     return true;
 }
 
+enum { TICKET_ROTATION = 12 * 3600 }; /* seconds, if nobody says */
+
 ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, const char **why) {
     ct_vm *vm = ct_new(ct_vm);
 
     vm->loop = loop;
     vm->server = server;
+    vm->ticket_rotation = TICKET_ROTATION;
     vm->events = ct_new(ct_events);
     ct_list_init(&vm->node);
     vm->log = loop->log;
@@ -217,6 +220,7 @@ bool ct_vm_free(ct_vm *vm) {
     ct_buf_fini(&vm->estate);
     ct_free(vm->text);
     ct_free(vm->control);
+    ct_free(vm->pid_file);
     ct_vm_wishes_free(vm->wishes);
     ct_free(vm);
     return true;

@@ -26,8 +26,8 @@ enum { CT_VM_WHY = 1024 };
 typedef struct ct_vm_wishes {
     char *addresses; /* a line each */
     char *admin;     /* an address that all listen on together; empty: none */
-    char *control, *user, *group;
-    double stop_timeout, worker_timeout; /* seconds */
+    char *control, *pid_file, *user, *group;
+    double stop_timeout, worker_timeout, ticket_rotation; /* seconds */
     uint32_t workers, backlog;
     bool supervise; /* of one that is alone */
 } ct_vm_wishes;
@@ -42,6 +42,7 @@ typedef struct ct_place {
     const char *folder;       /* that they share, borrowed; empty: none */
     struct ct_board *board;   /* likewise */
     struct ct_shared *shared; /* memory, likewise; an executor's: NULL */
+    const struct ct_tls_tickets *tickets; /* in it, of all server contexts */
 } ct_place;
 
 struct ct_vm {
@@ -90,10 +91,12 @@ struct ct_vm {
     bool exiting; /* see exit_code; of an old generation: it is through */
     bool thread;  /* an executor's: there is no loop, no server, no events */
     int exit_code;
+    double ticket_rotation; /* seconds that a key of tickets lasts; 0: ever */
     ct_place place;
     bool supervises;      /* the process shall become a master */
     ct_vm_wishes *wishes; /* or NULL: it has not said yet */
     char *control;        /* path of the control socket it wants, or NULL */
+    char *pid_file;       /* of the file it wants its number in, or NULL */
     char *report;         /* why it could not be loaded, or NULL */
     char *reload_report;  /* why the last reload failed, or NULL */
     char *text;           /* what abi_metrics.c gave last, or NULL */

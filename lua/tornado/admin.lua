@@ -74,9 +74,11 @@ function admin.open(address)
     return nil, "admin: " .. (type(err) == "table" and err.message or tostring(err))
 end
 
---- Opens it when no worker serves yet, so that probes are answered while the sites are loaded.
+--- Opens it when no worker serves yet, so that probes are answered while the sites are loaded;
+--- but in an upgrade the process of before answers them.
 function admin.open_early(address)
-    if core.generation() > 1 or core.server_state() ~= "starting" then return true end
+    if core.generation() > 1 or core.is_heir() then return true end
+    if core.server_state() ~= "starting" then return true end
     return admin.open(address)
 end
 

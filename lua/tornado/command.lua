@@ -71,7 +71,7 @@ end
 -- A running server ---------------------------------------------------------------------
 
 -- How long an answer may take: a reload loads all sites first.
-local ANSWER_TIME = { reload = 70 }
+local ANSWER_TIME = { reload = 70, upgrade = 70 }
 
 -- What is printed of a good answer: of a reload, what it could not change.
 local function answer_of(name, text, as_json)
@@ -109,7 +109,7 @@ local function ask(name)
     end
 end
 
-for _, name in ipairs { "reload", "stop", "quit", "status", "reopen" } do
+for _, name in ipairs { "reload", "upgrade", "stop", "quit", "status", "reopen" } do
     commands[name] = ask(name)
 end
 

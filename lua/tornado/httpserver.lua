@@ -428,6 +428,12 @@ function HTTPServer:drain()
     for listener in pairs(self._ending) do core.listen_drain(listener) end
 end
 
+--- After stop(): has each connection end with its next reply, an idle one too, so that a client
+-- that sends just now is answered. Does not wait.
+function HTTPServer:fade()
+    for listener in pairs(self._ending) do core.listen_fade(listener) end
+end
+
 --- Reads the files of ssl_options again, for connections to come. Raises SSLError, and nothing has
 -- changed.
 function HTTPServer:reload_certificates()

@@ -24,8 +24,8 @@ local function run(arguments)
         code = 1
     end
     if not code then return end
-    if core.generation() > 1 then return core.failed(command.problems()) end
-    core.exit(code)
+    if code ~= 0 or core.generation() > 1 then core.failed(command.problems()) end
+    if core.generation() == 1 then core.exit(code) end
 end
 
 return {

@@ -218,17 +218,34 @@ local function join_generations(app)
     end)
 end
 
--- A newer generation serves: this one answers what it has begun.
+-- Its WebSockets go to the newer generation, if that has the same handlers.
+local function move_websockets(app)
+    if not package.loaded["tornado.websocket.handler"] then return end
+    require("tornado.websocket.moving").begin(function(one)
+        return handover.name(mounts_of(app), one)
+    end)
+end
+
+local function count_connections()
+    return core.counts().connections
+end
+
+-- Another process serves: connections stay here, and each may have one more request.
+local function fade(servers)
+    for _, server in ipairs(servers) do server:fade() end
+    generation.hold("connections", count_connections)
+end
+
+-- A newer generation serves: this one answers what it has begun. With number 0 it is another
+-- process.
 local function retire(app, servers, options, number)
+    local is_last = number == 0
     autoreload.retire()
-    if package.loaded["tornado.websocket.handler"] then
-        require("tornado.websocket.moving").begin(function(one)
-            return handover.name(mounts_of(app), one)
-        end)
-    end
-    log.gen_log:info("generation %d retires for %d: %d requests, streams or WebSockets stay",
-        core.generation(), number, generation.count())
+    if not is_last then move_websockets(app) end
+    log.gen_log:info("generation %d retires for %s: %d requests, streams or WebSockets stay",
+        core.generation(), is_last and "another process" or number, generation.count())
     for _, server in ipairs(servers) do server:stop() end
+    if is_last then fade(servers) end
     admin.close()
     leave(app, options.reload_grace, function()
         generation.finish("reload")
@@ -308,6 +325,10 @@ local function prepare(options)
     return app
 end
 
+local function pid_file(options)
+    return options.pid_file ~= "" and core.absolute(options.pid_file) or ""
+end
+
 --- The path of the control socket of a server with these options: "" for none.
 function serving.control_path(options)
     return control.path(options, addresses(options))
@@ -335,10 +356,11 @@ local function wishes(options)
     for i, item in ipairs(addresses(options)) do lines[i] = item[1] end
     return {
         addresses = table.concat(lines, "\n"), admin = options.admin,
-        control = serving.control_path(options), user = options.user, group = options.group,
+        control = serving.control_path(options), pid_file = pid_file(options),
+        user = options.user, group = options.group,
         stop_timeout = options.stop_timeout, worker_timeout = options.worker_timeout,
-        workers = workers_of(options), backlog = options.backlog,
-        supervise = options.supervise and 1 or 0,
+        ticket_rotation = options.tls_ticket_rotation, workers = workers_of(options),
+        backlog = options.backlog, supervise = options.supervise and 1 or 0,
     }
 end
 
@@ -376,7 +398,9 @@ function serving.start(options)
         return nil, reasons
     end
     watchdog.start(options.stall_warning, options.cpu_limit) -- from here on not the one before
+    core.tls_rotation(options.tls_ticket_rotation)
     core.control(serving.control_path(options))
+    core.pid_file(pid_file(options))
     core.wishes(wishes(options))
     core.ready()
     if core.generation() == 1 then autoreload.begin() end

@@ -21,6 +21,7 @@ To a running server, found by the options that it was started with (--port, --li
   ctornado status [--json]      shows its processes and their numbers
   ctornado profile 10s          shows what its Lua code spends the time with: a flame graph
   ctornado reload               has it load options and sites anew; if they fail, nothing changes
+  ctornado upgrade              has the program that is installed now take over from it, likewise
   ctornado quit | stop          ends it: when what is under way is done, or at once
   ctornado reopen               has it open its log files anew, after they were moved
 
@@ -83,6 +84,15 @@ ctornado reload
 Has a running server load its options and sites anew beside those that serve. When all is loaded,
 the new ones take over; no connection is lost. If anything fails, nothing changes, the reason is
 printed with file:line, and the exit code is 1.
+
+]] .. RUNNING,
+    upgrade = [[
+ctornado upgrade
+
+Has the program that is installed now take over from a running server: a new process loads options
+and sites beside the old one, and then gets its listening sockets; the old one answers what it has
+begun, and ends. No connection is lost. If the new one cannot serve, nothing changes, the reason is
+printed, and the exit code is 1.
 
 ]] .. RUNNING,
     quit = [[

@@ -56,6 +56,11 @@ function part.workers()
     return C.ct_abi_workers(vm)
 end
 
+--- True while another process serves, whose place this server is to take.
+function part.is_heir()
+    return C.ct_abi_is_heir(vm) == 1
+end
+
 --- A folder that the workers share, and nobody else can enter; "" when there is none.
 function part.shared_folder()
     C.ct_abi_shared_folder(vm, view)
@@ -68,8 +73,9 @@ function part.reload_report()
     return ffi.string(view.p, view.n)
 end
 
-local TEXTS = { "addresses", "admin", "control", "user", "group" }
-local NUMBERS = { "stop_timeout", "worker_timeout", "workers", "backlog", "supervise" }
+local TEXTS = { "addresses", "admin", "control", "pid_file", "user", "group" }
+local NUMBERS = { "stop_timeout", "worker_timeout", "ticket_rotation", "workers", "backlog",
+    "supervise" }
 
 local function supervision(options)
     local out = ffi.new("ct_supervision")
@@ -88,6 +94,11 @@ end
 --- Says what this generation wants of its process: the same fields.
 function part.wishes(options)
     C.ct_abi_wishes(vm, supervision(options))
+end
+
+--- Has the process's number in a file while it serves.
+function part.pid_file(path)
+    C.ct_abi_pid_file(vm, path, #path)
 end
 
 --- Takes commands on a control socket.

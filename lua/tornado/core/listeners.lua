@@ -46,6 +46,11 @@ function part.listen_drain(listener, heads)
     return result
 end
 
+--- Has each of a listener's connections end with its next reply.
+function part.listen_fade(listener)
+    C.ct_abi_listen_fade(vm, listener)
+end
+
 --- Makes `ip` the address that a request came from; returns false when it is none.
 function part.request_remote(handle, ip)
     return C.ct_abi_request_remote(vm, handle, ip, #ip) == C.CT_OK

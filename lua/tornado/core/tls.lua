@@ -73,6 +73,11 @@ function tls.tls_inherit(handle, from)
     return outcome(C.ct_abi_tls_inherit(vm, handle, from))
 end
 
+--- How many seconds a ticket key lasts that all servers of this process share; 0: for ever.
+function tls.tls_rotation(seconds)
+    C.ct_abi_tls_rotation(vm, seconds)
+end
+
 --- A listener's connections to come have TLS.
 function tls.listen_tls(listener, handle)
     return outcome(C.ct_abi_listen_tls(vm, listener, handle))

@@ -1,12 +1,9 @@
--- HTTPS for tornado.httpserver: which listener has which context, new certificates and ticket keys
--- while it runs, and the way from plain HTTP to it.
+-- HTTPS for tornado.httpserver: which listener has which context, new certificates while it runs,
+-- and the way from plain HTTP to it.
 local core = require "tornado.core"
-local ioloop = require "tornado.ioloop"
 local netutil = require "tornado.netutil.tls"
 
 local tls = {}
-
-local ROTATION = 12 * 3600 -- seconds that a ticket key makes tickets, and then takes them
 
 -- Makes a context of ssl_options for HTTP. Returns it, and whether it is ours to close.
 local function context_of(ssl_options, level)
@@ -28,15 +25,7 @@ end
 --- The contexts of one HTTPServer. `level`: of the caller to blame for wrong options.
 function tls.new(ssl_options, level)
     local context, own = context_of(ssl_options, level + 1)
-    local self = { context = context, listeners = {}, own = own }
-    if own and not ssl_options.ticket_keys then
-        local function rotate()
-            context:rotate_ticket_keys()
-            self.rotation = ioloop.call_later(ROTATION, rotate)
-        end
-        self.rotation = ioloop.call_later(ROTATION, rotate)
-    end
-    return self
+    return { context = context, listeners = {}, own = own }
 end
 
 --- A listener's connections to come have TLS. When that cannot be, it is closed.
@@ -59,9 +48,8 @@ end
 
 --- No listener is left.
 function tls.finish(self)
-    if self.rotation then ioloop.remove_timeout(self.rotation) end
     if self.own then self.context:close() end
-    self.rotation, self.listeners = nil, {}
+    self.listeners = {}
 end
 
 --- A function(request) that sends clients to the same place over HTTPS on `port`. GET and HEAD get

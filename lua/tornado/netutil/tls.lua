@@ -132,8 +132,9 @@ function SSLContext:reload()
 end
 
 --- Sets the keys that session tickets are made and read with: a string of 80 random bytes, or of
--- 160, of which the first half makes them. Processes with the same keys resume each other's
--- sessions.
+-- 160, of which the first half makes them. Machines with the same keys resume each other's
+-- sessions. Without this, all server contexts of all workers share keys that are made anew from
+-- time to time (the option tls_ticket_rotation) and outlive reloads and upgrades.
 function SSLContext:set_ticket_keys(keys)
     if type(keys) ~= "string" or #keys ~= 80 and #keys ~= 160 then
         error("bad ticket keys: expected a string of 80 or 160 bytes, got " ..
@@ -143,7 +144,8 @@ function SSLContext:set_ticket_keys(keys)
     self._options.ticket_keys = keys
 end
 
---- Makes a new ticket key; tickets of the one before are taken still, older ones are not.
+--- Makes a new ticket key, for this context alone; tickets of the one before are taken still,
+-- older ones are not.
 function SSLContext:rotate_ticket_keys()
     need(core.tls_rotate(self.handle))
     self._options.ticket_keys = nil

@@ -1,4 +1,4 @@
-"""The bench's routes on Tornado, in one process: tornado_app.py PORT STATIC."""
+"""The bench's routes on Tornado, in one process: tornado_app.py PORT HTTPS-PORT STATIC PEM."""
 # SPDX-License-Identifier: Apache-2.0
 import operator
 import sys
@@ -9,7 +9,7 @@ from tornado.template import Template
 from tornado.web import Application, RequestHandler, StaticFileHandler
 from tornado.websocket import WebSocketHandler
 
-PORT, STATIC = int(sys.argv[1]), sys.argv[2]
+PORT, TLS, STATIC, PEM = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
 TEXT = "text/plain; charset=UTF-8"
 STOCK = [(i, f"Fortune {i}: <script>alert('x{i}');</script> & \"quotes\" フレームワーク")
          for i in range(1, 13)]
@@ -77,7 +77,7 @@ class Echo(WebSocketHandler):
         self.write_message(message, binary=isinstance(message, bytes))
 
 
-Application([
+application = Application([
     ("/plaintext", Plaintext),
     ("/json", Json),
     ("/page", Page),
@@ -87,5 +87,7 @@ Application([
     (r"/user/(\d+)/post/([a-z0-9-]+)", Route),
     ("/ws", Echo),
     (r"/static/(.*)", StaticFileHandler, {"path": STATIC}),
-]).listen(PORT, address="127.0.0.1", backlog=4096)
+])
+application.listen(PORT, address="127.0.0.1", backlog=4096)
+application.listen(TLS, address="127.0.0.1", backlog=4096, ssl_options={"certfile": PEM})
 IOLoop.current().start()

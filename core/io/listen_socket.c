@@ -1,0 +1,147 @@
+/* A listening socket alone: opening it, and why that fails. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/listen_socket.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static const struct sockaddr *sockaddr_of(const ct_address *a) {
+    return (const struct sockaddr *)&a->sa;
+}
+
+static const char *path_of(const ct_address *a) {
+    return ((const struct sockaddr_un *)&a->sa)->sun_path;
+}
+
+static bool is_unix(const ct_address *a) {
+    return a->sa.ss_family == AF_UNIX;
+}
+
+ino_t ct_listen_inode(const ct_address *a) {
+    struct stat st;
+
+    if (!is_unix(a) || lstat(path_of(a), &st) == -1) return 0;
+    return S_ISSOCK(st.st_mode) ? st.st_ino : 0;
+}
+
+void ct_listen_unlink(const ct_address *a, ino_t inode) {
+    if (inode && ct_listen_inode(a) == inode) unlink(path_of(a));
+}
+
+static int open_socket(ct_address *at) {
+    int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    int fd = socket(at->sa.ss_family, type, 0);
+
+    if (fd == -1 && errno == EAFNOSUPPORT && at->any) {
+        struct sockaddr_in v4 = {
+            .sin_family = AF_INET,
+            .sin_port = ((struct sockaddr_in6 *)&at->sa)->sin6_port,
+        };
+        memcpy(&at->sa, &v4, sizeof v4); /* a kernel without IPv6 */
+        at->size = sizeof v4;
+        fd = socket(AF_INET, type, 0);
+    }
+    return fd;
+}
+
+/* A server that was killed leaves its file, and bind() refuses to replace it.
+ * One that lives accepts, or has a full queue (EAGAIN). */
+static void remove_stale(const ct_address *at) {
+    int fd;
+
+    if (!ct_listen_inode(at)) return;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd == -1) return;
+    if (connect(fd, sockaddr_of(at), at->size) == -1 && errno == ECONNREFUSED)
+        unlink(path_of(at));
+    close(fd);
+}
+
+static void set_option(int fd, int level, int name, int value) {
+    (void)setsockopt(fd, level, name, &value, sizeof value); /* best effort */
+}
+
+static void prepare(int fd, const ct_address *at) {
+    if (is_unix(at)) {
+        fchmod(fd, 0600); /* bind() gives the mode to the file */
+        remove_stale(at);
+        return;
+    }
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* peers inherit it */
+    if (at->sa.ss_family == AF_INET6)
+        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !at->any);
+    if (at->share) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+const char *ct_listen_reason(const ct_address *at, int error) {
+    bool local = is_unix(at);
+
+    switch (error) {
+    case EACCES:
+        if (local) return "permission denied: its folder must be writable";
+        return "permission denied: ports below 1024 need root or "
+               "CAP_NET_BIND_SERVICE";
+    case EADDRINUSE:
+        if (local)
+            return "address already in use: another program listens there, "
+                   "or the file is no socket; choose another path";
+        return "address already in use: another program listens there; stop "
+               "it or choose another --port";
+    case EADDRNOTAVAIL:
+        return "no such address on this machine: `ip address` lists them, "
+               "*:PORT means all";
+    case EXDEV:
+        return "a new unix socket needs a restart of a server with a master, "
+               "whose workers must share it";
+    case ENOENT: return "no such folder: create it first";
+    case EMFILE: return "too many open files: raise `ulimit -n`";
+    default: return strerror(error);
+    }
+}
+
+void ct_listen_explain(const ct_address *at, int error, char *why,
+                       size_t size) {
+    char text[CT_ADDRESS_TEXT];
+
+    ct_address_format(at, text);
+    snprintf(why, size, "%s: %s", text, ct_listen_reason(at, error));
+}
+
+int ct_listen_socket(ct_address *at, int backlog, char *why, size_t size) {
+    int fd = open_socket(at), error;
+
+    if (fd == -1) goto fail;
+    prepare(fd, at);
+    if (bind(fd, sockaddr_of(at), at->size) == -1) goto fail;
+    if (listen(fd, backlog) == 0) return fd;
+
+fail:
+    error = errno;
+    ct_listen_explain(at, error, why, size);
+    if (fd != -1) close(fd);
+    errno = error;
+    return -1;
+}
+
+/* The kernel asks this program for the index of a socket: random() % n. Where that
+ * cannot be (a unix socket) nothing is lost but the wish. */
+void ct_listen_spread(int fd, unsigned n) {
+    struct sock_filter code[] = {
+        { BPF_LD | BPF_W | BPF_ABS, 0, 0,
+          (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM) },
+        { BPF_ALU | BPF_MOD | BPF_K, 0, 0, n },
+        { BPF_RET | BPF_A, 0, 0, 0 },
+    };
+    struct sock_fprog program = { .len = 3, .filter = code };
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
+                     sizeof program);
+}

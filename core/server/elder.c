@@ -1,0 +1,75 @@
+/* The other end of the channel is server/upgrade.c. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/elder.h"
+
+#include "io/listen.h"
+#include <event2/event.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { WORD = 4000 };
+
+static void say(const ct_elder *e, const char *word) {
+    if (e->channel == -1) return;
+    (void)send(e->channel, word, strlen(word), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void take_over(ct_elder *e) {
+    e->waiting = false;
+    ct_log_line(e->loop->log, CT_LEVEL_INFO, "upgrade", "taken over");
+    e->fn(e->arg);
+    ct_listen_commit(e->loop, false); /* frees what nobody asked for */
+    ct_listen_own(e->loop);
+}
+
+/* "go", or its end. */
+static void on_word(evutil_socket_t fd, short what, void *arg) {
+    ct_elder *e = arg;
+    char word[8];
+    ssize_t n = recv(fd, word, sizeof word, MSG_DONTWAIT);
+
+    (void)what;
+    ct_loop_now(e->loop);
+    if (n == 0) ct_elder_fini(e);
+    if (e->waiting && n >= 0) take_over(e);
+}
+
+void ct_elder_init(ct_elder *e, ct_loop *loop, int channel) {
+    *e = (ct_elder){ .loop = loop,
+                     .channel = channel,
+                     .waiting = channel != -1 };
+}
+
+void ct_elder_succeed(ct_elder *e, ct_elder_fn *fn, void *arg) {
+    e->fn = fn;
+    e->arg = arg;
+    if (!e->waiting) {
+        fn(arg);
+        return;
+    }
+    event_assign(&e->event, e->loop->base, e->channel, EV_READ | EV_PERSIST,
+                 on_word, e);
+    event_add(&e->event, NULL);
+    say(e, "serving");
+}
+
+void ct_elder_fail(const ct_elder *e, const char *why) {
+    char text[WORD];
+
+    if (!e->waiting || e->fn) return;
+    snprintf(text, sizeof text, "error %s", why);
+    say(e, text);
+}
+
+void ct_elder_stop(const ct_elder *e) {
+    if (e->channel != -1 && !e->waiting) say(e, "stop");
+}
+
+void ct_elder_fini(ct_elder *e) {
+    if (e->channel == -1) return;
+    if (e->fn) event_del(&e->event);
+    close(e->channel);
+    e->channel = -1;
+}
