@@ -66,6 +66,7 @@ void ct_clock_update(ct_clock *c) {
     clock_gettime(CLOCK_REALTIME, &wall);
     c->mono_ms =
         (uint64_t)mono.tv_sec * 1000 + (uint64_t)mono.tv_nsec / 1000000;
+    c->precise = (double)mono.tv_sec + (double)mono.tv_nsec * 1e-9;
     c->wall = (double)wall.tv_sec + (double)wall.tv_nsec * 1e-9;
     if (wall.tv_sec == c->date_at && c->date[0]) return;
     c->date_at = wall.tv_sec;

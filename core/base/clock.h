@@ -12,6 +12,7 @@ enum { CT_DATE_LEN = 29 }; /* "Sun, 06 Nov 1994 08:49:37 GMT" */
 
 typedef struct ct_clock {
     uint64_t mono_ms; /* CLOCK_MONOTONIC, milliseconds: for deadlines */
+    double precise;   /* the same in seconds */
     double wall;      /* CLOCK_REALTIME, seconds since 1970 */
     time_t date_at;   /* the second that `date` shows */
     char date[CT_DATE_LEN + 1]; /* IMF-fixdate (RFC 9110 §5.6.7) */

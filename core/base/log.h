@@ -21,6 +21,9 @@ typedef enum ct_log_level {
     CT_LEVEL_NONE
 } ct_log_level;
 
+struct ct_counters;
+struct ct_recent;
+
 typedef struct ct_log {
     int fd;
     ct_log_level level; /* messages below it are dropped */
@@ -32,6 +35,8 @@ typedef struct ct_log {
     char *path;         /* of a file that is rotated, or NULL */
     uint64_t most;      /* bytes that it may have */
     unsigned backups;
+    struct ct_counters *counters; /* of lines, or NULL; borrowed, as below */
+    struct ct_recent *recent;     /* of errors, or NULL */
 } ct_log;
 
 /* A log to stderr at level INFO. */

@@ -48,6 +48,7 @@ void ct_server_init(ct_server *s, ct_loop *loop) {
     ct_files_init(&s->files);
     ct_deadlines_init(&s->deadlines, loop, on_expired);
     s->head_buffer = evbuffer_new();
+    s->uncounted = ct_new(ct_counters);
     ct_log_init(&s->access);
     s->access.fd = -1;
 }
@@ -86,6 +87,7 @@ void ct_server_fini(ct_server *s) {
     ct_peers_fini(&s->peers);
     ct_deadlines_fini(&s->deadlines);
     evbuffer_free(s->head_buffer);
+    ct_free(s->uncounted);
     ct_buf_fini(&s->access_lines);
     if (s->access.fd >= 0) ct_log_fini(&s->access);
     ct_slots_fini(&s->requests);

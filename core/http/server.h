@@ -6,6 +6,7 @@
 
 #include "abi.h"
 #include "base/buf.h"
+#include "base/counters.h"
 #include "base/events.h"
 #include "base/list.h"
 #include "base/slots.h"
@@ -56,9 +57,10 @@ typedef struct ct_server {
     struct evbuffer *head_buffer; /* scratch of ct_head_parse() */
     uint32_t listening;           /* listeners that are not closed */
     uint32_t conn_count, request_count, spare_count, handled;
-    uint64_t complain_at; /* next time a full table may be logged */
-    ct_log access;        /* the access log; fd -1: none */
-    ct_buf access_lines;  /* of this turn */
+    ct_counters *uncounted; /* for listeners that are not to be counted */
+    uint64_t complain_at;   /* next time a full table may be logged */
+    ct_log access;          /* the access log; fd -1: none */
+    ct_buf access_lines;    /* of this turn */
 } ct_server;
 
 /* Ready, with the default limits. Borrows `loop`. */

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "data/board.h"
+#include "data/metrics.h"
 #include "data/status.h"
 #include "io/listen.h"
 #include "io/signals.h"
@@ -37,6 +38,7 @@ typedef struct master {
     char **argv;
     ct_shared *shared; /* borrowed */
     ct_board *board;   /* in it */
+    ct_metrics *metrics;
     ct_signals *signals;
     ct_control *control;
     ct_timer *tick; /* every second: looks at all workers */
@@ -84,6 +86,8 @@ static void stop(master *m, bool gently) {
 
 static void end_reload(master *m) {
     m->reloading = false;
+    m->board->reloads += !m->failed;
+    m->board->reloads_failed += m->failed;
     if (m->asker) ct_control_answer(m->asker, !m->failed, m->why);
     m->asker = NULL;
     ct_notify("READY=1");
@@ -173,8 +177,8 @@ static void on_death(master *m, ct_child *c, int status) {
 
     m->running--;
     if (!m->stopping || WIFSIGNALED(status)) describe_end(m, c, pid, status);
-    m->board->handled_before += c->row->handled;
-    *c->row = (ct_board_row){ 0 };
+    ct_board_clear(c->row);
+    ct_metrics_clear(m->metrics, c->index - 1);
     if (m->reloading) on_answer(m, c->index == 1, false, "a worker died");
     if (!m->stopping && !m->ready && !c->served) give_up(m, status);
     if (m->stopping) {
@@ -321,7 +325,8 @@ static bool begin(master *m) {
     char why[256];
 
     m->board = ct_shared_get(m->shared, "board", sizeof *m->board);
-    if (!m->board) {
+    m->metrics = ct_metrics_get(m->shared);
+    if (!m->board || !m->metrics) {
         ct_log_line(m->loop->log, CT_LEVEL_ERROR, "master",
                     "shared memory cannot be made: %m");
         return false;

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "data/board.h"
+#include "data/metrics.h"
 #include "data/shared.h"
 #include "http/server.h"
 #include "io/listen.h"
@@ -28,8 +29,10 @@ typedef struct ct_worker {
     ct_shared *shared; /* what it has of its master, or `own` */
     ct_shared own;     /* without a master */
     ct_board *board;
+    ct_metrics *metrics;
     ct_board_row *row;
     ct_timer *tick;         /* every second: the board's numbers */
+    double ticked;          /* when it last did */
     struct event master;    /* what the master says */
     ct_control *control;    /* or NULL: the master has it */
     ct_control_peer *asker; /* who asked for the reload under way, or NULL */
