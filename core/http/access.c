@@ -24,7 +24,7 @@ ct_str ct_access_method(const ct_request *r) {
 }
 
 typedef struct parts {
-    const ct_request *r;
+    ct_request *r;
     char ip[CT_ADDRESS_TEXT], id[80];
     double seconds;
     unsigned status;
@@ -48,7 +48,7 @@ static const char *level_of(unsigned status) {
 }
 
 static char *put_json(char *at, const parts *p) {
-    const ct_request *r = p->r;
+    ct_request *r = p->r;
     char when[CT_LOG_TIME];
     ct_str agent = { NULL, 0 };
 

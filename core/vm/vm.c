@@ -28,6 +28,8 @@ static int load_script(lua_State *L) {
         lua_pushfstring(L, "\n\tno module '%s' in the binary", name);
         return 1;
     }
+    if (!luaL_loadbuffer(L, s->code, s->code_size, s->file)) return 1;
+    lua_pop(L, 1); /* this LuaJIT is not the one that it was compiled with */
     chunk = luaL_gsub(L, name, ".", "/");
     chunk = lua_pushfstring(L, "@%s.lua", chunk);
     if (luaL_loadbuffer(L, s->text, s->size, chunk)) return lua_error(L);
