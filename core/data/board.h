@@ -43,7 +43,7 @@ typedef struct ct_board {
 } ct_board;
 
 /* The worker has died, or its place is taken by another: nothing is open, and
- * the counters go on. */
+ * the counters go on. Its beat is the master's to begin. */
 void ct_board_clear(ct_board_row *r);
 
 /* Whether a worker is in that state. */

@@ -162,7 +162,7 @@ end
 
 -- A metric of that name: the one that there is, if all but its help is the same.
 local function define(class, name, how, options)
-    check_name(name)
+    if not options.of_server then check_name(name) end
     check_labels(options.labels)
     check_help(options.help)
     local buckets = options.buckets or NONE
@@ -266,6 +266,11 @@ function metrics.gauge(name, options)
     end
     local metric = define(Gauge, name, options.merge, options)
     return metric
+end
+
+--- For the framework: a gauge of the server's own.
+function metrics.of_server(name, help)
+    return define(Gauge, name, "sum", { help = help, labels = NONE, of_server = true })
 end
 
 --- Upper bounds for seconds, from 0.5 ms to a minute.

@@ -410,6 +410,18 @@ describe("the server's own metrics", function()
         assert.equal(cut + 1, value_of "ctornado_http_requests_cut_total")
     end)
 
+    it("are of event streams", function()
+        local Stream = web.RequestHandler:extend "Stream"
+        function Stream:get() self:event_stream() end
+        local server = testing.serve(web.Application { { "/", Stream } })
+        local function streams() return value_of "ctornado_event_streams_open" end
+        local before, c = streams(), server:connect()
+        c:send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        testing.wait_until(function() return streams() == before + 1 end)
+        c:close()
+        testing.wait_until(function() return streams() == before end)
+    end)
+
     it("have the last errors of the log", function()
         local errors = value_of("ctornado_log_lines_total", { level = "error" })
         local level = core.log_level()
