@@ -10,13 +10,11 @@ BASE   = $(wildcard core/base/*.c)
 IO     = $(wildcard core/io/*.c)
 HTTP   = $(wildcard core/http/*.c)
 DATA   = $(wildcard core/data/*.c)
-TOOL   = core/vm/compile.c
-VM     = $(filter-out $(TOOL),$(wildcard core/vm/*.c))
+VM     = $(wildcard core/vm/*.c)
 SERVER = $(wildcard core/server/*.c)
 MAIN   = core/main.c
 
-LUA    = $(sort $(shell find lua -name '*.lua'))
-CODE   = $(patsubst lua/%.lua,build/code/%.bc,$(filter %.lua,$(LUA)))
+LUA    = $(sort $(shell find lua -type f))
 LAYERS = $(BASE) $(IO) $(HTTP) $(DATA) $(VM) $(SERVER)
 SRC    = $(LAYERS) $(wildcard $(MAIN))
 HEADER = $(wildcard core/*.h core/*/*.h)
@@ -117,17 +115,8 @@ build/scripts.S: core/vm/embed.sh build/scripts.list build/abi.h
 	$(call say,EMBED)
 	$(Q)core/vm/embed.sh build/abi.h $(LUA) > $@.new && mv $@.new $@
 
-build/compile: $(TOOL)
-	$(call sayc,TOOL)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(SYSTEM) $(LDFLAGS) -o $@ $< $(LIBS)
-
-build/code/%.bc: lua/%.lua build/compile
-	@mkdir -p $(@D)
-	$(Q)build/compile $< $@
-
 build/obj/scripts.o $(addprefix build/,$(addsuffix /obj/scripts.o,asan plain fuzz)): \
-    build/scripts.S build/abi.h $(LUA) $(CODE)
+    build/scripts.S build/abi.h $(LUA)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c -o $@ $<
 
@@ -192,7 +181,7 @@ test-deps:
 
 CHECKS = check-format check-tidy check-cppcheck check-luacheck \
          check-shell check-layers check-length
-C      = $(SRC) $(TOOL) $(HEADER) $(wildcard spec/core/*.[ch] spec/fuzz/*.[ch])
+C      = $(SRC) $(HEADER) $(wildcard spec/core/*.[ch] spec/fuzz/*.[ch])
 SHELLS = core/vm/embed.sh vendor/install .ci/run spec/run spec/layers.sh \
          $(wildcard spec/fuzz/run spec/bench/*.sh spec/integration/*.sh)
 

@@ -4,8 +4,9 @@
 #   core/vm/embed.sh build/abi.h lua/tornado/web.lua ... > build/scripts.S
 #
 # Each file is taken in whole by .incbin when that file is assembled, so the
-# output changes only with the list; a module's bytecode too, from build/code. lua/a/b.lua gets the module name a.b,
-# lua/a/init.lua the name a; another file keeps its base name.
+# output changes only with the list. lua/a/b.lua gets the module name a.b,
+# lua/a/init.lua the name a; another file in lua/ keeps its path below that, and
+# one elsewhere its base name.
 # SPDX-License-Identifier: Apache-2.0
 set -eu
 
@@ -17,6 +18,7 @@ name_of() {
         name=${name%/init}
         printf '%s\n' "$name" | tr / .
         ;;
+    lua/*) printf '%s\n' "${1#lua/}" ;;
     *) basename "$1" ;;
     esac
 }
@@ -29,15 +31,10 @@ for file; do
     printf '.Lname%d: .asciz "%s"\n' "$i" "$(name_of "$file")"
     printf '.Lfile%d: .asciz "%s"\n' "$i" "$file"
     printf '.Ltext%d: .incbin "%s"\n.Lend%d: .byte 0\n' "$i" "$file" "$i"
-    printf '.Lcode%d: ' "$i"
-    case $file in
-    lua/*.lua) name=${file#lua/} && printf '.incbin "build/code/%s.bc"\n' "${name%.lua}" ;;
-    esac
-    printf '.Lstop%d:\n' "$i"
     i=$((i + 1))
 done
 
-# struct ct_script on a 64-bit machine: four addresses, two sizes.
+# struct ct_script on a 64-bit machine: three addresses, a size, padding.
 cat <<'END'
     .section .data.rel.ro, "aw"
     .balign 8
@@ -47,12 +44,12 @@ ct_scripts:
 END
 n=0
 while [ "$n" -lt "$i" ]; do
-    printf '    .quad .Lname%d, .Lfile%d, .Ltext%d, .Lcode%d\n' "$n" "$n" "$n" "$n"
-    printf '    .long .Lend%d - .Ltext%d, .Lstop%d - .Lcode%d\n' "$n" "$n" "$n" "$n"
+    printf '    .quad .Lname%d, .Lfile%d, .Ltext%d\n' "$n" "$n" "$n"
+    printf '    .long .Lend%d - .Ltext%d, 0\n' "$n" "$n"
     n=$((n + 1))
 done
 cat <<'END'
-    .quad 0, 0, 0, 0, 0
+    .quad 0, 0, 0, 0
     .size ct_scripts, . - ct_scripts
     .section .note.GNU-stack, "", %progbits
 END

@@ -132,7 +132,8 @@ httpserver.HTTPServer = HTTPServer
 local LIMITS = {
     "max_line_size", "max_header_size", "max_fields", "max_body_size", "body_buffer_size",
     "write_buffer_size", "header_timeout", "body_timeout", "body_min_rate", "idle_timeout",
-    "write_timeout", "handler_timeout", "max_connections_per_ip", "max_keepalive_requests",
+    "write_timeout", "write_min_rate", "handler_timeout", "max_connections_per_ip",
+    "max_keepalive_requests",
 }
 
 -- Options of Tornado's that have no meaning here, and what does.
@@ -215,8 +216,9 @@ end
 --- nothing), decompress_request, idle_connection_timeout, ssl_options (see
 --- netutil.tls.ssl_options_to_context()); and these of ctornado.conf, for this server alone:
 --- max_line_size, max_header_size, max_fields, max_body_size, body_buffer_size, write_buffer_size
---- (bytes), header_timeout, body_timeout, body_min_rate, idle_timeout, write_timeout,
---- handler_timeout (seconds), max_connections_per_ip, max_keepalive_requests. Raises for others.
+--- (bytes), header_timeout, body_timeout, idle_timeout, write_timeout, handler_timeout (seconds),
+--- body_min_rate, write_min_rate (bytes a second), max_connections_per_ip, max_keepalive_requests.
+--- Raises for others.
 function HTTPServer:init(application, options)
     self.application = application
     self.options = check_options(options)

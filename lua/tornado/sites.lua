@@ -1,6 +1,7 @@
 -- Sites: a folder with app.lua that returns a web.Application; one or several,
 -- chosen by host and by the beginning of the path.
 local core = require "tornado.core"
+local files = require "tornado.autoreload.files"
 local ioloop = require "tornado.ioloop"
 local loading = require "tornado.loading"
 local util = require "tornado.util"
@@ -28,6 +29,7 @@ local function new_environment(folder)
     env.require = loading.new(loaded, function(name)
         local file = module_file(folder, name)
         if not file then return nil end
+        files.note(file)
         local chunk, why = loadfile(file)
         if not chunk then error(why, 0) end
         return setfenv(chunk, env)
@@ -50,9 +52,12 @@ local function describe(value)
 end
 
 --- Loads the site in folder `path`. Returns its Application, or nil and the reason with
--- file:line. Modules beside app.lua can be required.
+-- file:line. Modules beside app.lua can be required. The application's `path` is the folder, its
+-- `environment` has the globals of the site.
 function sites.load(path)
     local file = path .. "/app.lua"
+    files.note(file)
+    files.note_tree(path, "code", "%.lua$")
     if core.file_kind(path) ~= "folder" then
         return nil, path .. ": no such site: expected a folder with app.lua"
     end
@@ -62,13 +67,14 @@ function sites.load(path)
     local chunk, why = loadfile(file)
     if not chunk then return nil, why end
     local app
-    app, why = run_chunk(setfenv(chunk, new_environment(path)), file)
+    local env = new_environment(path)
+    app, why = run_chunk(setfenv(chunk, env), file)
     if why then return nil, why end
     if type(app) ~= "table" or not app.start_request then
         return nil, ("%s: expected it to return a web.Application, got %s"):format(file,
             describe(app))
     end
-    app.path = path
+    app.path, app.environment = path, env
     return app
 end
 

@@ -23,6 +23,8 @@ local Application = util.Object:extend "Application"
 local NO_ARGS = require("tornado.web.path_args").NONE
 local NOT_FOUND = { status_code = 404 }
 
+Application._add_script = false
+
 local NO_FILTERS = { before = {}, after = {} }
 
 -- What functions and groups are made of comes to the router as plain rules.
@@ -32,7 +34,7 @@ local function compile(self, rules)
     return compiled
 end
 
-local HOOKS = { "on_start", "on_stop" }
+local HOOKS = { "on_start", "on_stop", "on_reload", "on_handover" }
 
 -- Hooks stand beside the rules or among the settings, or are methods of a subclass.
 local function take_hooks(self, handlers)
@@ -51,7 +53,10 @@ end
 -- the route's name), and settings. A rule may also be { "GET /path", function(handler) ... end },
 -- or a web.group(). Beside the rules, or among the settings, may be on_start and on_stop,
 -- function(app): before the listeners open, where an error is one of loading, and when the last
--- request is over, for at most 10 seconds. Both may wait.
+-- request is over, for at most 10 seconds. Both may wait. And for a reload: on_reload(app) in the
+-- old generation, as the last thing before the new one serves, which returns what on_handover(app,
+-- state) gets there, before the first request: any Lua value without functions, as string.buffer
+-- takes it, of at most 64 MiB.
 -- Tornado: has no such hooks.
 function Application:init(handlers, settings)
     if handlers ~= nil and type(handlers) ~= "table" then
@@ -64,7 +69,7 @@ function Application:init(handlers, settings)
     self:apply_debug()
     local static = StaticFileHandler.rules_of(self.settings)
     if static then self.router:add_rules(static) end
-    self._headers_policy = headers_policy.new(self.settings.security_headers)
+    self._headers_policy = headers_policy.new(self.settings)
     self._around = filters.nest(nil, self.settings)
     self._filters = self._around or false
     self.router:add_rules(compile(self, handlers or {}))
@@ -147,11 +152,16 @@ end
 -- What get_handler_delegate() returns: the server calls execute().
 local HandlerDelegate = delegates.HTTPMessageDelegate:extend "HandlerDelegate"
 
-function HandlerDelegate:execute()
+--- The handler, which has not begun yet.
+function HandlerDelegate:new_handler()
     local app = self._application
     local handler = new_handler(app, self.handler_class, self.request, self.path_args)
     if app._filters then handler._filters = self.filters or app._filters end
-    handler:_execute(self.handler_kwargs, self.path_args)
+    return handler
+end
+
+function HandlerDelegate:execute()
+    self:new_handler():_execute(self.handler_kwargs, self.path_args)
 end
 
 -- The class above the fields: `path_args` are those of the router ({ n =, ... } or { named = }).
@@ -240,14 +250,24 @@ local function protected(log_function, handler)
         handler.request.id)
 end
 
+-- What the access log calls a request, and its trace: text has an id that somebody has asked for or
+-- given, and no trace.
+local function names_of(self, request)
+    if not log.access_json then
+        return self.settings.trust_request_id and request.id or rawget(request, "id") or "", ""
+    end
+    local trace = request.trace
+    return request.id, trace and trace.trace_id or ""
+end
+
 --- Logs a finished request, by the setting log_function if there is one.
 function Application:log_request(handler)
     local log_function = self.settings.log_function
     if log_function then return protected(log_function, handler) end
     if not Application.access_log then return end
     local request = handler.request
-    core.request_log(request.handle, log.is_json and request.id or "",
-        rawget(request, "remote_ip") or "")
+    local id, trace = names_of(self, request)
+    core.request_log(request.handle, id, trace, rawget(request, "remote_ip") or "")
 end
 
 --- Listens on a port of an address (127.0.0.1), which may be left out; options are those of
