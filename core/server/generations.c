@@ -270,6 +270,14 @@ bool ct_generations_have_events(const ct_generations *g) {
     return false;
 }
 
+uint32_t ct_generations_websockets(const ct_generations *g) {
+    uint32_t count = g->current->websockets.slots.count;
+
+    for (const ct_list *n = g->old.next; n != &g->old; n = n->next)
+        count += ct_list_of(n, const ct_vm, node)->websockets.slots.count;
+    return count;
+}
+
 void ct_generations_stop(ct_generations *g, int signal) {
     ct_events_add(g->current->events, CT_EVENT_STOP, (uint32_t)signal);
     for (ct_list *n = g->old.next; n != &g->old; n = n->next)

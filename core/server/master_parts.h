@@ -5,6 +5,7 @@
 #define CT_MASTER_PARTS_H
 
 #include "data/board.h"
+#include "data/metrics.h"
 #include "io/signals.h"
 #include "io/timer.h"
 #include "server/child.h"
@@ -24,7 +25,8 @@ typedef struct ct_master {
     ct_vm_wishes *own, *next;   /* of later generations, or NULL */
     char **argv;
     ct_shared *shared; /* borrowed */
-    ct_board *board;   /* in it */
+    ct_board *board;   /* in it, as the next */
+    ct_metrics *metrics;
     ct_signals *signals;
     ct_control *control;
     ct_timer *tick; /* every second: looks at all workers */
