@@ -88,9 +88,10 @@ int ct_abi_reply_cookie(ct_vm *vm, uint32_t request, uint32_t name_size,
                         const char *text, uint32_t size);
 
 enum {
-    CT_REPLY_NO_SERVER = 1, /* send no Server field */
-    CT_REPLY_CLOSE = 2,     /* close the connection behind this reply */
-    CT_REPLY_LENGTH = 4     /* HEAD and 304: say `length` in Content-Length */
+    CT_REPLY_NO_SERVER = 1,  /* send no Server field */
+    CT_REPLY_CLOSE = 2,      /* close the connection behind this reply */
+    CT_REPLY_LENGTH = 4,     /* HEAD and 304: say `length` in Content-Length */
+    CT_REPLY_HANDLER = 65536 /* times ct_abi_handler(): who answers */
 };
 
 /* The whole reply: status, the fields set so far, body. An empty reason means

@@ -7,6 +7,9 @@
 
 enum { DAY = 86400, ERA_DAYS = 146097 /* in 400 years */ };
 
+/* Seconds that the distance between the clocks is taken to be the same. */
+static const double WALL_TIME = 0.01;
+
 typedef struct civil {
     unsigned year, month, day; /* month 0 to 11 */
 } civil;
@@ -59,17 +62,22 @@ void ct_clock_format_date(time_t at, char *out) {
     memcpy(out, " GMT", 5);
 }
 
-void ct_clock_update(ct_clock *c) {
-    struct timespec mono, wall;
+static void read_wall(ct_clock *c) {
+    struct timespec wall;
 
-    clock_gettime(CLOCK_MONOTONIC, &mono);
     clock_gettime(CLOCK_REALTIME, &wall);
-    c->mono_ms =
-        (uint64_t)mono.tv_sec * 1000 + (uint64_t)mono.tv_nsec / 1000000;
-    c->wall = (double)wall.tv_sec + (double)wall.tv_nsec * 1e-9;
+    c->ahead = (double)wall.tv_sec + (double)wall.tv_nsec * 1e-9 - c->precise;
+    c->wall_till = c->precise + WALL_TIME;
     if (wall.tv_sec == c->date_at && c->date[0]) return;
     c->date_at = wall.tv_sec;
     ct_clock_format_date(wall.tv_sec, c->date);
+}
+
+void ct_clock_update(ct_clock *c) {
+    c->precise = ct_clock_precise();
+    c->mono_ms = (uint64_t)(int64_t)(c->precise * 1e3);
+    if (c->precise >= c->wall_till) read_wall(c);
+    c->wall = c->precise + c->ahead;
 }
 
 double ct_clock_precise(void) {

@@ -11,13 +11,16 @@
 enum { CT_DATE_LEN = 29 }; /* "Sun, 06 Nov 1994 08:49:37 GMT" */
 
 typedef struct ct_clock {
-    uint64_t mono_ms; /* CLOCK_MONOTONIC, milliseconds: for deadlines */
-    double wall;      /* CLOCK_REALTIME, seconds since 1970 */
-    time_t date_at;   /* the second that `date` shows */
+    uint64_t mono_ms;        /* CLOCK_MONOTONIC, milliseconds: for deadlines */
+    double precise;          /* the same in seconds */
+    double wall;             /* CLOCK_REALTIME, seconds since 1970 */
+    double ahead, wall_till; /* of `wall` to `precise`; when it is read again */
+    time_t date_at;          /* the second that `date` shows */
     char date[CT_DATE_LEN + 1]; /* IMF-fixdate (RFC 9110 §5.6.7) */
 } ct_clock;
 
-/* Reads both clocks and, when the second changed, formats the date. */
+/* Reads the monotonic clock, and every 10 ms the other one and, when the second
+ * changed, formats the date. */
 void ct_clock_update(ct_clock *c);
 
 /* CLOCK_MONOTONIC now, in seconds: for measuring what one turn costs. */

@@ -5,7 +5,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 
+#include "base/counters.h"
 #include "base/mem.h"
+#include "base/recent.h"
 #include "base/rotate.h"
 #include "base/str.h"
 
@@ -404,7 +406,17 @@ static bool report_dropped(ct_log *log) {
     return false;
 }
 
+static void count(const ct_log *log, const message *m) {
+    if (log->counters && m->level == CT_LEVEL_WARNING)
+        ct_count_add(&log->counters->warnings, 1);
+    if (log->counters && m->level == CT_LEVEL_ERROR)
+        ct_count_add(&log->counters->errors, 1);
+    if (log->recent && m->level == CT_LEVEL_ERROR)
+        ct_recent_add(log->recent, m->about.where, m->about.id, m->text, m->n);
+}
+
 static void log_message(ct_log *log, message m) {
+    count(log, &m);
     if (m.level < log->level || m.level >= CT_LEVEL_NONE) return;
     if (log->dropped && !report_dropped(log)) {
         log->dropped++;

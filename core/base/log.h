@@ -23,6 +23,9 @@ typedef enum ct_log_level {
     CT_LEVEL_NONE
 } ct_log_level;
 
+struct ct_counters;
+struct ct_recent;
+
 /* What bytes are escaped for. */
 typedef enum ct_log_form {
     CT_LOG_TEXT,  /* a line of text: UTF-8 stays */
@@ -44,6 +47,8 @@ typedef struct ct_log {
     uint64_t most;      /* bytes that it may have */
     unsigned backups;
     ct_journal *journal; /* entries go there, and not to `fd`; or NULL */
+    struct ct_counters *counters; /* of lines, or NULL; borrowed, as below */
+    struct ct_recent *recent;     /* of errors, or NULL */
 } ct_log;
 
 /* A log to stderr at level INFO. */

@@ -8,3 +8,16 @@ bool ct_board_has(const ct_board *b, ct_worker_state state) {
         if (b->rows[i].state == state) return true;
     return false;
 }
+
+void ct_board_clear(ct_board_row *r) {
+    r->state = CT_WORKER_NONE;
+    r->pid = 0;
+    r->generation = r->old = 0;
+    r->started = 0;
+    ct_count_set(&r->now.connections, 0);
+    ct_count_set(&r->now.requests, 0);
+    ct_count_set(&r->now.websockets, 0);
+    ct_count_set(&r->now.lua, 0);
+    ct_count_set(&r->now.resident, 0);
+    ct_count_set(&r->now.lag, 0);
+}

@@ -6,6 +6,8 @@
 #define CT_BOARD_H
 
 #include "base/clock.h"
+#include "base/counters.h"
+#include "base/recent.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,22 +26,26 @@ typedef struct ct_board_row {
     _Atomic uint32_t state;      /* ct_worker_state */
     _Atomic uint32_t generation; /* how often its sites were loaded */
     _Atomic uint32_t old;        /* earlier generations that still have work */
-    _Atomic uint32_t connections, requests; /* open now */
-    _Atomic uint64_t beat;    /* CLOCK_MONOTONIC ms of its last turn */
-    _Atomic uint64_t handled; /* requests since its start */
-    _Atomic uint64_t lua;     /* bytes of its Lua states */
-    _Atomic int64_t started;  /* seconds since 1970 */
+    _Atomic uint64_t beat;       /* CLOCK_MONOTONIC ms of its last turn */
+    _Atomic int64_t started;     /* seconds since 1970 */
+    ct_gauges now;
+    ct_counters counters; /* of all that had this place */
+    ct_recent recent;     /* their errors */
 } ct_board_row;
 
 typedef struct ct_board {
-    _Atomic int32_t pid;             /* of the server: the master's */
-    _Atomic uint32_t workers;        /* rows in use */
-    _Atomic uint32_t heir;           /* 1: it has not taken over yet */
-    _Atomic uint32_t replaced;       /* workers that died and were replaced */
-    _Atomic uint64_t handled_before; /* requests of those that died */
-    _Atomic int64_t started;         /* seconds since 1970 */
+    _Atomic int32_t pid;       /* of the server: the master's */
+    _Atomic uint32_t workers;  /* rows in use */
+    _Atomic uint32_t heir;     /* 1: it has not taken over yet */
+    _Atomic uint32_t replaced; /* workers that died and were replaced */
+    _Atomic uint32_t reloads, reloads_failed;
+    _Atomic int64_t started; /* seconds since 1970 */
     ct_board_row rows[CT_WORKERS];
 } ct_board;
+
+/* The worker has died, or its place is taken by another: nothing is open, and
+ * the counters go on. Its beat is the master's to begin. */
+void ct_board_clear(ct_board_row *r);
 
 /* Whether a worker is in that state. */
 bool ct_board_has(const ct_board *b, ct_worker_state state);

@@ -19,6 +19,14 @@ __attribute__((format(printf, 2, 3))) static void put(ct_buf *b,
     if (n > 0 && n < (int)sizeof text) ct_buf_add(b, text, (size_t)n);
 }
 
+static unsigned long long of(const ct_count *c) {
+    return ct_count_get(c);
+}
+
+static unsigned long long handled_by(const ct_board_row *r) {
+    return ct_counters_replies(&r->counters);
+}
+
 static void put_worker(ct_buf *b, uint32_t index, const ct_board_row *r) {
     static const char *const states[] = { "down", "starting", "serving",
                                           "ending" };
@@ -26,21 +34,20 @@ static void put_worker(ct_buf *b, uint32_t index, const ct_board_row *r) {
 
     put(b,
         "%s{\"worker\":%u,\"pid\":%d,\"state\":\"%s\",\"generation\":%u,"
-        "\"old_generations\":%u,\"connections\":%u,\"requests\":%u,"
+        "\"old_generations\":%u,\"connections\":%llu,\"requests\":%llu,"
         "\"handled\":%llu,\"lua_bytes\":%llu,\"started\":%lld}",
         index ? "," : "", index + 1, (int)r->pid, states[state < 4 ? state : 0],
-        r->generation, r->old, r->connections, r->requests,
-        (unsigned long long)r->handled, (unsigned long long)r->lua,
-        (long long)r->started);
+        r->generation, r->old, of(&r->now.connections), of(&r->now.requests),
+        handled_by(r), of(&r->now.lua), (long long)r->started);
 }
 
 char *ct_status_text(const ct_board *b) {
-    unsigned long long handled = b->handled_before;
+    unsigned long long handled = 0;
     ct_buf out = { 0 };
     uint32_t workers = b->workers;
 
     for (uint32_t i = 0; i < workers && i < CT_WORKERS; i++)
-        handled += b->rows[i].handled;
+        handled += handled_by(&b->rows[i]);
     put(&out,
         "{\"version\":\"%s\",\"pid\":%d,\"started\":%lld,\"handled\":%llu,"
         "\"replaced\":%u,\"workers\":[",

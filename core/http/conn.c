@@ -179,6 +179,7 @@ static bool pump_out(ct_conn *c) {
             ct_conn_close(c, c->files != NULL);
             return false;
         }
+        ct_count_add(&c->listener->counters->sent, (uint64_t)n);
         ct_pace_hand(&c->pace, (size_t)n);
     }
     if (!ct_conn_has_output(c)) c->pace.since = 0;
@@ -209,6 +210,7 @@ bool ct_conn_send(ct_conn *c, const char *p, size_t n) {
                 ct_conn_close(c, false);
                 return false;
             }
+            ct_count_add(&c->listener->counters->sent, (uint64_t)k);
             p += k;
             n -= (size_t)k;
         }
@@ -336,6 +338,7 @@ static bool parse_ahead(ct_conn *c) {
 }
 
 static void take(ct_conn *c, const char *p, size_t n) {
+    ct_count_add(&c->listener->counters->received, n);
     if (c->shut) {
         c->drained += (uint32_t)n;
         if (c->drained > LINGER_BYTES) ct_conn_close(c, true);
@@ -400,7 +403,6 @@ static void read_on(ct_conn *c) {
             break;
         }
         ssize_t n = ct_stream_recv(&c->stream, loop->scratch, CT_LOOP_SCRATCH);
-
         if (n == CT_STREAM_AGAIN) break;
         if (n == CT_STREAM_EOF)
             ended(c);
@@ -450,8 +452,9 @@ static void on_event(ct_stream *stream, int what, void *arg) {
 
 void ct_conn_expired(ct_conn *c) {
     ct_request *r = c->request;
+    bool idle = !r || (!r->handle && !r->wire.at);
 
-    if (c->shut || (!r && !ct_conn_has_output(c))) {
+    if (c->shut || (idle && !ct_conn_has_output(c))) {
         ct_conn_close(c, false);
     } else if (ct_conn_has_output(c)) {
         if (ct_pace_is_slow(c))
@@ -459,10 +462,7 @@ void ct_conn_expired(ct_conn *c) {
         else
             set_deadline(c);
     } else if (!r->handle) {
-        if (!r->wire.at)
-            ct_conn_close(c, false);
-        else
-            ct_reply_error(c, 408, "the head did not come in time");
+        ct_reply_error(c, 408, "the head did not come in time");
     } else if (r->body.mode && !r->body.done && ct_body_wants_input(r)) {
         ct_reply_error(c, 408, "the body did not come in time");
     } else if (!r->status) {

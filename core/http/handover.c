@@ -4,6 +4,7 @@
 #include "http/handover.h"
 
 #include "http/conn.h"
+#include "http/reply.h"
 
 bool ct_handover_stream(ct_request *r, ct_stream *stream, ct_buf *in,
                         ct_buf *out, ct_stream_fn *fn, void *arg) {
@@ -11,7 +12,8 @@ bool ct_handover_stream(ct_request *r, ct_stream *stream, ct_buf *in,
     bool good;
 
     if (!c || c->files) return false;
-    r->complete = true;
+    if (r->status) ct_reply_count(r);
+    r->counted = r->complete = true;
     c->told = true; /* it has not gone: no CT_EVENT_GONE */
     ct_conn_detach(c, true);
     *in = c->in;
@@ -27,7 +29,7 @@ ct_channel *ct_handover(ct_request *r, ct_channel_fn *fn, void *arg) {
     ct_channel *channel;
 
     if (!c || c->files) return NULL;
-    r->complete = true;
+    r->counted = r->complete = true;
     c->told = true; /* it has not gone: no CT_EVENT_GONE */
     ct_conn_detach(c, true);
     channel = ct_channel_adopt(&c->stream, &c->in, &c->out, fn, arg);

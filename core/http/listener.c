@@ -23,6 +23,10 @@ static void turn_away(const ct_listener *l, int fd, const ct_peer *peer) {
 
     if (!l->tls) (void)!write(fd, full, sizeof full - 1); /* best effort */
     close(fd);
+    if (s->conn_count >= s->options.max_connections)
+        ct_count_add(&l->counters->full, 1);
+    else
+        ct_count_add(&l->counters->full_ip, 1);
     if (s->loop->clock.mono_ms < s->complain_at) return;
     s->complain_at = s->loop->clock.mono_ms + 1000;
     ct_peer_ip(peer, ip);
@@ -38,6 +42,7 @@ static void turn_away(const ct_listener *l, int fd, const ct_peer *peer) {
 static void open_conn(ct_listener *l, int fd, const ct_peer *peer) {
     ct_server *s = l->server;
 
+    ct_count_add(&l->counters->accepted, 1);
     if (s->conn_count >= s->options.max_connections ||
         (!l->options->proxy_protocol && ct_preface_is_over(l, peer)))
         turn_away(l, fd, peer);
@@ -72,6 +77,7 @@ uint32_t ct_listener_open(ct_server *s, ct_events *events, const char *address,
 
     l->server = s;
     l->options = &s->options;
+    l->counters = s->loop->counters;
     l->events = events;
     if (!address || open_socket(l, address, why, size)) {
         l->handle = ct_slots_add(&s->listeners, l);

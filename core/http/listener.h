@@ -25,6 +25,7 @@ typedef struct ct_listener {
     ct_listen *listen; /* NULL: closed, or without a socket */
     const ct_server_options *options; /* the server's, or `own` */
     ct_server_options *own;           /* or NULL */
+    ct_counters *counters;            /* the loop's, or server->uncounted */
     ct_tls_context *tls;              /* a share of it, or NULL: plain */
     ct_network *trusted;              /* proxies; see http/preface.h */
     uint32_t trusted_count;

@@ -87,7 +87,10 @@ size_t ct_preface_take(ct_conn *c, const char *p, size_t n) {
     c->preface = false;
     c->secure = proxy.tls;
     if (proxy.has_peer) c->peer = proxy.peer;
-    if (!count(c)) return refuse(c, "max_connections_per_ip", n);
+    if (!count(c)) {
+        ct_count_add(&c->listener->counters->full_ip, 1);
+        return refuse(c, "max_connections_per_ip", n);
+    }
     return proxy.used;
 }
 

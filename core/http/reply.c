@@ -226,6 +226,17 @@ static bool reads_on(const ct_request *r) {
     return b->mode == CT_BODY_STREAM && !b->done && !b->over && !b->failed;
 }
 
+/* -- Counting -------------------------------------------------------------- */
+
+void ct_reply_count(ct_request *r) {
+    const ct_loop *loop = r->server->loop;
+
+    r->counted = true;
+    ct_counters_reply(r->conn->listener->counters, loop->slots + r->handler,
+                      r->wire.method, r->status,
+                      ct_clock_precise() - r->precise);
+}
+
 /* -- Whole replies --------------------------------------------------------- */
 
 static double announced(const ct_request *r, const ct_reply_head *h,
@@ -240,6 +251,7 @@ static int begin(ct_request *r, const ct_reply_head *h) {
     if (!r->conn) return r->complete ? CT_ERROR : CT_CLOSED;
     if (r->status) return CT_ERROR;
     r->status = (uint16_t)h->status;
+    r->handler = (uint16_t)(h->flags / CT_REPLY_HANDLER);
     r->bodiless = is_bodiless(r, h->status);
     r->sent = 0;
     return CT_OK;
@@ -265,6 +277,7 @@ int ct_reply_send(ct_request *r, const ct_reply_head *h, ct_str body) {
         at = put(at, body.p, body.n);
         body.n = 0;
     }
+    ct_reply_count(r);
     ct_conn_reply(c, start, (size_t)(at - start), body, keep);
     ct_free(owned);
     return CT_OK;
@@ -284,6 +297,7 @@ int ct_reply_files(ct_request *r, const ct_reply_head *h, ct_segment *files) {
     at = put_head(start, r, h, keep);
     r->sent = h->length;
     r->complete = true;
+    ct_reply_count(r);
     ct_conn_reply_files(r->conn, start, (size_t)(at - start), files, keep);
     ct_free(owned);
     return CT_OK;
@@ -353,6 +367,7 @@ int ct_reply_end(ct_request *r) {
     }
     r->complete = true;
     keep = end_body(r) && r->wire.keep_alive;
+    ct_reply_count(r);
     ct_conn_reply(c, last, r->chunked ? sizeof last - 1 : 0, (ct_str){ 0 },
                   keep);
     return CT_OK;
@@ -375,6 +390,8 @@ int ct_reply_abort(ct_request *r) {
 /* -- Errors ---------------------------------------------------------------- */
 
 static void log_refused(ct_conn *c, ct_request *r, uint32_t status) {
+    r->counted = true;
+    ct_counters_refusal(c->listener->counters, r->wire.method, status);
     if (!r->handle && !r->verb.n) /* half a head, which lies in `in` */
         (void)ct_request_refuse(r, ct_buf_bytes(&c->in), c->in.len);
     ct_access_refused(c->server, r, status);

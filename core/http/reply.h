@@ -27,6 +27,9 @@ int ct_reply_end(ct_request *r);
 int ct_reply_flushed(ct_request *r);
 int ct_reply_abort(ct_request *r);
 
+/* Counts the reply, which is complete or has left HTTP with its connection. */
+void ct_reply_count(ct_request *r);
+
 /* An error that no application sees: a short page, `Connection: close`, and a
  * close that does not lose it. The request is detached and freed. */
 void ct_reply_error(ct_conn *c, uint32_t status, const char *why);

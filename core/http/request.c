@@ -3,7 +3,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/request.h"
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "http/body.h"
 #include "http/conn.h"
@@ -107,7 +106,7 @@ bool ct_request_begin(ct_request *r, const char *p) {
     }
     r->secure = r->conn->secure || ct_tls_is_on(&r->conn->stream);
     r->started = s->loop->clock.wall;
-    if (s->access.fd >= 0) r->precise = ct_clock_precise();
+    r->precise = s->loop->clock.precise;
     r->body.done = !ct_wire_has_body(&r->wire);
     s->handled++;
     ct_events_add(r->events, CT_EVENT_REQUEST, r->handle);
@@ -143,6 +142,7 @@ void ct_request_destroy(ct_request *r) {
 void ct_request_free(ct_request *r) {
     ct_server *s = r->server;
 
+    if (r->handle && !r->counted) ct_count_add(&s->loop->counters->cut, 1);
     if (r->handle) ct_slots_remove(&s->requests, r->handle);
     ct_body_fini(&r->body);
     ct_coding_free(r->coding);

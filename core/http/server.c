@@ -50,6 +50,7 @@ void ct_server_init(ct_server *s, ct_loop *loop) {
     ct_files_init(&s->files);
     ct_deadlines_init(&s->deadlines, loop, on_expired);
     s->head_buffer = evbuffer_new();
+    s->uncounted = ct_new(ct_counters);
     ct_access_init(s);
 }
 
@@ -87,6 +88,7 @@ void ct_server_fini(ct_server *s) {
     ct_peers_fini(&s->peers);
     ct_deadlines_fini(&s->deadlines);
     evbuffer_free(s->head_buffer);
+    ct_free(s->uncounted);
     ct_access_close(s);
     ct_slots_fini(&s->requests);
     ct_slots_fini(&s->listeners);

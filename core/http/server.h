@@ -6,6 +6,7 @@
 
 #include "abi.h"
 #include "base/buf.h"
+#include "base/counters.h"
 #include "base/events.h"
 #include "base/list.h"
 #include "base/slots.h"
@@ -57,7 +58,8 @@ typedef struct ct_server {
     struct evbuffer *head_buffer; /* scratch of ct_head_parse() */
     uint32_t listening;           /* listeners that are not closed */
     uint32_t conn_count, request_count, spare_count, handled;
-    uint64_t complain_at; /* next time a full table may be logged */
+    ct_counters *uncounted; /* for listeners that are not to be counted */
+    uint64_t complain_at;   /* next time a full table may be logged */
     /* The access log: see http/access.h. */
     ct_log access;       /* fd -1: none */
     ct_buf access_lines; /* of this turn */

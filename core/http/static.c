@@ -14,6 +14,9 @@
 #include <stdio.h>
 #include <string.h>
 
+enum {
+    OF_REPLY = 0x3fff * CT_REPLY_HANDLER | CT_REPLY_NO_SERVER | CT_REPLY_CLOSE
+};
 enum { TEN_YEARS = 315360000, BOUNDARY = 32, PART_ROOM = 256 };
 
 typedef struct answer {
@@ -329,8 +332,7 @@ static int answer_to(answer *a, uint32_t flags) {
 }
 
 int ct_static_serve(ct_request *r, ct_str root, ct_str path, uint32_t flags) {
-    answer a = { .r = r,
-                 .flags = flags & (CT_REPLY_NO_SERVER | CT_REPLY_CLOSE) };
+    answer a = { .r = r, .flags = flags & OF_REPLY };
     int result = find(&a, root, path, flags & CT_FILE_FRESH);
 
     if (result != CT_OK) return result;
@@ -353,9 +355,7 @@ int ct_static_coding(ct_request *r, ct_str root, ct_str path, uint32_t flags) {
 
 int ct_static_reply(ct_request *r, ct_str root, ct_str path, const char *type,
                     int coding, uint32_t flags) {
-    answer a = { .r = r,
-                 .coding = coding,
-                 .flags = flags & (CT_REPLY_NO_SERVER | CT_REPLY_CLOSE) };
+    answer a = { .r = r, .coding = coding, .flags = flags & OF_REPLY };
     int result = find(&a, root, path, false);
 
     if (result != CT_OK) return result;

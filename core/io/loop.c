@@ -32,6 +32,11 @@ static void on_log(int severity, const char *message) {
     ct_log_line(loop->log, CT_LEVEL_WARNING, "loop", "libevent: %s", message);
 }
 
+typedef struct ct_loop_counts {
+    ct_counters counters;
+    ct_count slots[CT_HANDLER_COUNTS];
+} ct_loop_counts;
+
 static struct event_base *new_base(void) {
     struct event_config *config = event_config_new();
     struct event_base *base;
@@ -54,6 +59,8 @@ bool ct_loop_init(ct_loop *loop, ct_log *log, const char **why) {
     *loop = (ct_loop){ .log = log };
     ct_list_init(&loop->listens);
     ct_clock_update(&loop->clock);
+    loop->own = ct_new(ct_loop_counts);
+    ct_loop_count_in(loop, NULL, NULL);
     event_set_mem_functions(ct_alloc, ct_realloc, ct_free);
     event_set_fatal_callback(on_fatal);
     event_set_log_callback(on_log);
@@ -71,6 +78,11 @@ bool ct_loop_init(ct_loop *loop, ct_log *log, const char **why) {
     }
     loop->scratch = ct_alloc(CT_LOOP_SCRATCH);
     return true;
+}
+
+void ct_loop_count_in(ct_loop *loop, ct_counters *counters, ct_count *slots) {
+    loop->counters = counters ? counters : &loop->own->counters;
+    loop->slots = slots ? slots : loop->own->slots;
 }
 
 static bool turn(ct_loop *loop) {
@@ -108,5 +120,6 @@ void ct_loop_fini(ct_loop *loop) {
     if (loop->base) event_base_free(loop->base);
     if (reporter == loop) reporter = NULL;
     ct_free(loop->scratch);
+    ct_free(loop->own);
     *loop = (ct_loop){ 0 };
 }

@@ -6,6 +6,7 @@
 #define CT_LOOP_H
 
 #include "base/clock.h"
+#include "base/counters.h"
 #include "base/list.h"
 #include "base/log.h"
 #include <stdbool.h>
@@ -25,7 +26,11 @@ typedef struct ct_loop {
     ct_list listens;  /* all ct_listen, and sockets that were inherited */
     bool share_ports; /* listeners are one of several processes' */
     bool staging;     /* see ct_listen_new() */
-    char *scratch;    /* CT_LOOP_SCRATCH bytes, lent during one callback */
+    /* Where the process counts: its own, until a worker sets others. */
+    ct_counters *counters;
+    ct_count *slots; /* the numbers of handler 0 are its first */
+    struct ct_loop_counts *own;
+    char *scratch; /* CT_LOOP_SCRATCH bytes, lent during one callback */
 } ct_loop;
 
 enum { CT_LOOP_SCRATCH = 65536 };
@@ -44,6 +49,9 @@ static inline uint64_t ct_loop_now(ct_loop *loop) {
     }
     return loop->clock.mono_ms;
 }
+
+/* Has the process count there; both NULL: in memory of its own again. Borrows. */
+void ct_loop_count_in(ct_loop *loop, ct_counters *counters, ct_count *slots);
 
 /* Runs turns until ct_loop_stop(). Returns false when epoll itself failed. */
 bool ct_loop_run(ct_loop *loop) __attribute__((warn_unused_result));

@@ -26,9 +26,10 @@ typedef struct ct_tls {
     ct_tls_wire wire;
     int end; /* what recv answers from here on: EOF, ERROR; 0 while it goes on */
     bool truncated;
-    bool broken; /* OpenSSL must not be asked again */
-    bool ending; /* close_notify waits for room */
-    char *why;   /* or NULL */
+    bool broken;  /* OpenSSL must not be asked again */
+    bool counted; /* its handshake, in the counters */
+    bool ending;  /* close_notify waits for room */
+    char *why;    /* or NULL */
 } ct_tls;
 
 static void free_tls(ct_tls *t) {
@@ -67,9 +68,24 @@ static bool is_cut(const ct_tls *t, int error) {
            is_reason(SSL_R_UNEXPECTED_EOF_WHILE_READING);
 }
 
+/* Our handshakes as a server are counted, once each. */
+static void count(const ct_stream *s, bool good) {
+    ct_counters *c = s->loop->counters;
+    ct_tls *t = s->tls;
+
+    if (t->counted || !ct_tls_context_is_server(t->context)) return;
+    t->counted = true;
+    if (!good)
+        ct_count_add(&c->tls_failed, 1);
+    else
+        ct_count_add(&c->tls, 1);
+    if (good && SSL_session_reused(t->ssl)) ct_count_add(&c->tls_resumed, 1);
+}
+
 /* Nothing more will be received: what `t->end` is. Behind a socket's end that was
  * not the session's we may still send, as on a plain stream. */
-static int give_up(ct_tls *t, int error) {
+static int give_up(const ct_stream *s, int error) {
+    ct_tls *t = s->tls;
     bool cut = is_cut(t, error);
 
     t->broken = !cut || error == SSL_ERROR_SSL;
@@ -78,6 +94,7 @@ static int give_up(ct_tls *t, int error) {
         return t->end = CT_STREAM_EOF;
     }
     if (!t->why) say(t);
+    count(s, false);
     return t->end = CT_STREAM_ERROR;
 }
 
@@ -97,7 +114,7 @@ static int failed(ct_stream *s, int r, bool reads) {
     case SSL_ERROR_ZERO_RETURN:
         if (reads && !SSL_in_init(t->ssl)) return t->end = CT_STREAM_EOF;
         __attribute__((fallthrough));
-    default: end = give_up(t, error); break;
+    default: end = give_up(s, error); break;
     }
     ERR_clear_error();
     return end;
@@ -145,6 +162,7 @@ static ssize_t tls_recv(ct_stream *s, char *p, size_t n) {
             why = failed(s, r, true);
         if (t->wire.dry && !SSL_has_pending(t->ssl)) break;
     }
+    if (!t->counted && SSL_is_init_finished(t->ssl)) count(s, true);
     wake_sender(s);
     if (!got && t->end) why = t->end;
     /* An end behind what was got is told by the next call. */

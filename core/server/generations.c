@@ -274,6 +274,14 @@ bool ct_generations_have_events(const ct_generations *g) {
     return false;
 }
 
+uint32_t ct_generations_websockets(const ct_generations *g) {
+    uint32_t count = g->current->websockets.slots.count;
+
+    for (const ct_list *n = g->old.next; n != &g->old; n = n->next)
+        count += ct_list_of(n, const ct_vm, node)->websockets.slots.count;
+    return count;
+}
+
 /* No other generation will serve. */
 static void abandon(ct_generations *g, const char *why) {
     if (g->loading) give_up(g, why);

@@ -68,6 +68,9 @@ bool ct_generations_turn(ct_generations *g);
 /* True when events wait for Lua. */
 bool ct_generations_have_events(const ct_generations *g);
 
+/* How many WebSockets all of them have. */
+uint32_t ct_generations_websockets(const ct_generations *g);
+
 /* Tells all that the process was asked to end, by that signal. */
 void ct_generations_stop(ct_generations *g, int signal);
 

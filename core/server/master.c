@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "data/board.h"
+#include "data/metrics.h"
 #include "data/status.h"
 #include "io/signals.h"
 #include "io/timer.h"
@@ -84,6 +85,8 @@ static void end_reload(ct_master *m) {
     bool again = m->again && m->failed;
 
     m->reloading = m->again = false;
+    m->board->reloads += !m->failed;
+    m->board->reloads_failed += m->failed;
     tell_all(m);
     if (!m->failed) take_note(m);
     for (char *p = m->why; *p; p++)
@@ -190,8 +193,8 @@ static void on_death(ct_master *m, ct_child *c, int status) {
     m->running--;
     if (!ct_master_is_ending(m) || WIFSIGNALED(status))
         describe_end(m, c, pid, status);
-    m->board->handled_before += c->row->handled;
-    *c->row = (ct_board_row){ 0 };
+    ct_board_clear(c->row);
+    ct_metrics_clear(m->metrics, c->index - 1);
     on_answer(m, c, false, "a worker died");
     ct_master_retired(m, c);
     if (!m->stopping && !m->ready && !c->served) give_up(m, status);
@@ -374,7 +377,8 @@ static bool begin(ct_master *m) {
                                 SIGHUP, SIGUSR1, SIGUSR2 };
 
     m->board = ct_shared_get(m->shared, "board", sizeof *m->board);
-    if (!m->board) {
+    m->metrics = ct_metrics_get(m->shared);
+    if (!m->board || !m->metrics) {
         ct_log_line(m->loop->log, CT_LEVEL_ERROR, "master",
                     "shared memory cannot be made: %m");
         return false;

@@ -5,6 +5,7 @@
 #define CT_MASTER_PARTS_H
 
 #include "data/board.h"
+#include "data/metrics.h"
 #include "io/signals.h"
 #include "io/timer.h"
 #include "server/child.h"
@@ -27,9 +28,10 @@ typedef struct ct_master {
     const ct_vm_wishes *wishes; /* the first ones, or `own` */
     ct_vm_wishes *own, *next;   /* of later generations, or NULL */
     char **argv;
-    ct_shared *shared;              /* borrowed */
-    ct_board *board;                /* in it */
-    struct ct_tls_tickets *tickets; /* likewise */
+    ct_shared *shared; /* borrowed */
+    ct_board *board;   /* in it, as the two below */
+    ct_metrics *metrics;
+    struct ct_tls_tickets *tickets;
     ct_signals *signals;
     ct_control *control;
     ct_timer *tick;     /* every second: looks at all workers */

@@ -12,6 +12,7 @@
 #include "server/pidfile.h"
 #include "server/wishes.h"
 #include <event2/event.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { TICK = 1 }; /* seconds */
+
 /* Alone it is systemd's main process, once it has taken over. */
 static void notify(const ct_worker *w, const char *state) {
     if (!w->inherit.worker && !w->elder.waiting && !w->upgrade.done)
@@ -29,23 +32,45 @@ static void notify(const ct_worker *w, const char *state) {
 
 /* -- The board ------------------------------------------------------------- */
 
+static uint64_t resident(void) {
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    char text[128] = "", *at = text;
+    ssize_t n = fd == -1 ? 0 : read(fd, text, sizeof text - 1);
+    uint64_t pages;
+
+    if (fd != -1) close(fd);
+    if (n <= 0) return 0;
+    (void)strtoull(at, &at, 10); /* of all; then those in memory */
+    pages = strtoull(at, NULL, 10);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static void show_numbers(ct_worker *w) {
     const ct_generations *g = &w->generations;
     ct_board_row *row = w->row;
 
     row->generation = g->current->generation;
     row->old = g->old_count;
-    row->connections = w->server.conn_count;
-    row->requests = w->server.requests.count;
-    row->handled = w->server.handled;
-    row->lua = ct_vm_memory(g->current);
+    ct_count_set(&row->now.lua, ct_vm_memory(g->current));
+    ct_count_set(&row->now.websockets, ct_generations_websockets(g));
+    ct_count_set(&row->now.resident, resident());
     row->beat = ct_board_now();
+}
+
+/* How late this tick is: what held the loop, or the machine. */
+static void show_lag(ct_worker *w) {
+    double now = ct_clock_precise(), late = now - w->ticked - TICK;
+
+    if (w->ticked > 0)
+        ct_count_set(&w->row->now.lag, late > 0 ? (uint64_t)(late * 1e9) : 0);
+    w->ticked = now;
 }
 
 static void on_tick(void *arg) {
     ct_worker *w = arg;
 
     show_numbers(w);
+    show_lag(w);
     notify(w, "WATCHDOG=1");
     if (!w->inherit.worker && !w->elder.waiting && !w->upgrade.done)
         ct_keys_renew(w->tickets, &w->loop,
@@ -108,7 +133,12 @@ static void on_reloaded(bool ok, const char *text, void *arg) {
 
     show_numbers(w);
     if (ok && w->inherit.worker == 1) tell_wishes(w);
-    if (w->inherit.worker) tell_master(w, ok, text);
+    if (w->inherit.worker) {
+        tell_master(w, ok, text);
+    } else {
+        w->board->reloads += ok;
+        w->board->reloads_failed += !ok;
+    }
     if (ok && !w->inherit.worker) take_note(w, note, sizeof note);
     if (w->asker) ct_control_answer(w->asker, ok, ok ? note : text);
     w->asker = NULL;
@@ -354,6 +384,8 @@ static bool after_turn(void *arg) {
 
     ct_server_turn(&w->server);
     w->row->beat = w->loop.clock.mono_ms;
+    ct_count_set(&w->row->now.connections, w->server.conn_count);
+    ct_count_set(&w->row->now.requests, w->server.requests.count);
     if (!w->serving && w->generations.current->ready) begin_serving(w);
     return more || ct_generations_have_events(&w->generations);
 }
@@ -371,17 +403,25 @@ static void raise_descriptors(void) {
 static bool take_place(ct_worker *w) {
     ct_inherit *i = &w->inherit;
     char name[32];
+    uint32_t at;
 
     ct_inherit_take(i, &w->loop);
     ct_elder_init(&w->elder, &w->loop, i->elder);
     w->shared = i->worker ? &i->shared : &w->own; /* a master may come */
     w->board = ct_shared_get(w->shared, "board", sizeof *w->board);
-    if (!w->board || i->worker > CT_WORKERS) {
+    w->metrics = ct_metrics_get(w->shared);
+    if (!w->board || !w->metrics || i->worker > CT_WORKERS) {
         ct_log_line(&w->log, CT_LEVEL_ERROR, "worker", "no shared memory: %m");
         return false;
     }
     w->tickets = ct_keys_get(&i->shared, &w->loop, !i->worker);
-    w->row = &w->board->rows[i->worker ? i->worker - 1 : 0];
+    at = i->worker ? i->worker - 1 : 0;
+    w->row = &w->board->rows[at];
+    ct_board_clear(w->row);
+    ct_metrics_clear(w->metrics, at);
+    ct_loop_count_in(&w->loop, &w->row->counters, w->metrics->rows[at]);
+    w->log.counters = &w->row->counters;
+    w->log.recent = &w->row->recent;
     w->row->pid = getpid();
     w->row->state = CT_WORKER_STARTING;
     w->row->started = (int64_t)w->loop.clock.wall;
@@ -408,7 +448,8 @@ static int run(ct_worker *w, int argc, char **argv) {
                              .folder = w->inherit.folder,
                              .shared = w->shared,
                              .tickets = w->tickets,
-                             .board = w->board };
+                             .board = w->board,
+                             .metrics = w->metrics };
 
     w->loop.after_turn = after_turn;
     w->loop.after_arg = w;
@@ -422,7 +463,7 @@ static int run(ct_worker *w, int argc, char **argv) {
                     on_upgraded, w);
     w->signals = ct_signals_new(&w->loop, list, 6, on_signal, w);
     w->tick = ct_timer_new(&w->loop, on_tick, w);
-    ct_timer_start(w->tick, 1, true);
+    ct_timer_start(w->tick, TICK, true);
     if (!ct_loop_run(&w->loop)) return 1;
     return w->generations.current->exit_code;
 }
@@ -461,6 +502,9 @@ static ct_vm_wishes *end(ct_worker *w, int code) {
     ct_signals_free(w->signals);
     if (event_initialized(&w->master)) event_del(&w->master);
     if (w->orphan) (void)rmdir(w->inherit.folder); /* the last one succeeds */
+    ct_loop_count_in(&w->loop, NULL, NULL);        /* the others are unmapped */
+    w->log.counters = NULL;
+    w->log.recent = NULL;
     ct_shared_fini(&w->own);
     return wishes;
 }

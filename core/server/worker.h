@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "data/board.h"
+#include "data/metrics.h"
 #include "data/shared.h"
 #include "http/server.h"
 #include "io/listen.h"
@@ -32,8 +33,10 @@ typedef struct ct_worker {
     ct_shared own;                  /* without a master */
     struct ct_tls_tickets *tickets; /* in what a master or elder shares */
     ct_board *board;
+    ct_metrics *metrics;
     ct_board_row *row;
     ct_timer *tick;      /* every second: the board's numbers */
+    double ticked;       /* when it last did */
     struct event master; /* what the master says */
     unsigned have;       /* bytes of `line` */
     char line[CT_CHILD_ANSWER + 16];

@@ -139,6 +139,7 @@ static void arm(ct_watchdog *w) {
         w->old_count = lua_gethookcount(L);
         w->patience = PATIENCE;
         w->armed = true;
+        ct_count_add(&w->vm->loop->counters->stopped, 1);
     }
     lua_sethook(L, NULL, 0, 0);
     lua_sethook(L, on_hook, HOOKS, 1);
@@ -215,6 +216,7 @@ static void report(ct_watchdog *w, lua_State *L, int state) {
 void ct_watchdog_sample(ct_watchdog *w, lua_State *L, int state) {
     if (w->wish == NOTHING || w->said) return;
     w->said = true;
+    ct_count_add(&w->vm->loop->counters->stalls, 1);
     if (w->stall && may_speak(w)) report(w, L, state);
 }
 
@@ -223,6 +225,8 @@ static void report_stuck(ct_watchdog *w) {
     ct_log log = *w->vm->log; /* its state is the loop's */
     char name[256];
 
+    log.counters = NULL;
+    log.recent = NULL;
     ct_stall_name(w->place, name, sizeof name);
     ct_log_line(&log, CT_LEVEL_ERROR, "watchdog",
                 "stall: the loop is held for %u ms, in C: %s", w->held, name);

@@ -42,12 +42,8 @@ def drive(binary, script, tally):
     with site_of(script) as (site, *options), Server(binary, *options, site=site) as server:
         done = subprocess.run(
             ["node", str(script), f"http://127.0.0.1:{server.port}/"],
-<<<<<<< HEAD
-            env=dict(os.environ, PLAYWRIGHT_CORE=str(package), CHROMIUM=chromium),
-=======
-            env=dict(os.environ, PLAYWRIGHT_CORE=str(PACKAGE), CHROMIUM=chromium,
+            env=dict(os.environ, PLAYWRIGHT_CORE=str(package), CHROMIUM=chromium,
                      SITE=str(site)),
->>>>>>> origin/main
             capture_output=True, text=True, timeout=300)
     check(done.returncode == 0 and done.stdout, "node:", done.stderr or "no case was run")
     for line in done.stdout.splitlines():

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The admin listener of a server alone and of one with workers: when it says that the
-server is ready. Each case runs on the normal and on the ASan binary.
+server is ready, and what it counts while workers are killed and sites are loaded anew.
+Each case runs on the normal and on the ASan binary.
 """
 # SPDX-License-Identifier: Apache-2.0
 import os
@@ -8,6 +9,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -22,6 +24,7 @@ case = SUITE.case
 
 APP = """
 local admin = require "tornado.admin"
+local metrics = require "tornado.metrics"
 local core = require "tornado.core"
 local gen = require "tornado.gen"
 local web = require "tornado.web"
@@ -32,6 +35,17 @@ end
 
 local Main = web.RequestHandler:extend "Main"
 function Main:get() self:write("VERSION") end
+
+local visits = metrics.counter("visits_total", { labels = { "what" } })
+local present = metrics.gauge("present")
+
+local Visit = web.RequestHandler:extend "Visit"
+function Visit:get()
+    visits:inc(1, "VERSION")
+    present:set(1)
+    if self:get_argument("fail", nil) then error("on purpose") end
+    self:write(core.worker() .. "")
+end
 
 local Slow = web.RequestHandler:extend "Slow"
 function Slow:get()
@@ -48,7 +62,7 @@ admin.ready_check("file", function()
 end)
 
 return web.Application {
-    { "/", Main }, { "/slow", Slow },
+    { "/", Main }, { "/slow", Slow }, { "/visit", Visit },
     on_start = function() wait_for("start") end,
 }
 """
@@ -212,6 +226,186 @@ def cluster():
             await_serving(server)
 
 
+def numbers(server):
+    """name{labels} -> value of all samples, of the text; the JSON has to agree."""
+    found = {}
+    for line in server.ask("/metrics").body.decode().splitlines():
+        if not line.startswith("#"):
+            name, _, value = line.rpartition(" ")
+            check(name not in found, f"{name} is there twice")
+            found[name] = float(value)
+    return found
+
+
+def visits(found):
+    return sum(value for name, value in found.items() if name.startswith("visits_total"))
+
+
+GETS = 'ctornado_http_requests_total{method="GET",status="2xx"}'
+
+
+def counting():
+    g = "counting"
+
+    def visit_both(server):
+        """Visits until each worker was visited; returns how often."""
+        seen, count = set(), 0
+        while len(seen) < 2:
+            seen.add(server.get("/visit").body)
+            count += 1
+            check(count < 1000, "only one worker answers")
+        return count
+
+    @case(g, "any worker answers for all")
+    def _(binary):
+        with Site(binary, "--workers=2") as server:
+            await_serving(server)
+            count = visit_both(server)
+            for _ in range(10):
+                found = numbers(server)
+                same(found['visits_total{what="one"}'], count, "visits")
+                same(found[GETS], count, "requests")
+                same(found['ctornado_handler_requests_total{handler="Visit"}'], count, "by class")
+                same(found["ctornado_connections_accepted_total"], count, "connections")
+                same(found["present"], 2, "the gauge")
+            found = {m["name"]: m for m in server.ask("/metrics?format=json").json()["metrics"]}
+            same(found["visits_total"]["series"], [{"labels": {"what": "one"}, "value": count}],
+                 "as JSON")
+            same(server.ask("/metrics.json").json()["metrics"][0]["name"], "ctornado_build_info",
+                 "/metrics.json")
+            same(sum(w["handled"] for w in workers(server)), count, "status")
+
+    @case(g, "nothing goes down when a worker is killed")
+    def _(binary):
+        with Site(binary, "--workers=2") as server:
+            await_serving(server)
+            count = visit_both(server)
+            same(server.get("/visit?fail=1").status, 500, "the status of a failure")
+            before = numbers(server)
+            for deaths in 1, 2, 3:
+                first = kill_one(server)
+                until(lambda: workers(server)[0]["pid"] not in (0, first), "its successor")
+                await_serving(server)
+                found = numbers(server)
+                for name, value in before.items():
+                    if name.partition("{")[0].endswith(("_total", "_bucket", "_count", "_sum")):
+                        check(found[name] >= value, f"{name}: {value}, then {found.get(name)}")
+                same(visits(found), count + 1, "visits")
+                same(found["ctornado_worker_restarts_total"], deaths, "deaths")
+                same(found["present"], 1, "the gauge without the dead one's")
+            count += visit_both(server)
+            found = numbers(server)
+            same(visits(found), count + 1, "visits in the end")
+            same(found["present"], 2, "the gauge")
+            errors = server.ask("/errors").json()
+            check(any("on purpose" in e["message"] and e["request"] for e in errors), errors)
+
+    @case(g, "and none when a worker is killed while it counts")
+    def _(binary):
+        with Site(binary, "--workers=2") as server:
+            await_serving(server)
+            stop = threading.Event()
+
+            def load():
+                while not stop.is_set():
+                    try:
+                        with server.connect() as c:
+                            for _ in range(100):
+                                c.send(b"GET /visit HTTP/1.1\r\n" + HOST + b"\r\n")
+                                c.reply()
+                    except (harness.Failure, OSError):
+                        pass  # of the one that was killed
+            threads = [threading.Thread(target=load) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            try:
+                last = {}
+                for _ in range(5):
+                    until(lambda: visits(numbers(server)) > visits(last) + 50, "more visits")
+                    first = kill_one(server)
+                    until(lambda: workers(server)[0]["pid"] not in (0, first), "its successor")
+                    await_serving(server)
+                    found = numbers(server)
+                    for name, value in last.items():
+                        if name.partition("{")[0].endswith("_total"):
+                            check(found[name] >= value, f"{name}: {value}, then {found[name]}")
+                    last = found
+            finally:
+                stop.set()
+                for thread in threads:
+                    thread.join()
+
+    for options in [], ["--workers=2"]:
+        @case(g, f"goes on through a reload{' of workers' if options else ''}")
+        def _(binary, options=options):
+            with Site(binary, *options) as server:
+                await_serving(server)
+                server.get("/visit")
+                server.write("two")
+                server.process.send_signal(signal.SIGHUP)
+                until(lambda: all(w["generation"] == 2 for w in workers(server)), "the reload")
+                server.get("/visit")
+                found = numbers(server)
+                same(found['visits_total{what="one"}'], 1, "visits before")
+                same(found['visits_total{what="two"}'], 1, "visits behind")
+                until(lambda: numbers(server)['ctornado_reloads_total{result="ok"}'] == 1,
+                      "the reload to be counted")
+                (server.home / "app.lua").write_text("error('broken')")
+                server.process.send_signal(signal.SIGHUP)
+                until(lambda: numbers(server)['ctornado_reloads_total{result="failed"}'] == 1,
+                      "the failure to be counted")
+                server.write("three")  # with other labels
+                text = (server.home / "app.lua").read_text()
+                text = text.replace('{ "what" }', '{ "what", "more" }')
+                text = text.replace('inc(1, "three")', 'inc(1, "three", "x")')
+                (server.home / "app.lua").write_text(text)
+                server.process.send_signal(signal.SIGHUP)
+                until(lambda: numbers(server)['ctornado_reloads_total{result="ok"}'] == 2,
+                      "the second reload")
+                server.get("/visit")
+                found = numbers(server)
+                same(found['visits_total{what="three",more="x"}'], 1, "visits with other labels")
+                same(visits(found), 1, "the metric of before is not shown any more")
+
+    @case(g, "TLS handshakes")
+    def _(binary):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+        def visit(server, session):
+            tcp = socket.create_connection(("127.0.0.1", server.port), harness.PATIENCE)
+            with context.wrap_socket(tcp, session=session) as s:
+                s.sendall(harness.LAST)
+                while s.recv(65536):
+                    pass
+                return s.session
+        with Site(binary, "--certfile=self-signed", "--debug") as server:
+            visit(server, visit(server, None))
+            with server.connect() as c:
+                c.send(harness.LAST)
+                same(c.reply().status, 400, "plain text")
+            found = numbers(server)
+            same(found['ctornado_tls_handshakes_total{result="ok"}'], 2, "handshakes")
+            same(found['ctornado_tls_handshakes_total{result="failed"}'], 1, "failed")
+            same(found["ctornado_tls_resumed_total"], 1, "resumed")
+            same(found[GETS], 2, "requests")
+
+    @case(g, "an open connection, and what is under way")
+    def _(binary):
+        with Site(binary) as server:
+            await_serving(server)
+            with start_slow(server) as c, server.connect() as idle:
+                until(lambda: numbers(server)["ctornado_connections_open"] >= 3, "connections")
+                found = numbers(server)
+                check(found["ctornado_http_requests_in_flight"] >= 1, found)
+                check(found["ctornado_connections_idle"] >= 1, found)
+                server.touch("go on")
+                same(c.reply().body, b"slow", "the reply")
+                check(idle.quiet(), "the idle connection")
+            same(numbers(server)['ctornado_handler_requests_total{handler="Slow"}'], 1, "replies")
+
+
 def addresses():
     g = "addresses"
 
@@ -238,4 +432,4 @@ def addresses():
 if __name__ == "__main__":
     harness.run_on_binaries(SUITE, [
         lambda: readiness("alone"), lambda: readiness("two workers", "--workers=2"),
-        cluster, addresses], __doc__)
+        cluster, counting, addresses], __doc__)

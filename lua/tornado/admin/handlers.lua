@@ -1,6 +1,7 @@
 -- The pages of the admin listener.
 local core = require "tornado.core"
 local escape = require "tornado.escape"
+local metrics = require "tornado.metrics"
 local readiness = require "tornado.admin.readiness"
 local RequestHandler = require "tornado.web.handler"
 require "tornado.web" -- what a handler reads and writes
@@ -8,6 +9,8 @@ require "tornado.web" -- what a handler reads and writes
 local JSON = "application/json; charset=UTF-8"
 
 local Page = RequestHandler:extend "AdminPage"
+
+Page._is_uncounted = true
 
 function Page:set_default_headers()
     self:set_header("Cache-Control", "no-store")
@@ -50,12 +53,38 @@ function Status:get()
     self:send_json(core.server_status())
 end
 
+-- /metrics: for Prometheus; with ?format=json as /metrics.json.
+local Metrics = Page:extend "AdminMetrics"
+
+function Metrics:get()
+    if self:get_query_argument("format", "") == "json" then
+        return self:send_json(metrics.json())
+    end
+    self:set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+    self:write(metrics.text())
+end
+
+local MetricsJson = Page:extend "AdminMetricsJson"
+
+function MetricsJson:get()
+    self:send_json(metrics.json())
+end
+
+-- /errors: the last errors of the log.
+local Errors = Page:extend "AdminErrors"
+
+function Errors:get()
+    self:send_json(metrics.errors())
+end
+
 local Index = Page:extend "AdminIndex"
 
 local INDEX = [[
 /health         200 while the server answers
 /ready          200 when requests may be sent to it, else 503
 /status         its processes (JSON)
+/metrics        its numbers, for Prometheus; as JSON: /metrics.json
+/errors         the last errors of the log (JSON)
 ]]
 
 function Index:get()
@@ -68,4 +97,7 @@ return {
     { "/health", Health },
     { "/ready", Ready },
     { "/status", Status },
+    { "/metrics", Metrics },
+    { "/metrics.json", MetricsJson },
+    { "/errors", Errors },
 }

@@ -8,6 +8,7 @@ local headers_policy = require "tornado.web.headers_policy"
 local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
+local metrics = require "tornado.metrics"
 local output = require "tornado.web.output"
 local RequestHandler = require "tornado.web.handler"
 local routing = require "tornado.routing"
@@ -124,6 +125,7 @@ local function flatten(class)
     for i = #chain, 1, -1 do
         for name, value in pairs(chain[i]) do flat[name] = value end
     end
+    if not flat._is_uncounted then flat._flags = metrics.handler_flag(class) end
     local meta = { __index = flat, constructs = flat.init ~= util.Object.init }
     for _, event in ipairs(METAMETHODS) do meta[event] = flat[event] end
     class._meta = meta

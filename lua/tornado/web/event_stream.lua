@@ -9,6 +9,7 @@ local frame = require "tornado.web.event_stream.frame"
 local heartbeats = require "tornado.web.event_stream.heartbeats"
 local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
+local metrics = require "tornado.metrics"
 local RequestHandler = require "tornado.web.handler"
 local util = require "tornado.util"
 local waiters = require "tornado.locks.waiters"
@@ -33,12 +34,14 @@ EventStream._waiting = false -- in wait_closed()
 EventStream.dropped = 0      -- events that the client was too slow for
 
 local open = {} -- set of streams
+local count = metrics.of_server("ctornado_event_streams_open", "Event streams.")
 
 -- Ending -----------------------------------------------------------------------------
 
 -- Everything but the reply itself.
 local function shut(self)
     self._closed = true
+    if open[self] then count:dec() end
     open[self] = nil
     heartbeats.remove(self)
     self._queue, self._first, self._last, self._bytes = {}, 1, 0, 0
@@ -305,6 +308,7 @@ function RequestHandler:event_stream(options)
     self._events, self.finish = stream, finish
     self.request._events = stream
     open[stream] = true
+    count:inc()
     self:_start_reply()
     write(stream, retry)
     if stream._closed then return stream end

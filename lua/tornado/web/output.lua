@@ -20,6 +20,7 @@ local RequestHandler = require "tornado.web.handler"
 local transforms = require "tornado.web.transforms"
 local util = require "tornado.util"
 
+local band, bnot, bor = bit.band, bit.bnot, bit.bor
 local concat, type, tostring = table.concat, type, tostring
 local is_field_value, field = core.is_field_value, core.field
 local SET, ADD = core.FIELD_SET, core.FIELD_ADD
@@ -141,7 +142,7 @@ function RequestHandler:clear_header(name)
     name = canonical(name, 2)
     if name == "Content-Type" then self._content_type = "" end
     if name == "Content-Length" then self._content_length = false end
-    if name == "Server" then self._flags = core.REPLY_NO_SERVER end
+    if name == "Server" then self._flags = bor(self._flags, core.REPLY_NO_SERVER) end
     field(self.request.handle, core.FIELD_REMOVE, name, "")
 end
 
@@ -158,7 +159,8 @@ end
 --- Forgets all that was written and set, and begins with the defaults again.
 function RequestHandler:clear()
     core.field_clear(self.request.handle)
-    self._content_type, self._content_length, self._flags = HTML, false, 0
+    self._content_type, self._content_length = HTML, false
+    self._flags = band(self._flags, bnot(core.REPLY_NO_SERVER))
     self._body, self._more = false, false
     self._status_code, self._reason = 200, ""
     local policy = self.application._headers_policy

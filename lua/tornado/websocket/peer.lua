@@ -67,6 +67,12 @@ end
 
 -- The end ----------------------------------------------------------------------------
 
+-- What pubsub has of it ends.
+local function run_enders(self)
+    for _, fn in pairs(self._enders or {}) do ioloop.log_errors(fn, self) end
+    self._enders = false
+end
+
 -- C has told the end: gives the handle back and calls on_close(), once.
 local function ended(self, code, reason)
     local handle = self._ws
@@ -76,13 +82,13 @@ local function ended(self, code, reason)
     self.close_code, self.close_reason = code, reason ~= "" and reason or nil
     wake_writers(self)
     wake_reader(self)
-    for _, fn in pairs(self._enders or {}) do ioloop.log_errors(fn, self) end
-    self._enders = false
+    run_enders(self)
     local result = self:on_close()
     if concurrent.is_future(result) then gen.await(result) end
 end
 
---- For pubsub: has fn(connection) called when it ends, before on_close(); it must not wait. `key`
+--- For pubsub: has fn(connection) called when it ends, before on_close(), or goes to another
+--- generation; it must not wait. `key`
 --- is what it is known by; fn nil: it is not to be called any more. False: it has ended already.
 function peer:_on_end(key, fn)
     if not self._ws then return false end
@@ -181,6 +187,7 @@ function peer.give_away(self, fn, argument)
     live[handle] = nil
     wake_writers(self)
     wake_reader(self)
+    run_enders(self)
     return status
 end
 
