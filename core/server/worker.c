@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "data/status.h"
+#include "server/figures.h"
 #include "server/keys.h"
 #include "server/master.h"
 #include "server/notify.h"
@@ -12,7 +13,6 @@
 #include "server/pidfile.h"
 #include "server/wishes.h"
 #include <event2/event.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,55 +22,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { TICK = 1 }; /* seconds */
-
 /* Alone it is systemd's main process, once it has taken over. */
 static void notify(const ct_worker *w, const char *state) {
     if (!w->inherit.worker && !w->elder.waiting && !w->upgrade.done)
         ct_notify(state);
 }
 
-/* -- The board ------------------------------------------------------------- */
-
-static uint64_t resident(void) {
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    char text[128] = "", *at = text;
-    ssize_t n = fd == -1 ? 0 : read(fd, text, sizeof text - 1);
-    uint64_t pages;
-
-    if (fd != -1) close(fd);
-    if (n <= 0) return 0;
-    (void)strtoull(at, &at, 10); /* of all; then those in memory */
-    pages = strtoull(at, NULL, 10);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-static void show_numbers(ct_worker *w) {
-    const ct_generations *g = &w->generations;
-    ct_board_row *row = w->row;
-
-    row->generation = g->current->generation;
-    row->old = g->old_count;
-    ct_count_set(&row->now.lua, ct_vm_memory(g->current));
-    ct_count_set(&row->now.websockets, ct_generations_websockets(g));
-    ct_count_set(&row->now.resident, resident());
-    row->beat = ct_board_now();
-}
-
-/* How late this tick is: what held the loop, or the machine. */
-static void show_lag(ct_worker *w) {
-    double now = ct_clock_precise(), late = now - w->ticked - TICK;
-
-    if (w->ticked > 0)
-        ct_count_set(&w->row->now.lag, late > 0 ? (uint64_t)(late * 1e9) : 0);
-    w->ticked = now;
-}
-
 static void on_tick(void *arg) {
     ct_worker *w = arg;
 
-    show_numbers(w);
-    show_lag(w);
+    ct_figures_show(w->row, &w->generations);
+    ct_figures_lag(w->row, &w->ticked);
     notify(w, "WATCHDOG=1");
     if (!w->inherit.worker && !w->elder.waiting && !w->upgrade.done)
         ct_keys_renew(w->tickets, &w->loop,
@@ -131,7 +93,7 @@ static void on_reloaded(bool ok, const char *text, void *arg) {
     bool again = w->again && !ok;
     char note[256] = "";
 
-    show_numbers(w);
+    ct_figures_show(w->row, &w->generations);
     if (ok && w->inherit.worker == 1) tell_wishes(w);
     if (w->inherit.worker) {
         tell_master(w, ok, text);
@@ -252,7 +214,7 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
     } else if (strcmp(command, "status") == 0) {
         char *text;
 
-        show_numbers(w);
+        ct_figures_show(w->row, &w->generations);
         text = ct_status_text(w->board);
         ct_control_answer(peer, true, text);
         ct_free(text);
@@ -365,7 +327,7 @@ static void on_alone(void *arg) {
 static void begin_serving(ct_worker *w) {
     w->serving = true;
     w->row->state = CT_WORKER_SERVING;
-    show_numbers(w);
+    ct_figures_show(w->row, &w->generations);
     if (!w->elder.waiting) ct_listen_commit(&w->loop, false);
     if (w->inherit.worker) {
         (void)send(w->inherit.channel, "serving\n", 8, MSG_NOSIGNAL);
@@ -463,7 +425,7 @@ static int run(ct_worker *w, int argc, char **argv) {
                     on_upgraded, w);
     w->signals = ct_signals_new(&w->loop, list, 6, on_signal, w);
     w->tick = ct_timer_new(&w->loop, on_tick, w);
-    ct_timer_start(w->tick, TICK, true);
+    ct_timer_start(w->tick, CT_FIGURES_TICK, true);
     if (!ct_loop_run(&w->loop)) return 1;
     return w->generations.current->exit_code;
 }

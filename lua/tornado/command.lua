@@ -80,31 +80,40 @@ local function answer_of(name, text, as_json)
     return control.describe(text)
 end
 
+-- What is wrong with what stands behind the command, or nil.
+local function refusal_of(name, rest, allowed)
+    if #rest <= allowed then return end
+    return ("%s takes no arguments%s, got %s"):format(name,
+        name == "status" and " but json" or "", rest[#rest])
+end
+
+-- Sends it to the server; returns the answer, or nil and why there is none.
+local function send(path, name)
+    local ok, text = control.ask(path, name, ANSWER_TIME[name] or 10)
+    if ok == nil then return nil, ("no server answers on %s (%s)"):format(path, text) end
+    if not ok then return nil, name .. ": nothing has changed: " .. text end
+    return text
+end
+
 local function ask(name)
     return function(options, rest, own)
         local word = name == "status" and rest[1] == "json"
-        local as_json = word or own.json
-        if #rest > (word and 1 or 0) then
-            fail(("%s takes no arguments%s, got %s"):format(name,
-                name == "status" and " but json" or "", rest[#rest]))
-            return USAGE
-        end
         local path = serving.control_path(options)
-        if path == "" then
-            fail("these options name no control socket: give --port, --listen or --control " ..
-                "as the server has it")
+        local wrong = refusal_of(name, rest, word and 1 or 0)
+        if not wrong and path == "" then
+            wrong = "these options name no control socket: give --port, --listen or --control " ..
+                "as the server has it"
+        end
+        if wrong then
+            fail(wrong)
             return USAGE
         end
-        local ok, text = control.ask(path, name, ANSWER_TIME[name] or 10)
-        if ok == nil then
-            fail(("no server answers on %s (%s)"):format(path, text))
+        local text, why = send(path, name)
+        if not text then
+            fail(why)
             return FAILED
         end
-        if not ok then
-            fail(name .. ": nothing has changed: " .. text)
-            return FAILED
-        end
-        print(answer_of(name, text, as_json))
+        print(answer_of(name, text, word or own.json))
         return DONE
     end
 end

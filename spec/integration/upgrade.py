@@ -52,7 +52,7 @@ return web.Application { { "/", Main }, { "/wait", Wait }, { "/echo", Echo } }
 
 class Upgradable(Server):
     """A server with a folder of its own: site, binary and control socket. Its process
-    changes; at the end the one that serves is stopped."""
+    changes; at the end the one that serves is stopped, and none may be left."""
 
     def __init__(self, binary, *options, workers=1, **more):
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
@@ -60,6 +60,7 @@ class Upgradable(Server):
         self.write("one")
         self.socket = self.home / "control"
         self.original, self.workers, self.last = binary, workers, ""
+        self.first_exit = 0  # the exit code that the first process shall have
         self.install(binary)
         more.setdefault("site", self.home)
         super().__init__(self.home / "bin", f"--control={self.socket}",
@@ -112,7 +113,7 @@ class Upgradable(Server):
             return not pathlib.Path(f"/proc/{pid}").exists() or zombie(pid)
         until(look, f"the end of process {pid}\n{self.log()}")
         if pid == self.process.pid:
-            same(self.process.returncode, 0, "exit code of the old process")
+            same(self.process.returncode, self.first_exit, "exit code of the old process")
 
     def stop(self, how=signal.SIGTERM):
         if self.pid == self.process.pid:
@@ -127,11 +128,26 @@ class Upgradable(Server):
     def __exit__(self, *how):
         try:
             super().__exit__(*how)
+            until(lambda: not self.processes(), "the end of all processes")
         finally:
-            for pid in {self.pid, *map(int, re.findall(r"process (\d+) serves", self.last))}:
+            for pid in self.processes():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             shutil.rmtree(self.home, ignore_errors=True)
+
+    def processes(self):
+        """The pids of all masters and workers: they name the folder in their arguments."""
+        found = set()
+        for path in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if os.fsencode(f"--control={self.socket}") in (path / "cmdline").read_bytes():
+                    found.add(int(path.name))
+        return found
+
+    def kill(self, pid):
+        os.kill(pid, signal.SIGKILL)
+        self.first_exit = -signal.SIGKILL if pid == self.process.pid else self.first_exit
+        self.await_end(pid)
 
     def log(self):
         with contextlib.suppress(FileNotFoundError):
@@ -205,7 +221,7 @@ def takes_over():
         with Upgradable(binary, workers=workers) as server:
             server.write("two")
             server.process.send_signal(signal.SIGUSR2)
-            server.await_line("taken over")
+            until(lambda: server.count("taken over"), "the new process to take over")
             server.pid = int(server.await_line(r"process (\d+) serves").group(1))
             server.await_end(server.process.pid)
             same(server.get("/").body, b"two", "after")
@@ -358,10 +374,56 @@ def takes_over():
                     same({server.get("/").body for _ in range(60)}, {b"two"}, "after a reload")
 
 
-def worker_pids(server):
+    @case(g, "after workers came and went by reloads, each gets connections")
+    def _(binary):
+        with tempfile.TemporaryDirectory() as folder:
+            conf = pathlib.Path(folder) / "conf"
+            conf.write_text("workers = 3\n")
+            with Upgradable(binary, f"--config={conf}", workers=None) as server:
+                server.await_line(r"\d workers serve")
+                for by_reload, by_upgrade in ((2, 3), (1, 3), (4, 2), (3, 3)):
+                    conf.write_text(f"workers = {by_reload}\n")
+                    same(server.command("reload")[0], 0, "reload")
+                    await_busy(server, by_reload)
+                    conf.write_text(f"workers = {by_upgrade}\n")
+                    until(lambda: upgrade_at_last(server), "the upgrade")
+                    await_busy(server, by_upgrade)
+
+
+def upgrade_at_last(server):
+    """Upgrades, unless a reload's change of workers is still under way."""
+    before = server.count("taken over")
+    code, _, err = server.command("upgrade")
+    if code:
+        check(re.search("reload is under way|has just changed", err), err)
+        return False
+    until(lambda: server.count("taken over") > before, "the new process to take over")
+    server.pid = int(re.findall(r"process (\d+) serves", server.log())[-1])
+    return True
+
+
+def await_busy(server, count):
+    """There are so many workers, and new connections come to each."""
+    until(lambda: len(worker_pids(server)) == count, f"{count} processes")
+    before = {worker["pid"]: worker["handled"] for worker in status(server)["workers"]}
+
+    def look():
+        for _ in range(10):
+            same(server.get("/").status, 200, "status")
+        now = status(server)["workers"]
+        return len(now) == count and all(
+            worker["handled"] > before.get(worker["pid"], 0) for worker in now)
+    until(look, f"requests to each of {count} workers")
+
+
+def status(server):
     code, out, err = server.command("status", "json")
     same(code, 0, f"status: {err}")
-    return [worker["pid"] for worker in json.loads(out)["workers"]]
+    return json.loads(out)
+
+
+def worker_pids(server):
+    return [worker["pid"] for worker in status(server)["workers"]]
 
 
 def failures():
@@ -435,6 +497,64 @@ def failures():
             same(server.process.wait(harness.PATIENCE), 0, "exit code")
             waiting.join()
             check("the server ends" in server.log(), server.log())
+
+
+def deaths():
+    g = "deaths"
+    slow = "require('tornado.gen').sleep(1)\n" + APP % "two"
+
+    @each(g, "the old process, while the new one loads: that takes over, no process is left")
+    def _(binary, workers):
+        with Upgradable(binary, workers=workers) as server:
+            before = server.processes()
+            (server.home / "app.lua").write_text(slow)
+            upgrade = threading.Thread(target=server.command, args=("upgrade",))
+            upgrade.start()
+            server.await_line("to take over")
+            server.kill(server.pid)
+            upgrade.join()
+            until(lambda: server.count("taken over"), "the new process to take over")
+            until(lambda: not before & server.processes(), "the end of the old ones")
+            until(server.socket.exists, "the control socket")
+            server.pid = status(server)["pid"]
+            for _ in range(20):
+                same(server.get("/").body, b"two", "the new process")
+
+    @each(g, "the old process, after it was replaced: its workers end")
+    def _(binary, workers):
+        with Upgradable(binary, workers=workers) as server:
+            before = server.processes()
+            one = Socket(server)
+            one.echo()
+            old = server.upgrade()
+            check(old in server.processes(), "it has ended already")
+            server.kill(old)
+            until(lambda: not before & server.processes(), "the end of the old ones")
+            one.c.close()
+            for _ in range(20):
+                same(server.get("/").status, 200, "the new process")
+
+    @each(g, "the new process, while it loads: nothing has changed, no process is left")
+    def _(binary, workers):
+        with Upgradable(binary, workers=workers) as server:
+            before = server.processes()
+            (server.home / "app.lua").write_text("require('tornado.gen').sleep(1e6)\n")
+            upgrade = threading.Thread(target=server.command, args=("upgrade",))
+            upgrade.start()
+            new = lambda: {pid for pid in server.processes() - before if is_parent(server.pid, pid)}
+            until(lambda: len(server.processes()) == 2 * len(before), "the new processes")
+            server.kill(new().pop())
+            upgrade.join()
+            server.await_line("the new program died of signal 9")
+            until(lambda: server.processes() == before, "the end of the new ones")
+            same(server.get("/").body, b"one", "the old process")
+
+
+def is_parent(parent, pid):
+    with contextlib.suppress(FileNotFoundError):
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+        return int(text.rpartition(")")[2].split()[1]) == parent
+    return False
 
 
 def systemd():
@@ -521,4 +641,4 @@ def load():
 
 
 if __name__ == "__main__":
-    harness.run_on_binaries(SUITE, (takes_over, failures, systemd, load), __doc__)
+    harness.run_on_binaries(SUITE, (takes_over, failures, deaths, systemd, load), __doc__)

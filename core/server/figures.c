@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/figures.h"
+
+#include "base/clock.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static uint64_t resident(void) {
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    char text[128] = "", *at = text;
+    ssize_t n = fd == -1 ? 0 : read(fd, text, sizeof text - 1);
+    uint64_t pages;
+
+    if (fd != -1) close(fd);
+    if (n <= 0) return 0;
+    (void)strtoull(at, &at, 10); /* of all; then those in memory */
+    pages = strtoull(at, NULL, 10);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+void ct_figures_show(ct_board_row *row, const ct_generations *g) {
+    row->generation = g->current->generation;
+    row->old = g->old_count;
+    ct_count_set(&row->now.lua, ct_vm_memory(g->current));
+    ct_count_set(&row->now.websockets, ct_generations_websockets(g));
+    ct_count_set(&row->now.resident, resident());
+    row->beat = ct_board_now();
+}
+
+void ct_figures_lag(ct_board_row *row, double *ticked) {
+    double now = ct_clock_precise(), late = now - *ticked - CT_FIGURES_TICK;
+
+    if (*ticked > 0)
+        ct_count_set(&row->now.lag, late > 0 ? (uint64_t)(late * 1e9) : 0);
+    *ticked = now;
+}
