@@ -10,7 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { CT_WORKERS = 256 }; /* the most workers of one server */
+enum {
+    CT_WORKERS = 256, /* the most workers of one server */
+    CT_BOARD_OLD =
+        4 /* the most earlier generations that are shown one by one */
+};
 
 typedef enum ct_worker_state {
     CT_WORKER_NONE,
@@ -27,8 +31,11 @@ typedef struct ct_board_row {
     _Atomic uint32_t connections, requests; /* open now */
     _Atomic uint64_t beat;    /* CLOCK_MONOTONIC ms of its last turn */
     _Atomic uint64_t handled; /* requests since its start */
-    _Atomic uint64_t lua;     /* bytes of its Lua states */
+    _Atomic uint64_t lua;     /* bytes of its Lua state that serves */
     _Atomic int64_t started;  /* seconds since 1970 */
+    /* Of the earliest of the `old`: which they are, and their states' bytes. */
+    _Atomic uint32_t old_numbers[CT_BOARD_OLD];
+    _Atomic uint64_t old_lua[CT_BOARD_OLD];
 } ct_board_row;
 
 typedef struct ct_board {

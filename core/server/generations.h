@@ -48,6 +48,10 @@ void ct_generations_reload(ct_generations *g, ct_reload_fn *done, void *arg);
  * loop is stopped when the process is to end. */
 bool ct_generations_turn(ct_generations *g);
 
+/* When there is nothing to do: collects garbage for a moment. Returns true when it
+ * is to be called again before the loop waits. */
+bool ct_generations_rest(ct_generations *g);
+
 /* True when events wait for Lua. */
 bool ct_generations_have_events(const ct_generations *g);
 

@@ -19,16 +19,29 @@
 
 /* -- The board ------------------------------------------------------------- */
 
+static void show_old(const ct_generations *g, ct_board_row *row) {
+    uint32_t i = 0;
+
+    for (const ct_list *n = g->old.next; n != &g->old && i < CT_BOARD_OLD;
+         n = n->next, i++) {
+        const ct_vm *vm = ct_list_of(n, const ct_vm, node);
+
+        row->old_numbers[i] = vm->generation;
+        row->old_lua[i] = vm->memory.used;
+    }
+    row->old = g->old_count;
+}
+
 static void show_numbers(ct_worker *w) {
     const ct_generations *g = &w->generations;
     ct_board_row *row = w->row;
 
     row->generation = g->current->generation;
-    row->old = g->old_count;
+    show_old(g, row);
     row->connections = w->server.conn_count;
     row->requests = w->server.requests.count;
     row->handled = w->server.handled;
-    row->lua = ct_vm_memory(g->current);
+    row->lua = g->current->memory.used;
     row->beat = ct_board_now();
 }
 
@@ -177,7 +190,8 @@ static bool after_turn(void *arg) {
     ct_server_turn(&w->server);
     w->row->beat = w->loop.clock.mono_ms;
     if (!w->serving && w->generations.current->ready) begin_serving(w);
-    return more || ct_generations_have_events(&w->generations);
+    if (more || ct_generations_have_events(&w->generations)) return true;
+    return !w->loop.again && ct_generations_rest(&w->generations);
 }
 
 /* Ten thousand connections need descriptors: take what the system allows. */

@@ -71,6 +71,9 @@ static void add_abi(ct_vm *vm) {
     lua_pushlightuserdata(L, vm);
     lua_pushcclosure(L, ct_watchdog_lua, 1);
     lua_setfield(L, -2, "watchdog");
+    lua_pushlightuserdata(L, vm);
+    lua_pushcclosure(L, ct_memory_limit_lua, 1);
+    lua_setfield(L, -2, "memory_limit");
     lua_setfield(L, -2, "tornado.abi");
     lua_pop(L, 1);
 }
@@ -85,7 +88,7 @@ static int open_all(lua_State *L) {
 }
 
 bool ct_vm_open(ct_vm *vm) {
-    vm->lua = luaL_newstate();
+    vm->lua = ct_memory_open(&vm->memory, vm);
     if (!vm->lua) return false;
     if (lua_cpcall(vm->lua, open_all, vm) == 0) return true;
     lua_close(vm->lua);
@@ -211,12 +214,9 @@ bool ct_vm_turn(ct_vm *vm) {
     if (vm->watchdog && ct_watchdog_sleeps(vm->watchdog))
         ct_watchdog_wake(vm->watchdog);
     run(vm);
+    if (vm->memory.collect) ct_memory_settle(&vm->memory);
     vm->pulse.busy = 0;
     return vm->wake;
-}
-
-size_t ct_vm_memory(const ct_vm *vm) {
-    return (size_t)lua_gc(vm->lua, LUA_GCCOUNT, 0) * 1024;
 }
 
 bool ct_vm_is_busy(const ct_vm *vm) {

@@ -12,6 +12,7 @@
 #include "http/ws_conn.h"
 #include "io/loop.h"
 #include "io/waker.h"
+#include "vm/memory.h"
 #include "vm/watchdog.h"
 #include <stdbool.h>
 
@@ -41,6 +42,7 @@ typedef struct ct_place {
 
 struct ct_vm {
     struct lua_State *lua;
+    ct_memory memory; /* of it */
     ct_list node;  /* for its owner */
     ct_loop *loop; /* borrowed, as the two below */
     ct_server *server;
@@ -104,9 +106,6 @@ bool ct_vm_open(ct_vm *vm) __attribute__((warn_unused_result));
 
 /* True while a thread works for it, so that freeing it would block. */
 bool ct_vm_is_busy(const ct_vm *vm);
-
-/* Bytes that the Lua state has. */
-size_t ct_vm_memory(const ct_vm *vm);
 
 /* Frees the state with all that it has handles of. False when a thread is still
  * at work after a second: then the process must end by _exit(), and nothing else

@@ -150,19 +150,24 @@ static void never(lua_State *L, lua_Debug *at) {
     lua_sethook(L, NULL, 0, 0);
 }
 
+void ct_watchdog_ask(void) {
+    struct sigaction profiler;
+
+    sigaction(SIGPROF, NULL, &profiler);
+    if (profiler.sa_handler != SIG_DFL && profiler.sa_handler != SIG_IGN)
+        profiler.sa_handler(SIGPROF);
+}
+
 /* Has on_sample() called soon. Asked a second time, LuaJIT thinks that all is
  * done; a hook that comes and goes makes it look again. */
 static void ask(ct_watchdog *w) {
-    struct sigaction profiler;
     lua_State *L = w->vm->lua;
 
     if (w->asked && !w->armed && !lua_gethook(L)) {
         lua_sethook(L, never, LUA_MASKCOUNT, 1 << 30);
         lua_sethook(L, NULL, 0, 0);
     }
-    sigaction(SIGPROF, NULL, &profiler);
-    if (profiler.sa_handler != SIG_DFL && profiler.sa_handler != SIG_IGN)
-        profiler.sa_handler(SIGPROF);
+    ct_watchdog_ask();
 }
 
 static void on_signal(int signal, siginfo_t *info, void *context) {

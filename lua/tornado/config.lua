@@ -67,6 +67,8 @@ config.OPTIONS = {
         86400 },
     { "cpu_limit", "seconds", 10, "what holds the loop longer is stopped: 503; 0: nothing", 0,
         86400 },
+    { "lua_memory_limit", "bytes", 536870912, "of Lua's memory; who needs more gets 500; 0: any", 0,
+        1099511627776 },
     { "resolver_servers", "list", {}, "DNS servers: IP, IP:PORT, [IPv6]:PORT; else resolv.conf's" },
     { "resolver_conf", "string", "/etc/resolv.conf", "file with DNS servers and search domains" },
     { "resolver_timeout", "seconds", 1.5, "for the first try of a DNS server, then doubled", 0.01,

@@ -301,6 +301,12 @@ function core.watchdog(stall, limit, err)
     abi.watchdog(stall, limit, err)
 end
 
+--- Limits the memory of this Lua state to so many bytes (0: no limit): raises `err` in who uses up
+-- more than that, garbage not counted.
+function core.memory_limit(bytes, err)
+    abi.memory_limit(bytes, err)
+end
+
 --- Makes the loop turn again without waiting.
 function core.wake()
     C.ct_abi_wake(vm)

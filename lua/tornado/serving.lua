@@ -8,6 +8,7 @@ local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local lifecycle = require "tornado.web.lifecycle"
 local log = require "tornado.log"
+local memory = require "tornado.memory"
 local sites = require "tornado.sites"
 local util = require "tornado.util"
 local watchdog = require "tornado.watchdog"
@@ -230,6 +231,7 @@ end
 -- A later generation changes nothing before its sites are loaded.
 local function prepare(options)
     local app, ok, reasons
+    memory.set_limit(options.lua_memory_limit) -- of this generation alone, from here on
     if core.generation() == 1 then
         ok, reasons = set_everything(options)
         if not ok then return nil, reasons end
