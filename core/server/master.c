@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "data/board.h"
 #include "data/status.h"
+#include "http/peers.h"
 #include "io/listen.h"
 #include "io/signals.h"
 #include "io/timer.h"
@@ -36,6 +37,7 @@ typedef struct master {
     const ct_vm_wishes *wishes;
     char **argv;
     ct_shared *shared; /* borrowed */
+    void *peers;       /* see http/peers.h: cleared of who died */
     ct_board *board;   /* in it */
     ct_signals *signals;
     ct_control *control;
@@ -175,6 +177,7 @@ static void on_death(master *m, ct_child *c, int status) {
     if (!m->stopping || WIFSIGNALED(status)) describe_end(m, c, pid, status);
     m->board->handled_before += c->row->handled;
     *c->row = (ct_board_row){ 0 };
+    ct_peers_clear(m->peers, c->index - 1);
     if (m->reloading) on_answer(m, c->index == 1, false, "a worker died");
     if (!m->stopping && !m->ready && !c->served) give_up(m, status);
     if (m->stopping) {
@@ -321,11 +324,13 @@ static bool begin(master *m) {
     char why[256];
 
     m->board = ct_shared_get(m->shared, "board", sizeof *m->board);
-    if (!m->board) {
+    m->peers = ct_shared_get(m->shared, "peers", ct_peers_size(m->count));
+    if (!m->board || !m->peers || !ct_vm_share_rate(m->shared)) {
         ct_log_line(m->loop->log, CT_LEVEL_ERROR, "master",
                     "shared memory cannot be made: %m");
         return false;
     }
+    ct_peers_format(m->peers);
     m->board->workers = m->count;
     m->board->started = (int64_t)m->loop->clock.wall;
     if (!open_all(m)) return false;

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -194,13 +193,16 @@ static bool after_turn(void *arg) {
     return !w->loop.again && ct_generations_rest(&w->generations);
 }
 
-/* Ten thousand connections need descriptors: take what the system allows. */
-static void raise_descriptors(void) {
-    struct rlimit limit;
+/* What is counted over all workers. A master has made it ready. */
+static bool share_limits(ct_worker *w) {
+    uint32_t rows = w->inherit.worker ? w->board->workers : 1;
+    uint32_t row = w->inherit.worker ? w->inherit.worker - 1 : 0;
+    void *peers = ct_shared_get(w->shared, "peers", ct_peers_size(rows));
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit); /* best effort */
+    if (!peers || !ct_vm_share_rate(w->shared) || row >= rows) return false;
+    if (!w->inherit.worker) ct_peers_format(peers);
+    ct_peers_init(&w->server.peers, peers, rows, row);
+    return true;
 }
 
 /* Its row on the master's board, or a board of its own. */
@@ -216,6 +218,7 @@ static bool take_place(ct_worker *w) {
         return false;
     }
     w->row = &w->board->rows[i->worker ? i->worker - 1 : 0];
+    if (!share_limits(w)) return false;
     w->row->pid = getpid();
     w->row->state = CT_WORKER_STARTING;
     w->row->started = (int64_t)w->loop.clock.wall;
@@ -284,7 +287,7 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
     int code = 1;
 
     ct_log_init(&w->log);
-    raise_descriptors();
+    (void)ct_abi_open_files(0);
     if (!ct_loop_init(&w->loop, &w->log, &why)) {
         ct_log_line(&w->log, CT_LEVEL_ERROR, "loop", "%s", why);
         return 1;

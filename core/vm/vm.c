@@ -236,7 +236,6 @@ bool ct_vm_free(ct_vm *vm) {
     ct_vm_free_watches(vm);
     ct_vm_free_datagrams(vm);
     ct_vm_free_resolves(vm);
-    ct_vm_free_rate(vm);
     ct_vm_free_clients(vm);
     ct_ws_hub_fini(&vm->websockets);
     ct_vm_free_tlses(vm);

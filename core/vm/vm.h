@@ -43,8 +43,8 @@ typedef struct ct_place {
 struct ct_vm {
     struct lua_State *lua;
     ct_memory memory; /* of it */
-    ct_list node;  /* for its owner */
-    ct_loop *loop; /* borrowed, as the two below */
+    ct_list node;     /* for its owner */
+    ct_loop *loop;    /* borrowed, as the two below */
     ct_server *server;
     ct_log *log;
     ct_events *events;      /* that wait for Lua; of this generation alone */
@@ -72,7 +72,6 @@ struct ct_vm {
     int pump_ref;           /* its registry reference */
     int next_pump;          /* that of the function that gives another one */
     struct ct_rate *rate;   /* rate limits; NULL: none was asked for yet */
-    bool own_rate;          /* it was made here */
     ct_pulse pulse;         /* for the watchdog */
     ct_watchdog *watchdog;  /* or NULL */
     bool wake;              /* Lua has work that no event tells of */
@@ -121,8 +120,9 @@ void ct_vm_free_acceptors(ct_vm *vm);
 void ct_vm_free_watches(ct_vm *vm);
 void ct_vm_free_datagrams(ct_vm *vm);
 
-/* Frees the table of rate limits, if it was made here (abi_rate.c). */
-void ct_vm_free_rate(ct_vm *vm);
+/* The table of rate limits that all processes share, made if there is none; NULL
+ * with errno set (abi_rate.c). */
+struct ct_rate *ct_vm_share_rate(struct ct_shared *shared);
 
 /* Gives up all names that are being asked for (abi_resolver.c). */
 void ct_vm_free_resolves(ct_vm *vm);

@@ -314,6 +314,12 @@ end
 
 -- The server ------------------------------------------------------------------
 
+--- Lets this process have so many file descriptors (0: all that the system allows). Returns how
+-- many it may have then.
+function core.open_files(count)
+    return tonumber(C.ct_abi_open_files(count))
+end
+
 --- Sets a limit of the server; `name` as in enum ct_option, in lower case.
 function core.set_option(name, value)
     local option = C["CT_OPTION_" .. name:upper()]

@@ -44,6 +44,19 @@ local function reopen(options)
     log.gen_log:error("reopen: " .. why)
 end
 
+local function set_open_files(options)
+    local wanted = options.max_open_files
+    local got = core.open_files(wanted)
+    if got < wanted then
+        log.gen_log:warning("max_open_files: %d, for the system allows no more (`ulimit -Hn`)", got)
+    end
+    local clients = got * core.workers()
+    if options.max_connections > clients then
+        log.gen_log:warning("max_connections is %d, but descriptors are there for %d: raise " ..
+            "`ulimit -Hn` (LimitNOFILE), or lower it", options.max_connections, clients)
+    end
+end
+
 local function set_limits(options)
     for _, name in ipairs(LIMITS) do core.set_option(name, options[name]) end
     httpserver.max_body_size = options.max_body_size
@@ -295,6 +308,7 @@ function serving.start(options)
         lifecycle.stop(app)
         return nil, reasons
     end
+    set_open_files(options)
     watchdog.start(options.stall_warning, options.cpu_limit) -- from here on not the one before
     core.control(serving.control_path(options))
     core.ready()
