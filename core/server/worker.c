@@ -4,6 +4,7 @@
 #include "server/worker.h"
 
 #include "base/mem.h"
+#include "server/crash.h"
 #include "data/status.h"
 #include "server/master.h"
 #include "server/notify.h"
@@ -287,6 +288,7 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
     int code = 1;
 
     ct_log_init(&w->log);
+    ct_crash_watch(&w->log);
     (void)ct_abi_open_files(0);
     if (!ct_loop_init(&w->loop, &w->log, &why)) {
         ct_log_line(&w->log, CT_LEVEL_ERROR, "loop", "%s", why);
