@@ -174,6 +174,10 @@ fuzz: fuzzers
 test: test-deps
 	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) MAKEFLAGS= spec/run
 
+# Takes minutes; see spec/faults/README.md. FAULTS="--only kills" runs some.
+faults: all test-deps
+	$(Q)CT_TIMES=1 spec/faults/slow.py $(FAULTS)
+
 test-deps:
 	$(Q)vendor/install build test
 
@@ -181,7 +185,7 @@ test-deps:
 
 CHECKS = check-format check-tidy check-cppcheck check-luacheck \
          check-shell check-layers check-length
-C      = $(SRC) $(HEADER) $(wildcard spec/core/*.[ch] spec/fuzz/*.[ch])
+C      = $(SRC) $(HEADER) $(wildcard spec/core/*.[ch] spec/fuzz/*.[ch] spec/faults/shim/*.c)
 SHELLS = core/vm/embed.sh vendor/install .ci/run spec/run spec/layers.sh \
          $(wildcard spec/fuzz/run spec/bench/*.sh spec/integration/*.sh)
 
@@ -254,12 +258,13 @@ help:
 	@echo 'make test       deps, build, and run every test and check'
 	@echo 'make check      formatters, linters, layers, lengths'
 	@echo 'make asan       build/asan/ctornado and the C tests, with ASan and UBSan'
+	@echo 'make faults     the faults that take minutes: kills, sieges, a soak'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make bench      CPU per request beside nginx and Tornado; BENCH="--help"'
 	@echo 'make install    binary, documents, sites, systemd units to PREFIX=$(PREFIX), under DESTDIR'
 	@echo 'make clean      remove build/'
 
-.PHONY: all asan bench check $(CHECKS) clean deps fuzz fuzzers help install \
+.PHONY: all asan bench check $(CHECKS) clean deps faults fuzz fuzzers help install \
         plain run test test-deps FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
