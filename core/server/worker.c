@@ -4,8 +4,8 @@
 #include "server/worker.h"
 
 #include "base/mem.h"
-#include "server/crash.h"
 #include "data/status.h"
+#include "server/crash.h"
 #include "server/master.h"
 #include "server/notify.h"
 #include <event2/event.h>
