@@ -14,7 +14,7 @@ VM     = $(wildcard core/vm/*.c)
 SERVER = $(wildcard core/server/*.c)
 MAIN   = core/main.c
 
-LUA    = $(sort $(shell find lua -name '*.lua'))
+LUA    = $(sort $(shell find lua -type f))
 LAYERS = $(BASE) $(IO) $(HTTP) $(DATA) $(VM) $(SERVER)
 SRC    = $(LAYERS) $(wildcard $(MAIN))
 HEADER = $(wildcard core/*.h core/*/*.h)
@@ -177,6 +177,7 @@ test: test-deps
 # Takes minutes; see spec/faults/README.md. FAULTS="--only kills" runs some.
 faults: all test-deps
 	$(Q)CT_TIMES=1 spec/faults/slow.py $(FAULTS)
+	$(Q)spec/faults/undisturbed.py
 
 test-deps:
 	$(Q)vendor/install build test

@@ -73,7 +73,7 @@ describe("the ABI", function()
         assert.is_nil(core.request_info(handle))
         assert.is_nil(core.request_field(handle, "Host"))
         assert.same({}, core.request_fields(handle))
-        core.request_log(handle, "", "")
+        core.request_log(handle, "", "", "")
         core.request_release(handle)
     end)
 

@@ -78,6 +78,9 @@ typedef enum ct_event_type {
      * The handle is the end's descriptor, which is Lua's from here on. */
     CT_EVENT_HEIR,  /* this generation's end: before CT_EVENT_RETIRE */
     CT_EVENT_ELDER, /* the later one's end */
+    /* A question has come over the control socket (server/control.h): the handle
+     * is the connection's descriptor, Lua's from here on. */
+    CT_EVENT_CONTROL,
     /* The process was asked to end: a signal's number. */
     CT_EVENT_STOP
 } ct_event_type;

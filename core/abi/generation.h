@@ -30,6 +30,7 @@ void ct_abi_shared_folder(ct_vm *vm, ct_str *out);
 
 typedef struct ct_supervision {
     ct_str addresses;   /* to listen on, a line each */
+    ct_str admin;       /* one that all listen on together; empty: none */
     ct_str control;     /* path of the control socket; empty: none */
     ct_str user, group; /* that workers run as; empty: unchanged */
     double stop_timeout, worker_timeout;

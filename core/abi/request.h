@@ -33,10 +33,12 @@ uint32_t ct_abi_request_detach(ct_vm *vm, uint32_t request);
  * reply that is not complete is cut off. */
 void ct_abi_request_release(ct_vm *vm, uint32_t request);
 
-/* Writes the request's line to the access log, if there is one; `id` is for the
- * lines that are objects, `ip` the client's when it is not the peer's, or "". */
+/* Writes the request's line to the access log, if there is one: `id` is what the
+ * request is called, `trace` the trace that it belongs to, `ip` the client's when
+ * it is not the peer's; or "". */
 void ct_abi_request_log(ct_vm *vm, uint32_t request, const char *id,
-                        uint32_t id_size, const char *ip, uint32_t ip_size);
+                        uint32_t id_size, const char *trace,
+                        uint32_t trace_size, const char *ip, uint32_t ip_size);
 
 /* Asks for the whole body, at most `max` bytes: OK when it is here, AGAIN when
  * CT_EVENT_BODY will tell, LIMIT when it is larger (nothing is answered yet; the

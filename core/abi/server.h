@@ -42,6 +42,7 @@ typedef enum ct_option {
     CT_OPTION_BODY_MIN_RATE,
     CT_OPTION_IDLE_TIMEOUT,
     CT_OPTION_WRITE_TIMEOUT,
+    CT_OPTION_WRITE_MIN_RATE,
     CT_OPTION_HANDLER_TIMEOUT,
     CT_OPTION_MAX_CONNECTIONS,
     CT_OPTION_MAX_CONNECTIONS_PER_IP, /* 0: no limit */
@@ -118,9 +119,9 @@ void ct_abi_counts(ct_vm *vm, ct_counts *out);
 /* -- Log ---------------------------------------------------------------------*/
 
 /* Levels: 0 debug, 1 info, 2 warning, 3 error, 4 none. `id`: of the request that
- * the message is about, or "". */
+ * the message is about, and `trace` of that one's trace, or "". */
 void ct_abi_log(ct_vm *vm, uint32_t level, const char *where, const char *id,
-                const char *text, uint32_t size);
+                const char *trace, const char *text, uint32_t size);
 uint32_t ct_abi_log_level(ct_vm *vm);
 void ct_abi_log_set_level(ct_vm *vm, uint32_t level);
 int ct_abi_log_open(ct_vm *vm, const char *path);
@@ -130,7 +131,16 @@ int ct_abi_log_open_rotated(ct_vm *vm, const char *path, double most,
                             uint32_t backups);
 void ct_abi_log_json(ct_vm *vm,
                      int json); /* lines are objects, or text again */
-/* Opens the access log ("" closes it, "stderr"). */
-int ct_abi_access_log_open(ct_vm *vm, const char *path);
+/* What a line of the access log looks like. */
+typedef enum ct_access_format {
+    CT_ACCESS_AUTO,     /* JSON when the log is, else TORNADO */
+    CT_ACCESS_TORNADO,  /* as the log's own lines */
+    CT_ACCESS_COMBINED, /* of Apache and nginx */
+    CT_ACCESS_JSON
+} ct_access_format;
+
+/* Opens the access log ("" closes it, "stderr"). ERROR: the one before is still
+ * open; see ct_abi_why(). */
+int ct_abi_access_log_open(ct_vm *vm, const char *path, uint32_t format);
 
 #endif

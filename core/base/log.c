@@ -17,10 +17,12 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+static const char priorities[] = "7643"; /* syslog's, by level */
 static const char *const names[] = { "debug", "info", "warning", "error",
                                      "none" };
 
@@ -29,7 +31,10 @@ static void use(ct_log *log, int fd) {
 
     log->fd = fd;
     log->color = isatty(fd);
-    log->file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    if (fstat(fd, &st) == -1) st.st_mode = 0;
+    log->file = S_ISREG(st.st_mode);
+    log->socket = S_ISSOCK(st.st_mode);
+    log->stream = ct_journal_is_stream(fd);
 }
 
 void ct_log_init(ct_log *log) {
@@ -46,9 +51,23 @@ static int open_file(const char *path) {
     return fd;
 }
 
+/* "journal", "journal:PATH". */
+static bool open_journal(ct_log *log, const char *path) {
+    ct_journal *j = ct_journal_open(*path ? path + 1 : path);
+
+    if (!j) return false;
+    ct_log_fini(log);
+    log->journal = j;
+    return true;
+}
+
 bool ct_log_open(ct_log *log, const char *path) {
+    static const char journal[] = "journal";
+    size_t n = sizeof journal - 1;
     int fd = STDERR_FILENO;
 
+    if (strncmp(path, journal, n) == 0 && (!path[n] || path[n] == ':'))
+        return open_journal(log, path + n);
     if (*path && strcmp(path, "stderr") != 0) {
         fd = open_file(path);
         if (fd == -1) return false;
@@ -73,6 +92,8 @@ void ct_log_fini(ct_log *log) {
     if (log->fd != STDERR_FILENO) close(log->fd);
     ct_free(log->path);
     log->path = NULL;
+    ct_journal_free(log->journal);
+    log->journal = NULL;
     use(log, STDERR_FILENO);
 }
 
@@ -114,12 +135,12 @@ bool ct_log_level_named(const char *name, ct_log_level *out) {
 static bool is_writable(const ct_log *log) {
     struct pollfd p = { .fd = log->fd, .events = POLLOUT };
 
-    return log->file || poll(&p, 1, 0) == 1;
+    return log->file || log->socket || poll(&p, 1, 0) == 1;
 }
 
 /* How much to write at once: whole lines that a writable pipe takes. */
 static size_t piece(const ct_log *log, const char *p, size_t n) {
-    if (log->file || n <= PIPE_BUF) return n;
+    if (log->file || log->socket || n <= PIPE_BUF) return n;
     const char *end = memrchr(p, '\n', PIPE_BUF);
     return end ? (size_t)(end - p) + 1 : PIPE_BUF;
 }
@@ -128,8 +149,12 @@ static size_t write_some(const ct_log *log, const char *p, size_t n) {
     ssize_t done;
 
     do {
-        if (!is_writable(log)) return 0;
-        done = write(log->fd, p, piece(log, p, n));
+        if (!is_writable(log)) {
+            errno = EAGAIN;
+            return 0;
+        }
+        done = log->socket ? send(log->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL)
+                           : write(log->fd, p, piece(log, p, n));
     } while (done == -1 && errno == EINTR);
     return done > 0 ? (size_t)done : 0;
 }
@@ -162,8 +187,14 @@ fail:
     return false;
 }
 
-void ct_log_raw(ct_log *log, const char *p, size_t n) {
-    put(log, p, n);
+bool ct_log_raw(ct_log *log, const char *where, const char *p, size_t n) {
+    const ct_journal_entry e = { 6, where, "", "", NULL, 0 };
+    unsigned lost;
+
+    if (!log->journal) return put(log, p, n);
+    lost = ct_journal_send_lines(log->journal, &e, p, n);
+    log->dropped += lost;
+    return lost == 0;
 }
 
 /* -- Building a line ------------------------------------------------------- */
@@ -201,9 +232,9 @@ static size_t sequence(unsigned char c) {
     return c < 0xc0 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
 }
 
-static void add_text(line *l, const char *text, size_t n, bool lines) {
+/* `newline`: what stands for one. */
+static void add_text(line *l, const char *text, size_t n, const char *newline) {
     const unsigned char *p = (const unsigned char *)text;
-    const char *newline = lines ? "\n    " : "\\n";
     bool utf8 = ct_str_is_utf8(text, n);
 
     for (size_t i = 0; i < n && l->at < l->end;) {
@@ -222,8 +253,7 @@ static void add_text(line *l, const char *text, size_t n, bool lines) {
 
 typedef struct message {
     ct_log_level level;
-    const char *where;
-    const char *id; /* of the request that it is about, or "" */
+    ct_log_about about;
     const char *text;
     size_t n;
     bool lines; /* newlines are kept, in text */
@@ -236,16 +266,24 @@ static void add_prefix(line *l, const ct_log *log, const message *m) {
     time_t now = time(NULL);
     int n;
 
+    if (log->stream) { /* which has the time already */
+        n = snprintf(prefix, sizeof prefix, "[%.32s%s%.64s]", m->about.where,
+                     *m->about.id ? " " : "", m->about.id);
+        add_text(l, prefix, (size_t)n, "\\n");
+        add(l, " ", 1);
+        return;
+    }
     localtime_r(&now, &tm);
-    n = snprintf(
-        prefix, sizeof prefix, "[%c %02d%02d%02d %02d:%02d:%02d %.32s%s%.64s]",
-        "DIWE"[m->level], tm.tm_year % 100, tm.tm_mon + 1, tm.tm_mday,
-        tm.tm_hour, tm.tm_min, tm.tm_sec, m->where, *m->id ? " " : "", m->id);
+    n = snprintf(prefix, sizeof prefix,
+                 "[%c %02d%02d%02d %02d:%02d:%02d %.32s%s%.64s]",
+                 "DIWE"[m->level], tm.tm_year % 100, tm.tm_mon + 1, tm.tm_mday,
+                 tm.tm_hour, tm.tm_min, tm.tm_sec, m->about.where,
+                 *m->about.id ? " " : "", m->about.id);
     if (log->color) {
         const char start[] = { '\x1b', '[', '3', colors[m->level], 'm' };
         add(l, start, sizeof start);
     }
-    add_text(l, prefix, (size_t)n, false);
+    add_text(l, prefix, (size_t)n, "\\n");
     if (log->color) add(l, "\x1b[0m", 4);
     add(l, " ", 1);
 }
@@ -303,8 +341,9 @@ static void add_object(line *l, const message *m) {
     ct_log_time(when);
     add_member(l, "{\"time\":\"", when);
     add_member(l, ",\"level\":\"", names[m->level]);
-    add_member(l, ",\"logger\":\"", m->where);
-    if (*m->id) add_member(l, ",\"request\":\"", m->id);
+    add_member(l, ",\"logger\":\"", m->about.where);
+    if (*m->about.id) add_member(l, ",\"request\":\"", m->about.id);
+    if (*m->about.trace) add_member(l, ",\"trace\":\"", m->about.trace);
     add(l, ",\"message\":\"", 12);
     l->end -= sizeof end;
     add_json(l, m->text, m->n);
@@ -312,15 +351,38 @@ static void add_object(line *l, const message *m) {
     add(l, end, sizeof end);
 }
 
-static bool write_line(ct_log *log, const message *m) {
+static bool send_entry(ct_log *log, const message *m) {
     char out[CT_LOG_LINE];
+    line l = { out, out + sizeof out };
+    ct_journal_entry e = { priorities[m->level] - '0',
+                           m->about.where,
+                           m->about.id,
+                           m->about.trace,
+                           out,
+                           0 };
+
+    add_text(&l, m->text, m->n, m->lines ? "\n" : "\\n");
+    e.n = (size_t)(l.at - out);
+    if (ct_journal_send(log->journal, &e)) return true;
+    log->dropped++;
+    return false;
+}
+
+static bool write_line(ct_log *log, const message *m) {
+    char out[CT_LOG_LINE], newline[] = "\n<7>    ";
     line l = { out, out + sizeof out - 1 };
 
+    if (log->journal) return send_entry(log, m);
+    newline[2] = priorities[m->level];
+    if (log->stream) add(&l, newline + 1, 3);
     if (log->json) {
         add_object(&l, m);
     } else {
         add_prefix(&l, log, m);
-        add_text(&l, m->text, m->n, m->lines);
+        add_text(&l, m->text, m->n,
+                 !m->lines     ? "\\n"
+                 : log->stream ? newline
+                               : "\n    ");
     }
     *l.at++ = '\n';
     return put(log, out, (size_t)(l.at - out));
@@ -333,7 +395,8 @@ static bool report_dropped(ct_log *log) {
     int n =
         snprintf(text, sizeof text,
                  "%u log lines lost: the log could not be written", dropped);
-    const message m = { CT_LEVEL_WARNING, "log", "", text, (size_t)n, false };
+    const ct_log_about about = { "log", "", "" };
+    const message m = { CT_LEVEL_WARNING, about, text, (size_t)n, false };
 
     log->dropped = 0;
     if (write_line(log, &m)) return true;
@@ -341,7 +404,7 @@ static bool report_dropped(ct_log *log) {
     return false;
 }
 
-static void send(ct_log *log, message m) {
+static void log_message(ct_log *log, message m) {
     if (m.level < log->level || m.level >= CT_LEVEL_NONE) return;
     if (log->dropped && !report_dropped(log)) {
         log->dropped++;
@@ -353,12 +416,12 @@ static void send(ct_log *log, message m) {
 
 void ct_log_text(ct_log *log, ct_log_level level, const char *where,
                  const char *text, size_t n, bool lines) {
-    send(log, (message){ level, where, "", text, n, lines });
+    log_message(log, (message){ level, { where, "", "" }, text, n, lines });
 }
 
-void ct_log_request(ct_log *log, ct_log_level level, const char *where,
-                    const char *id, const char *text, size_t n) {
-    send(log, (message){ level, where, id, text, n, true });
+void ct_log_request(ct_log *log, ct_log_level level, const ct_log_about *about,
+                    const char *text, size_t n) {
+    log_message(log, (message){ level, *about, text, n, true });
 }
 
 void ct_log_line(ct_log *log, ct_log_level level, const char *where,
@@ -376,13 +439,25 @@ void ct_log_line(ct_log *log, ct_log_level level, const char *where,
     ct_log_text(log, level, where, text, (size_t)n, false);
 }
 
+static void add_quoted(line *l, const char *text, size_t n) {
+    for (size_t i = 0; i < n && l->at < l->end; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if (c < 0x20 || c > 0x7e || c == '"' || c == '\\')
+            add_escaped(l, c);
+        else
+            add(l, text + i, 1);
+    }
+}
+
 size_t ct_log_escape(char *out, size_t room, const char *p, size_t n,
-                     bool json) {
+                     ct_log_form form) {
     line l = { out, out + room };
 
-    if (json)
-        add_json(&l, p, n);
-    else
-        add_text(&l, p, n, false);
+    switch (form) {
+    case CT_LOG_TEXT: add_text(&l, p, n, "\\n"); break;
+    case CT_LOG_JSON: add_json(&l, p, n); break;
+    case CT_LOG_QUOTED: add_quoted(&l, p, n); break;
+    }
     return (size_t)(l.at - out);
 }

@@ -39,12 +39,16 @@ typedef struct ct_board_row {
 } ct_board_row;
 
 typedef struct ct_board {
+    _Atomic int32_t pid;             /* of the server: the master's */
     _Atomic uint32_t workers;        /* rows in use */
     _Atomic uint32_t replaced;       /* workers that died and were replaced */
     _Atomic uint64_t handled_before; /* requests of those that died */
     _Atomic int64_t started;         /* seconds since 1970 */
     ct_board_row rows[CT_WORKERS];
 } ct_board;
+
+/* Whether a worker is in that state. */
+bool ct_board_has(const ct_board *b, ct_worker_state state);
 
 /* Milliseconds of the clock of `beat`. */
 static inline uint64_t ct_board_now(void) {

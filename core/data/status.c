@@ -45,7 +45,7 @@ static void put_worker(ct_buf *b, uint32_t index, const ct_board_row *r) {
     put_memory(b, r);
 }
 
-char *ct_status_text(const ct_board *b, int pid) {
+char *ct_status_text(const ct_board *b) {
     unsigned long long handled = b->handled_before;
     ct_buf out = { 0 };
     uint32_t workers = b->workers;
@@ -55,7 +55,8 @@ char *ct_status_text(const ct_board *b, int pid) {
     put(&out,
         "{\"version\":\"%s\",\"pid\":%d,\"started\":%lld,\"handled\":%llu,"
         "\"replaced\":%u,\"workers\":[",
-        CT_VERSION_TEXT, pid, (long long)b->started, handled, b->replaced);
+        CT_VERSION_TEXT, (int)b->pid, (long long)b->started, handled,
+        b->replaced);
     for (uint32_t i = 0; i < workers && i < CT_WORKERS; i++)
         put_worker(&out, i, &b->rows[i]);
     ct_buf_add(&out, "]}\n", 4);

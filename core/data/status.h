@@ -7,6 +7,6 @@
 
 /* An object with the server's and each worker's numbers. Caller frees with
  * ct_free(). */
-char *ct_status_text(const ct_board *b, int pid);
+char *ct_status_text(const ct_board *b);
 
 #endif

@@ -49,7 +49,7 @@ static void set_deadline(ct_conn *c) {
     if (c->shut)
         expire_in(c, LINGER_MS);
     else if (ct_conn_has_output(c))
-        expire_in(c, o->write_timeout);
+        expire_in(c, ct_pace_left(c));
     else if (!is_active(c))
         expire_in(c, r || !c->requests ? o->header_timeout : o->idle_timeout);
     else if (!r->status)
@@ -58,20 +58,8 @@ static void set_deadline(ct_conn *c) {
         ct_deadlines_remove(&c->server->deadlines, &c->deadline);
 }
 
-/* A body has body_timeout, and more the more of it has come. */
 static void set_body_deadline(ct_conn *c) {
-    const ct_server_options *o = c->options;
-    ct_body *b = &c->request->body;
-    uint64_t now = c->server->loop->clock.mono_ms, spent, allowed;
-
-    if (!b->began) b->began = now;
-    spent = now - b->began;
-    allowed = o->body_timeout;
-    if (o->body_min_rate)
-        allowed += (uint64_t)(b->size * 1000 / o->body_min_rate);
-    else
-        allowed += spent;
-    expire_in(c, allowed > spent ? (uint32_t)(allowed - spent) : 1);
+    expire_in(c, ct_pace_of_body(c));
 }
 
 /* -- Ending ---------------------------------------------------------------- */
@@ -183,12 +171,17 @@ static bool pump_out(ct_conn *c) {
             break;
         }
         n = ct_segments_send(&c->files, &c->server->files, &c->stream, &c->out);
-        if (n == CT_STREAM_AGAIN) break;
+        if (n == CT_STREAM_AGAIN) {
+            ct_pace_begin(c);
+            break;
+        }
         if (n < 0) {
             ct_conn_close(c, c->files != NULL);
             return false;
         }
+        c->pace.handed += (uint64_t)n;
     }
+    if (!ct_conn_has_output(c)) c->pace.since = 0;
     set_deadline(c);
     drained(c);
     return true;
@@ -222,6 +215,7 @@ bool ct_conn_send(ct_conn *c, const char *p, size_t n) {
         if (!n) return true;
     }
     ct_buf_add(&c->out, p, n);
+    ct_pace_begin(c);
     set_deadline(c);
     return true;
 }
@@ -460,7 +454,10 @@ void ct_conn_expired(ct_conn *c) {
     if (c->shut || (!r && !ct_conn_has_output(c))) {
         ct_conn_close(c, false);
     } else if (ct_conn_has_output(c)) {
-        ct_conn_close(c, true);
+        if (ct_pace_is_slow(c))
+            ct_conn_close(c, true);
+        else
+            set_deadline(c);
     } else if (!r->handle) {
         if (!r->wire.at)
             ct_conn_close(c, false);

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/wheel.h"
+#include "http/pace.h"
 #include "http/request.h"
 #include "http/segment.h"
 #include "io/address.h"
@@ -28,6 +29,7 @@ typedef struct ct_conn {
     ct_buf in;         /* received and not used: head so far, or what follows */
     ct_buf out;        /* composed and not sent */
     ct_segment *files; /* what follows `out`, or NULL */
+    ct_pace pace;      /* of a client that does not take `out` */
     ct_request *request; /* the one being read or answered, or NULL */
     struct ct_events
         *events;       /* the listener's, as `owner`: for the next request */

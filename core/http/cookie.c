@@ -32,7 +32,7 @@ static bool find_in(ct_str field, ct_str name, ct_str *value) {
     return found;
 }
 
-bool ct_cookie_find(const ct_head *h, ct_str name, ct_str *value) {
+bool ct_cookie_find(ct_head *h, ct_str name, ct_str *value) {
     uint32_t from = 0;
     bool found = false;
     ct_str field;

@@ -9,6 +9,6 @@
 
 /* The value of the last cookie of that name in any Cookie field, as sent: with
  * its quotes, if it has any. False when there is none. Borrows from the head. */
-bool ct_cookie_find(const ct_head *h, ct_str name, ct_str *value);
+bool ct_cookie_find(ct_head *h, ct_str name, ct_str *value);
 
 #endif

@@ -39,7 +39,7 @@ ct_request *ct_request_new(ct_server *s) {
  * (see ct_wire_canonical). */
 static void keep_spans(ct_request *r, const char *p) {
     const ct_wire *w = &r->wire;
-    bool own = !w->canonical && w->target.n && p[w->target.at] == '/';
+    bool own = w->target.n && p[w->target.at] == '/';
 
     r->uri = ct_head_uri(&r->head);
     if (w->method == CT_METHOD_OTHER) {
@@ -56,18 +56,28 @@ static void keep_spans(ct_request *r, const char *p) {
     }
 }
 
-static bool parse(ct_request *r, const char *p) {
-    ct_wire *w = &r->wire;
-    ct_server *s = r->server;
-    char *canonical;
-    bool good;
+/* Gives the head to evhttp as evhttp must see it. */
+static bool parse_canonical(ct_request *r, const char *p) {
+    const ct_wire *w = &r->wire;
+    char *canonical = ct_alloc(w->at + 64);
+    bool good = ct_head_parse(&r->head, r->server->head_buffer, canonical,
+                              ct_wire_canonical(w, p, canonical));
 
-    if (w->canonical) return ct_head_parse(&r->head, s->head_buffer, p, w->at);
-    canonical = ct_alloc(w->at + 64);
-    good = ct_head_parse(&r->head, s->head_buffer, canonical,
-                         ct_wire_canonical(w, p, canonical));
     ct_free(canonical);
+    if (good) keep_spans(r, p);
     return good;
+}
+
+static bool parse(ct_request *r, const char *p) {
+    static const char version[] = " HTTP/1.1\r\n";
+    const ct_wire *w = &r->wire;
+
+    if (!w->canonical) return parse_canonical(r, p);
+    p = ct_head_keep(&r->head, r->server->head_buffer, p, w->at,
+                     w->target.at + w->target.n + sizeof version - 1, w->names);
+    r->verb = (ct_str){ p + w->verb.at, w->verb.n };
+    r->uri = (ct_str){ p + w->target.at, w->target.n };
+    return true;
 }
 
 size_t ct_request_refuse(ct_request *r, const char *p, size_t n) {
@@ -95,7 +105,6 @@ bool ct_request_begin(ct_request *r, const char *p) {
         r->wire.reason = "too many requests at once";
         return false;
     }
-    keep_spans(r, p);
     r->secure = r->conn->secure || ct_tls_is_on(&r->conn->stream);
     r->started = s->loop->clock.wall;
     if (s->access.fd >= 0) r->precise = ct_clock_precise();

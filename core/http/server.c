@@ -3,6 +3,7 @@
 #include "http/server.h"
 
 #include "base/mem.h"
+#include "http/access.h"
 #include "http/conn.h"
 #include "http/listener.h"
 #include "http/request.h"
@@ -34,6 +35,7 @@ void ct_server_init(ct_server *s, ct_loop *loop) {
         .body_min_rate = 240,
         .idle_timeout = 65000,
         .write_timeout = 30000,
+        .write_min_rate = 240,
         .handler_timeout = 60000,
         .max_connections = 20000,
         .max_keepalive_requests = 10000,
@@ -48,8 +50,7 @@ void ct_server_init(ct_server *s, ct_loop *loop) {
     ct_files_init(&s->files);
     ct_deadlines_init(&s->deadlines, loop, on_expired);
     s->head_buffer = evbuffer_new();
-    ct_log_init(&s->access);
-    s->access.fd = -1;
+    ct_access_init(s);
 }
 
 static void free_ready(ct_server *s) {
@@ -85,8 +86,7 @@ void ct_server_fini(ct_server *s) {
     ct_files_fini(&s->files);
     ct_deadlines_fini(&s->deadlines);
     evbuffer_free(s->head_buffer);
-    ct_buf_fini(&s->access_lines);
-    if (s->access.fd >= 0) ct_log_fini(&s->access);
+    ct_access_close(s);
     ct_slots_fini(&s->requests);
     ct_slots_fini(&s->listeners);
 }
@@ -123,11 +123,7 @@ void ct_server_turn(ct_server *s) {
     check_begun(s);
     while (!ct_list_is_empty(&s->corked))
         ct_conn_flush(ct_list_of(s->corked.next, ct_conn, corked));
-    if (s->access_lines.len) {
-        ct_log_raw(&s->access, ct_buf_bytes(&s->access_lines),
-                   s->access_lines.len);
-        ct_buf_fini(&s->access_lines);
-    }
+    if (s->access_lines.len) ct_access_flush(s);
     if (ct_list_is_empty(&s->ready)) return;
     /* Whoever becomes ready meanwhile has its turn in the next round. */
     ready = s->ready;

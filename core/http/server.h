@@ -29,7 +29,8 @@ typedef struct ct_server_options {
     uint32_t body_timeout;    /* plus what body_min_rate grants */
     uint32_t body_min_rate;   /* bytes a second; 0: no floor */
     uint32_t idle_timeout;
-    uint32_t write_timeout; /* without progress */
+    uint32_t write_timeout;  /* how long a reader's pace is measured */
+    uint32_t write_min_rate; /* bytes a second of it; 0: any */
     uint32_t handler_timeout;
     uint32_t max_connections;
     uint32_t max_connections_per_ip; /* 0: no limit */
@@ -57,8 +58,13 @@ typedef struct ct_server {
     uint32_t listening;           /* listeners that are not closed */
     uint32_t conn_count, request_count, spare_count, handled;
     uint64_t complain_at; /* next time a full table may be logged */
-    ct_log access;        /* the access log; fd -1: none */
-    ct_buf access_lines;  /* of this turn */
+    /* The access log: see http/access.h. */
+    ct_log access;       /* fd -1: none */
+    ct_buf access_lines; /* of this turn */
+    uint32_t access_format;
+    uint64_t access_failed; /* ms, when the log was told of it; 0: it works */
+    time_t access_at;       /* the second that `access_when` shows */
+    char access_when[48];   /* as the format has it */
 } ct_server;
 
 /* Ready, with the default limits. Borrows `loop`. */

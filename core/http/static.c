@@ -30,7 +30,7 @@ static ct_str text(const char *s) {
     return (ct_str){ s, (uint32_t)strlen(s) };
 }
 
-static ct_str asked(const ct_request *r, const char *name) {
+static ct_str asked(ct_request *r, const char *name) {
     ct_str value = { NULL, 0 };
 
     if (!ct_head_find(&r->head, name, strlen(name), &value)) value.p = NULL;
@@ -53,7 +53,7 @@ static int best_coding(ct_str accepted, bool has_br, bool has_gz) {
     return br >= gz ? CT_CODING_BROTLI : CT_CODING_GZIP;
 }
 
-static bool field_has(const ct_request *r, const char *name, const char *what) {
+static bool field_has(ct_request *r, const char *name, const char *what) {
     ct_str value, item = text(what);
 
     for (uint32_t i = 0; ct_fields_find(&r->fields, text(name), i, &value); i++)
@@ -70,7 +70,7 @@ static void add_vary(ct_request *r) {
 
 /* Parts are of the file as it is: a client cannot put parts of a form together
  * that is made anew each time. */
-static bool may_code(const ct_request *r, const ct_file *f, uint32_t flags) {
+static bool may_code(ct_request *r, const ct_file *f, uint32_t flags) {
     return (flags & CT_FILE_COMPRESS) && ct_file_may_code(f) &&
            !asked(r, "Range").p &&
            !field_has(r, "Cache-Control", "no-transform");

@@ -335,6 +335,7 @@ static bool read_name(ct_wire *w, const char *p, uint32_t end) {
     w->name.n = w->at - w->name.at;
     if (p[w->at] != ':' || w->name.n == 0)
         return refuse(w, 400, "bad field name");
+    w->names |= ct_wire_name_bit(p + w->name.at, w->name.n);
     w->at++;
     w->state = BLANK;
     return true;

@@ -57,7 +57,17 @@ typedef struct ct_wire {
     uint64_t length;     /* Content-Length */
     uint64_t left;       /* body: bytes left of the length or the chunk */
     uint32_t extra;      /* body: bytes of extensions or trailers so far */
+    uint64_t names;      /* ct_wire_name_bit() of each field's name */
 } ct_wire;
+
+/* One bit of 64 for a field's name of one byte or more, in either case: with that of all names
+ * of a head, most of those that are not in it can be told without looking. */
+static inline uint64_t ct_wire_name_bit(const char *p, size_t n) {
+    unsigned first = (unsigned char)p[0] | 0x20,
+             last = (unsigned char)p[n - 1] | 0x20;
+
+    return (uint64_t)1 << ((n * 7 + first * 3 + last) & 63);
+}
 
 /* Ready for the next request's head. */
 void ct_wire_init(ct_wire *w);

@@ -59,6 +59,7 @@ bool ct_loop_init(ct_loop *loop, ct_log *log, const char **why) {
     event_set_log_callback(on_log);
     reporter = loop;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at `ulimit -f` is an error of write() */
     signal(SIGCHLD, SIG_DFL); /* if ignored, children could not be waited for */
 
     loop->base = new_base();

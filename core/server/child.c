@@ -61,25 +61,44 @@ static void add_line(ct_child *c, int fd, const char *address) {
     c->addresses = lines;
 }
 
+static bool add_socket(ct_child *c, const char *address, int fd) {
+    if (fd == -1) return false;
+    c->sockets[c->socket_count++] = fd;
+    add_line(c, fd, address);
+    return true;
+}
+
+/* One socket for all: whichever worker lives answers. */
+static bool listen_admin(ct_child *c, const ct_vm_wishes *w,
+                         const ct_child *first) {
+    uint32_t n = c->socket_count;
+    int fd;
+
+    if (!*w->admin) return true;
+    if (n == CT_CHILD_SOCKETS) return false;
+    if (first)
+        fd = fcntl(first->sockets[n], F_DUPFD_CLOEXEC, 0);
+    else
+        fd = open_socket(c, w->admin, n, (int)w->backlog, NULL);
+    return add_socket(c, w->admin, fd);
+}
+
 bool ct_child_listen(ct_child *c, const ct_vm_wishes *wishes,
                      const ct_child *first) {
     char *copy = strdup(wishes->addresses), *rest = copy, *address;
     bool good = copy != NULL;
 
     while (good && (address = strsep(&rest, "\n"))) {
-        int fd = -1;
+        unsigned n = c->socket_count;
 
         if (!*address) continue;
-        if (c->socket_count < CT_CHILD_SOCKETS)
-            fd = open_socket(c, address, c->socket_count, (int)wishes->backlog,
-                             first);
-        good = fd != -1;
-        if (!good) break;
-        c->sockets[c->socket_count++] = fd;
-        add_line(c, fd, address);
+        good =
+            n < CT_CHILD_SOCKETS &&
+            add_socket(c, address,
+                       open_socket(c, address, n, (int)wishes->backlog, first));
     }
     free(copy);
-    return good;
+    return good && listen_admin(c, wishes, first);
 }
 
 /* -- The process ----------------------------------------------------------- */

@@ -36,12 +36,18 @@ struct ct_control_peer {
     char line[LINE];
 };
 
-static void close_peer(ct_control_peer *p) {
+int ct_control_release(ct_control_peer *p) {
+    int fd = p->fd;
+
     event_del(&p->event);
     ct_list_remove(&p->node);
     p->control->count--;
-    close(p->fd);
     ct_free(p);
+    return fd;
+}
+
+static void close_peer(ct_control_peer *p) {
+    close(ct_control_release(p));
 }
 
 void ct_control_answer(ct_control_peer *p, bool ok, const char *text) {
@@ -49,20 +55,34 @@ void ct_control_answer(ct_control_peer *p, bool ok, const char *text) {
     struct iovec parts[] = { { (void *)(uintptr_t)word, strlen(word) },
                              { (void *)(uintptr_t)text, strlen(text) } };
     struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+    char rest[256];
 
+    /* What is left unread would make a reset of the end. */
+    (void)recv(p->fd, rest, sizeof rest, MSG_DONTWAIT);
     (void)sendmsg(p->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     close_peer(p);
 }
 
-/* Takes a line; what comes behind it means nothing. */
+/* Reads up to the end of the line: what comes behind it is for whoever gets the
+ * connection, if anybody. */
+static ssize_t read_line(ct_control_peer *p) {
+    char *at = p->line + p->have, *end;
+    size_t room = sizeof p->line - 1 - p->have;
+    ssize_t n = recv(p->fd, at, room, MSG_PEEK);
+
+    if (n <= 0) return n;
+    end = memchr(at, '\n', (size_t)n);
+    return recv(p->fd, at, end ? (size_t)(end - at) + 1 : (size_t)n, 0);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg) {
     ct_control_peer *p = arg;
     ssize_t n = -1;
     char *end;
 
+    (void)fd;
     ct_loop_now(p->control->loop);
-    if (!(what & EV_TIMEOUT))
-        n = recv(fd, p->line + p->have, sizeof p->line - 1 - p->have, 0);
+    if (!(what & EV_TIMEOUT)) n = read_line(p);
     if (n <= 0) {
         close_peer(p);
         return;

@@ -24,6 +24,9 @@ ct_control *ct_control_new(ct_loop *loop, const char *path, ct_control_fn *fn,
 /* Answers and closes. `peer` is over. */
 void ct_control_answer(ct_control_peer *peer, bool ok, const char *text);
 
+/* Gives up the peer without an answer; its socket is the caller's. */
+int ct_control_release(ct_control_peer *peer);
+
 /* Closes all; NULL is fine. Peers that wait for their answer are over too. */
 void ct_control_free(ct_control *c);
 

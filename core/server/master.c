@@ -16,9 +16,11 @@
 #include "server/folder.h"
 #include "server/inherit.h"
 #include "server/notify.h"
+#include "server/pass.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -271,13 +273,30 @@ static void on_signal(int signal, void *arg) {
         stop(m, signal != SIGINT);
 }
 
+/* "worker N": what follows is a question to that one. */
+static void ask_worker(const master *m, ct_control_peer *peer,
+                       const char *number) {
+    unsigned long n = strtoul(number, NULL, 10);
+    const ct_child *c = n >= 1 && n <= m->count ? &m->children[n - 1] : NULL;
+    int fd;
+
+    if (!c || !c->pid || !c->served) {
+        ct_control_answer(peer, false,
+                          c ? "that worker is down" : "no such worker");
+        return;
+    }
+    fd = ct_control_release(peer);
+    (void)ct_pass_send(c->channel, "worker\n", fd); /* else it is closed */
+    close(fd);
+}
+
 static void on_command(ct_control_peer *peer, const char *command, void *arg) {
     master *m = arg;
 
     if (strcmp(command, "reload") == 0) {
         reload(m, peer);
     } else if (strcmp(command, "status") == 0) {
-        char *text = ct_status_text(m->board, getpid());
+        char *text = ct_status_text(m->board);
 
         ct_control_answer(peer, true, text);
         ct_free(text);
@@ -289,6 +308,8 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
 
         ct_control_answer(peer, true, ""); /* and `command` is over */
         stop(m, gently);
+    } else if (strncmp(command, "worker ", 7) == 0) {
+        ask_worker(m, peer, command + 7);
     } else {
         ct_control_answer(peer, false, "unknown command");
     }
@@ -331,6 +352,7 @@ static bool begin(master *m) {
         return false;
     }
     ct_peers_format(m->peers);
+    m->board->pid = getpid();
     m->board->workers = m->count;
     m->board->started = (int64_t)m->loop->clock.wall;
     if (!open_all(m)) return false;

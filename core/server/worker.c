@@ -8,6 +8,7 @@
 #include "server/crash.h"
 #include "server/master.h"
 #include "server/notify.h"
+#include "server/pass.h"
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -94,6 +95,17 @@ static void reload_for(ct_worker *w, ct_control_peer *peer) {
     reload(w);
 }
 
+/* -- Questions to Lua ------------------------------------------------------ */
+
+/* Whoever has it reads the question, and answers. */
+static void hand_over(ct_worker *w, int fd) {
+    if (w->serving)
+        ct_events_add(w->generations.current->events, CT_EVENT_CONTROL,
+                      (uint32_t)fd);
+    else
+        close(fd);
+}
+
 /* -- What it is told ------------------------------------------------------- */
 
 static void stop(ct_worker *w, int signal) {
@@ -122,7 +134,7 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
         char *text;
 
         show_numbers(w);
-        text = ct_status_text(w->board, getpid());
+        text = ct_status_text(w->board);
         ct_control_answer(peer, true, text);
         ct_free(text);
     } else if (strcmp(command, "reopen") == 0) {
@@ -133,21 +145,26 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
 
         ct_control_answer(peer, true, ""); /* and `command` is over */
         stop(w, how);
+    } else if (strcmp(command, "worker 1") == 0) {
+        hand_over(w, ct_control_release(peer));
     } else {
         ct_control_answer(peer, false, "unknown command");
     }
 }
 
-/* The master knows one command; without a master there is nobody to serve for. */
+/* The master says "reload", or "worker" with a question's connection; without a
+ * master there is nobody to serve for. */
 static void on_master(evutil_socket_t fd, short what, void *arg) {
     ct_worker *w = arg;
     char text[64];
-    ssize_t n = recv(fd, text, sizeof text, MSG_DONTWAIT);
+    int passed;
+    ssize_t n = ct_pass_receive(fd, text, sizeof text, &passed);
 
     (void)what;
     ct_loop_now(&w->loop);
     if (n > 0) {
-        reload(w);
+        if (strstr(text, "reload\n")) reload(w);
+        if (passed != -1) hand_over(w, passed);
     } else if (n == 0) {
         event_del(&w->master);
         w->orphan = true;
@@ -224,6 +241,7 @@ static bool take_place(ct_worker *w) {
     w->row->state = CT_WORKER_STARTING;
     w->row->started = (int64_t)w->loop.clock.wall;
     if (!i->worker) {
+        w->board->pid = getpid();
         w->board->workers = 1;
         w->board->started = w->row->started;
         return true;
@@ -242,7 +260,8 @@ static int run(ct_worker *w, int argc, char **argv) {
     const ct_place place = { .worker = w->inherit.worker,
                              .workers = w->board->workers,
                              .folder = w->inherit.folder,
-                             .shared = w->shared };
+                             .shared = w->shared,
+                             .board = w->board };
 
     w->loop.after_turn = after_turn;
     w->loop.after_arg = w;

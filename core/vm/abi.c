@@ -249,13 +249,16 @@ int ct_abi_reply_abort(ct_vm *vm, uint32_t request) {
     return r ? ct_reply_abort(r) : CT_CLOSED;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): a struct would cost Lua a copy */
 void ct_abi_request_log(ct_vm *vm, uint32_t request, const char *id,
-                        uint32_t id_size, const char *ip, uint32_t ip_size) {
+                        uint32_t id_size, const char *trace,
+                        uint32_t trace_size, const char *ip, uint32_t ip_size) {
+    const ct_access_about about = { .id = { id, id_size },
+                                    .trace = { trace, trace_size },
+                                    .ip = { ip, ip_size } };
     ct_request *r = request_of(vm, request);
 
-    if (!r || vm->server->access.fd < 0) return;
-    ct_access_line(vm->server, r, (ct_str){ id, id_size },
-                   (ct_str){ ip, ip_size }, vm->log->json);
+    if (r) ct_access_line(vm->server, r, &about);
 }
 
 /* -- Timers and clocks ------------------------------------------------------ */
@@ -325,9 +328,12 @@ void ct_abi_wake(ct_vm *vm) {
 
 /* -- Log ------------------------------------------------------------------- */
 
+/* NOLINTNEXTLINE(readability-function-size): a struct would cost Lua a copy */
 void ct_abi_log(ct_vm *vm, uint32_t level, const char *where, const char *id,
-                const char *text, uint32_t size) {
-    ct_log_request(vm->log, (ct_log_level)level, where, id, text, size);
+                const char *trace, const char *text, uint32_t size) {
+    const ct_log_about about = { .where = where, .id = id, .trace = trace };
+
+    ct_log_request(vm->log, (ct_log_level)level, &about, text, size);
 }
 
 void ct_abi_log_json(ct_vm *vm, int json) {
@@ -359,16 +365,8 @@ int ct_abi_log_open_rotated(ct_vm *vm, const char *path, double most,
     return opened(vm, good, path);
 }
 
-int ct_abi_access_log_open(ct_vm *vm, const char *path) {
-    ct_log *access = &vm->server->access;
-
-    if (access->fd >= 0) ct_log_fini(access);
-    access->fd = -1;
-    if (!*path) return CT_OK;
-    ct_log_init(access);
-    if (ct_log_open(access, path)) return CT_OK;
-    access->fd = -1;
-    return opened(vm, false, path);
+int ct_abi_access_log_open(ct_vm *vm, const char *path, uint32_t format) {
+    return opened(vm, ct_access_open(vm->server, path, format), path);
 }
 
 /* -- Regular expressions ---------------------------------------------------- */

@@ -30,6 +30,7 @@ void ct_abi_supervise(ct_vm *vm, const ct_supervision *s) {
     ct_vm_wishes *w = ct_new(ct_vm_wishes);
 
     w->addresses = copied(s->addresses);
+    w->admin = copied(s->admin);
     w->control = copied(s->control);
     w->user = copied(s->user);
     w->group = copied(s->group);
@@ -45,6 +46,7 @@ void ct_abi_supervise(ct_vm *vm, const ct_supervision *s) {
 void ct_vm_wishes_free(ct_vm_wishes *w) {
     if (!w) return;
     ct_free(w->addresses);
+    ct_free(w->admin);
     ct_free(w->control);
     ct_free(w->user);
     ct_free(w->group);

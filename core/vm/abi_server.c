@@ -41,6 +41,7 @@ static int set_option(ct_server_options *o, uint32_t option, double value) {
     case CT_OPTION_BODY_MIN_RATE: o->body_min_rate = whole(value); break;
     case CT_OPTION_IDLE_TIMEOUT: o->idle_timeout = ms(value); break;
     case CT_OPTION_WRITE_TIMEOUT: o->write_timeout = ms(value); break;
+    case CT_OPTION_WRITE_MIN_RATE: o->write_min_rate = whole(value); break;
     case CT_OPTION_HANDLER_TIMEOUT: o->handler_timeout = ms(value); break;
     case CT_OPTION_MAX_CONNECTIONS: o->max_connections = whole(value); break;
     case CT_OPTION_MAX_CONNECTIONS_PER_IP:

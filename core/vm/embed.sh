@@ -5,7 +5,8 @@
 #
 # Each file is taken in whole by .incbin when that file is assembled, so the
 # output changes only with the list. lua/a/b.lua gets the module name a.b,
-# lua/a/init.lua the name a; another file keeps its base name.
+# lua/a/init.lua the name a; another file in lua/ keeps its path below that, and
+# one elsewhere its base name.
 # SPDX-License-Identifier: Apache-2.0
 set -eu
 
@@ -17,6 +18,7 @@ name_of() {
         name=${name%/init}
         printf '%s\n' "$name" | tr / .
         ;;
+    lua/*) printf '%s\n' "${1#lua/}" ;;
     *) basename "$1" ;;
     esac
 }

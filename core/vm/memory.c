@@ -13,9 +13,11 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "vm/sample.h"
 #include "vm/vm.h"
 #include <lauxlib.h>
 #include <lua.h>
+#include <signal.h>
 #include <string.h>
 
 enum {
@@ -110,6 +112,19 @@ static void on_full(lua_State *L, lua_Debug *at) {
     }
 }
 
+static void ask(ct_memory *m, lua_State *L) {
+    sigset_t set, before;
+
+    sigemptyset(&set);
+    sigaddset(&set, ct_sample_watchdog_signal());
+    sigaddset(&set, ct_sample_profile_signal());
+    pthread_sigmask(SIG_BLOCK, &set, &before);
+    m->asked = true;
+    lua_sethook(L, on_full, LUA_MASKCOUNT, 1);
+    if (m->vm->watchdog || m->vm->profile) ct_sample_ask(L, false);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 /* May be called anywhere in LuaJIT, where only what signal handlers may do is
  * allowed: setting hooks. One that somebody else has set is left alone. */
 static bool may_grow(ct_memory *m, size_t used, size_t size) {
@@ -122,10 +137,7 @@ static bool may_grow(ct_memory *m, size_t used, size_t size) {
         m->collect = true;
         return false;
     }
-    if (m->asked || lua_gethook(L)) return true;
-    m->asked = true;
-    lua_sethook(L, on_full, LUA_MASKCOUNT, 1);
-    if (m->vm->watchdog) ct_watchdog_ask();
+    if (!m->asked && !lua_gethook(L)) ask(m, L);
     return true;
 }
 

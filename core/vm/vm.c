@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "vm/job.h"
+#include "vm/profile.h"
 #include "vm/scripts.h"
 #include <lauxlib.h>
 #include <lua.h>
@@ -53,6 +54,15 @@ static int barrier(lua_State *L) {
     return 0;
 }
 
+/* function(name): the text of a file in the binary, or nil. */
+static int script_text(lua_State *L) {
+    const ct_script *s = find_script(luaL_checkstring(L, 1));
+
+    if (!s) return 0;
+    lua_pushlstring(L, s->text, s->size);
+    return 1;
+}
+
 /* package.loaded["tornado.abi"] = { vm = , text = , ... }: what core.lua begins with. */
 static void add_abi(ct_vm *vm) {
     lua_State *L = vm->lua;
@@ -66,6 +76,8 @@ static void add_abi(ct_vm *vm) {
     lua_setfield(L, -2, "text");
     lua_pushcfunction(L, barrier);
     lua_setfield(L, -2, "barrier");
+    lua_pushcfunction(L, script_text);
+    lua_setfield(L, -2, "script");
     lua_pushboolean(L, vm->thread);
     lua_setfield(L, -2, "thread");
     lua_pushlightuserdata(L, vm);
@@ -226,6 +238,7 @@ bool ct_vm_is_busy(const ct_vm *vm) {
 bool ct_vm_free(ct_vm *vm) {
     if (!vm) return true;
     ct_watchdog_free(vm->watchdog);
+    ct_profile_free(vm);
     if (vm->lua) lua_close(vm->lua);
     vm->lua = NULL;
     ct_vm_free_processes(vm);
@@ -242,6 +255,7 @@ bool ct_vm_free(ct_vm *vm) {
     ct_events_fini(vm->events);
     ct_free(vm->events);
     ct_free(vm->report);
+    ct_free(vm->text);
     ct_free(vm->control);
     ct_vm_wishes_free(vm->wishes);
     ct_free(vm);

@@ -24,6 +24,7 @@ enum { CT_VM_WHY = 1024 };
 /* What a process needs to know that becomes a master. */
 typedef struct ct_vm_wishes {
     char *addresses; /* a line each */
+    char *admin;     /* an address that all listen on together; empty: none */
     char *control, *user, *group;
     double stop_timeout, worker_timeout; /* seconds */
     uint32_t workers, backlog;
@@ -37,6 +38,7 @@ typedef struct ct_place {
     uint32_t worker;          /* 1 and up; 0: no master started it */
     uint32_t workers;         /* how many there are */
     const char *folder;       /* that they share, borrowed; empty: none */
+    struct ct_board *board;   /* likewise */
     struct ct_shared *shared; /* memory, likewise; an executor's: NULL */
 } ct_place;
 
@@ -74,8 +76,9 @@ struct ct_vm {
     struct ct_rate *rate;   /* rate limits; NULL: none was asked for yet */
     ct_pulse pulse;         /* for the watchdog */
     ct_watchdog *watchdog;  /* or NULL */
-    bool wake;              /* Lua has work that no event tells of */
-    bool ready;             /* all is loaded */
+    struct ct_profile *profile; /* or NULL: it is not sampled */
+    bool wake;                  /* Lua has work that no event tells of */
+    bool ready;                 /* all is loaded */
     bool exiting; /* see exit_code; of an old generation: it is through */
     bool thread;  /* an executor's: there is no loop, no server, no events */
     int exit_code;
@@ -83,6 +86,7 @@ struct ct_vm {
     ct_vm_wishes *wishes; /* it wants to be a master, or NULL */
     char *control;        /* path of the control socket it wants, or NULL */
     char *report;         /* why it could not be loaded, or NULL */
+    char *text;           /* what abi_metrics.c gave last, or NULL */
     int why_errno;        /* of `why`, when a system call was the reason */
     char why[CT_VM_WHY];
 };

@@ -4,8 +4,8 @@
  *
  * - It calls LuaJIT's own handler of SIGPROF, which makes the interpreter, or the
  *   check that traces have on each line once the profiler was started with "l",
- *   call on_sample() where it is safe: that logs the stack. The profiler's timer
- *   is not used: between stalls nothing happens at all.
+ *   call ct_watchdog_sample() where it is safe: that logs the stack (sample.c).
+ *   Between stalls nothing happens at all.
  * - To stop Lua, it sets a hook before. That is what lua_sethook() allows signal
  *   handlers to do, but one that comes while LuaJIT itself changes its dispatch
  *   table leaves that in disorder. So SIGPROF waits meanwhile, the hook is set off
@@ -22,6 +22,8 @@
 #include "base/mem.h"
 #include "http/access.h"
 #include "http/request.h"
+#include "vm/profile.h"
+#include "vm/sample.h"
 #include "vm/stall.h"
 #include "vm/vm.h"
 #include <errno.h>
@@ -34,12 +36,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
-    SIGNAL = SIGVTALRM, /* nobody else has a use for it */
     IDLE_MS = 1000,     /* without a pulse, until the thread sleeps */
     STUCK_MS = 1000,    /* without a place where Lua can be asked: it is in C */
     QUIET_MS = 1000,    /* between two reports */
@@ -97,7 +97,8 @@ static void disarm(ct_watchdog *w, lua_State *L) {
     sigset_t set, before;
 
     sigemptyset(&set);
-    sigaddset(&set, SIGNAL);
+    sigaddset(&set, ct_sample_watchdog_signal());
+    sigaddset(&set, ct_sample_profile_signal());
     pthread_sigmask(SIG_BLOCK, &set, &before);
     lua_sethook(L, NULL, 0, 0);
     if (w->old_hook) lua_sethook(L, w->old_hook, w->old_mask, w->old_count);
@@ -145,31 +146,6 @@ static void arm(ct_watchdog *w) {
 
 /* -- The signal -------------------------------------------------------------- */
 
-static void never(lua_State *L, lua_Debug *at) {
-    (void)at;
-    lua_sethook(L, NULL, 0, 0);
-}
-
-void ct_watchdog_ask(void) {
-    struct sigaction profiler;
-
-    sigaction(SIGPROF, NULL, &profiler);
-    if (profiler.sa_handler != SIG_DFL && profiler.sa_handler != SIG_IGN)
-        profiler.sa_handler(SIGPROF);
-}
-
-/* Has on_sample() called soon. Asked a second time, LuaJIT thinks that all is
- * done; a hook that comes and goes makes it look again. */
-static void ask(ct_watchdog *w) {
-    lua_State *L = w->vm->lua;
-
-    if (w->asked && !w->armed && !lua_gethook(L)) {
-        lua_sethook(L, never, LUA_MASKCOUNT, 1 << 30);
-        lua_sethook(L, NULL, 0, 0);
-    }
-    ct_watchdog_ask();
-}
-
 static void on_signal(int signal, siginfo_t *info, void *context) {
     ct_watchdog *w = on_duty;
     int error = errno;
@@ -177,7 +153,7 @@ static void on_signal(int signal, siginfo_t *info, void *context) {
     (void)signal, (void)info;
     if (!w || w->wish == NOTHING) return;
     if (w->wish == STOP && !is_over(w)) arm(w);
-    ask(w);
+    ct_sample_ask(w->vm->lua, w->asked && !w->armed);
     if (!w->asked) w->place = ct_stall_place(context);
     w->asked = true;
     errno = error;
@@ -236,10 +212,7 @@ static void report(ct_watchdog *w, lua_State *L, int state) {
 
 /* LuaJIT calls it between two instructions: behind a call that took long, of which
  * the next instruction may be on the next line. */
-static void on_sample(void *arg, lua_State *L, int samples, int state) {
-    ct_watchdog *w = arg;
-
-    (void)samples;
+void ct_watchdog_sample(ct_watchdog *w, lua_State *L, int state) {
     if (w->wish == NOTHING || w->said) return;
     w->said = true;
     if (w->stall && may_speak(w)) report(w, L, state);
@@ -260,7 +233,8 @@ static void report_stuck(ct_watchdog *w) {
 static void alarm_loop(ct_watchdog *w, wish what) {
     w->doomed = w->beat;
     w->wish = (int)what;
-    syscall(SYS_tgkill, w->process, w->loop_thread, SIGNAL);
+    syscall(SYS_tgkill, w->process, w->loop_thread,
+            ct_sample_watchdog_signal());
 }
 
 static void begin(ct_watchdog *w, uint32_t beat) {
@@ -355,21 +329,14 @@ static bool start_thread(ct_watchdog *w) {
 
 /* -- Beginning and end -------------------------------------------------------- */
 
-/* The longest interval there is, and then none: its timer is not for us. */
-static void start_profiler(ct_watchdog *w) {
-    const struct itimerval none = { 0 };
-
-    luaJIT_profile_start(w->vm->lua, "li1000000", on_sample, w);
-    setitimer(ITIMER_PROF, &none, NULL);
-}
-
 static void take_signal(void) {
     struct sigaction action = { .sa_sigaction = on_signal,
                                 .sa_flags = SA_RESTART | SA_SIGINFO };
 
     sigemptyset(&action.sa_mask);
     sigaddset(&action.sa_mask, SIGPROF);
-    sigaction(SIGNAL, &action, NULL);
+    sigaddset(&action.sa_mask, ct_sample_profile_signal());
+    sigaction(ct_sample_watchdog_signal(), &action, NULL);
 }
 
 static uint32_t tick_of(uint32_t stall, uint32_t limit) {
@@ -395,7 +362,8 @@ static ct_watchdog *start(ct_vm *vm, uint32_t stall, uint32_t limit, int err) {
     vm->watchdog = w;
     on_duty = w;
     take_signal();
-    start_profiler(w);
+    ct_profile_yield(vm);
+    ct_sample_start(vm);
     if (start_thread(w)) return w;
     w->thread = 0;
     ct_watchdog_free(w);
@@ -415,12 +383,12 @@ void ct_watchdog_free(ct_watchdog *w) {
     w->ending = true;
     sem_post(&w->bell);
     if (w->thread) pthread_join(w->thread, NULL);
-    signal(SIGNAL, SIG_IGN);
+    signal(ct_sample_watchdog_signal(), SIG_IGN);
     if (w->armed) disarm(w, L);
-    luaJIT_profile_stop(L);
     on_duty = NULL;
     luaL_unref(L, LUA_REGISTRYINDEX, w->err_ref);
     w->vm->watchdog = NULL;
+    ct_sample_stop(w->vm);
     sem_destroy(&w->bell);
     ct_free(w);
 }

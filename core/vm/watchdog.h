@@ -23,9 +23,8 @@ int ct_watchdog_lua(struct lua_State *L);
 /* Ends the thread. NULL is fine. To be called before the state is closed. */
 void ct_watchdog_free(ct_watchdog *w);
 
-/* Has compiled code stop where it can (see watchdog.c), so that a hook is called.
- * Only while there is one; may be called in signal handlers. */
-void ct_watchdog_ask(void);
+/* For vm/sample.c: Lua is between two instructions, and what it did before. */
+void ct_watchdog_sample(ct_watchdog *w, struct lua_State *L, int state);
 
 /* Wakes its thread, which sleeps while nothing happens. */
 void ct_watchdog_wake(ct_watchdog *w);

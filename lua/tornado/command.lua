@@ -1,9 +1,10 @@
 -- The commands of the command line. Each returns an exit code, or nothing when the
--- process is to go on serving.
+-- process is to go on serving. The larger ones are files in command/.
 local config = require "tornado.config"
 local control = require "tornado.control"
 local core = require "tornado.core"
 local gen = require "tornado.gen"
+local help = require "tornado.command.help"
 local ioloop = require "tornado.ioloop"
 local serving = require "tornado.serving"
 local sites = require "tornado.sites"
@@ -12,28 +13,6 @@ local util = require "tornado.util"
 local DONE, FAILED, USAGE = 0, 1, 2
 
 local commands = {}
-
-local HELP = [[
-ctornado %s: web server, web framework and asynchronous network library
-
-  ctornado [serve] [--site=DIR] [--port=N] [--debug] [--NAME=VALUE ...]   serves sites
-  ctornado check                loads the configuration, sites and templates, reports errors
-  ctornado run FILE.lua [...]   runs a script inside the event loop
-  ctornado test [...]           runs busted specs inside the runtime (busted's arguments)
-  ctornado version | help
-
-To a running server, found by the options that it was started with (--port, --listen, --control):
-
-  ctornado status [json]        shows its processes and their numbers
-  ctornado reload               has it load options and sites anew; if they fail, nothing changes
-  ctornado quit | stop          ends it: when what is under way is done, or at once
-  ctornado reopen               has it open its log files anew, after they were moved
-
-Options, each also a line of ctornado.conf [default]; BYTES are 64K or 1M, lists A,B,C:
-%s
-
-Exit codes: 0 done, 1 the work failed, 2 wrong usage.
-]]
 
 local problems = {}
 
@@ -169,13 +148,48 @@ function commands.version()
     return DONE
 end
 
-function commands.help()
-    io.write(HELP:format(util.version, config.help()))
+-- Tools -----------------------------------------------------------------------------------
+
+-- Files in command/: { options = , run = function(options, rest, own, fail) }.
+local TOOLS = { new = true, profile = true, repl = true, routes = true }
+
+local function tool(name)
+    return TOOLS[name] and require("tornado.command." .. name)
+end
+
+for name in pairs(TOOLS) do
+    commands[name] = function(options, rest, own)
+        return tool(name).run(options, rest, own, fail)
+    end
+end
+
+local function options_of(name)
+    return tool(name) and tool(name).options
+end
+
+local function unknown_command(name)
+    local list = {}
+    for known in pairs(commands) do list[#list + 1] = known end
+    local near = util.nearest(name, list)
+    near = near and ('"%s"'):format(near) or
+        core.file_kind(name) == "folder" and "--site=" .. name
+    fail(('unknown command "%s"%s; see ctornado help'):format(name,
+        near and (" (did you mean %s?)"):format(near) or ""))
+    return USAGE
+end
+
+function commands.help(_, rest)
+    local name = rest[1]
+    if name and not commands[name] then return unknown_command(name) end
+    io.write(name and help.of(name, options_of(name)) or help.all())
     return DONE
 end
 
 -- Their arguments are their own.
 local OWN_ARGUMENTS = { run = true, test = true }
+
+-- They need no options: a configuration that is broken is none of their business.
+local WITHOUT_OPTIONS = { help = true, new = true, version = true }
 
 local command = {}
 
@@ -189,24 +203,15 @@ end
 
 --- Runs a command line (an array of arguments); returns an exit code, or nil to go on.
 function command.run(arguments)
-    local line, why = config.parse_command_line(arguments, OWN_ARGUMENTS)
+    local line, why = config.parse_command_line(arguments, OWN_ARGUMENTS, options_of)
     if not line then
         fail(why)
         return USAGE
     end
     local name = line.command or "serve"
     local run = commands[name]
-    if not run then
-        local list = {}
-        for known in pairs(commands) do list[#list + 1] = known end
-        local near = util.nearest(name, list)
-        near = near and ('"%s"'):format(near) or
-            core.file_kind(name) == "folder" and "--site=" .. name
-        fail(('unknown command "%s"%s; see ctornado help'):format(name,
-            near and (" (did you mean %s?)"):format(near) or ""))
-        return USAGE
-    end
-    if name == "version" or name == "help" then return run() end
+    if not run then return unknown_command(name) end
+    if WITHOUT_OPTIONS[name] then return run(line.options, line.rest, line.own) end
     local options
     options, why = config.load(line.options)
     if not options then
@@ -219,7 +224,7 @@ function command.run(arguments)
         fail(why)
         return FAILED
     end
-    return run(options, line.rest)
+    return run(options, line.rest, line.own)
 end
 
 return command

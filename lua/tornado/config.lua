@@ -27,11 +27,15 @@ config.OPTIONS = {
     { "user", "string", "", "user that workers run as, when the master is root" },
     { "group", "string", "", "group that workers run as; empty: the user's" },
     { "control", "string", "auto", "unix socket for reload, status, quit; none; auto" },
+    { "admin", "string", "", "address for health, readiness and metrics: HOST:PORT, unix:/PATH" },
     { "debug", "boolean", false, "development: tracebacks in replies, access log to stderr" },
     { "log_level", "level", "info", "debug, info, warning, error or none" },
     { "log_format", "format", "text", "text, or json: an object a line" },
     { "log_file", "string", "", "file for the log instead of stderr" },
     { "access_log", "string", "", "file for a line a request; stderr; empty for none" },
+    { "access_log_format", "access_format", "auto", "tornado, combined, json; auto: log_format's" },
+    { "trace_accept", "accept", "all", "whose traceparent goes on: all, proxies or none" },
+    { "trace_begin", "boolean", false, "a request without a traceparent begins a trace" },
     { "max_connections", "integer", 20000, "clients at once, of all workers; more get 503", 1,
         1000000 },
     { "max_open_files", "integer", 0, "descriptors of a process; 0: all that the system allows", 0,
@@ -58,7 +62,8 @@ config.OPTIONS = {
     { "body_timeout", "seconds", 30, "for a body, and more by body_min_rate; then 408", 0.1 },
     { "body_min_rate", "bytes", 240, "bytes a second that earn a body more time", 0 },
     { "idle_timeout", "seconds", 65, "between requests of a connection", 0.1 },
-    { "write_timeout", "seconds", 30, "for a slow client to take anything; else it is cut", 0.1 },
+    { "write_timeout", "seconds", 30, "over which a slow client is measured; then it is cut", 0.1 },
+    { "write_min_rate", "bytes", 240, "bytes a second that a client must take in that time", 0 },
     { "handler_timeout", "seconds", 60, "for a handler to finish; then 503", 0.1 },
     { "executor_threads", "integer", 0, "threads of run_in_executor(); 0: one a CPU, 2 at least", 0,
         256 },
@@ -92,8 +97,14 @@ local function normal(name)
     return (name:gsub("%-", "_"))
 end
 
-local function unknown(name)
-    local near = util.nearest(name, names)
+-- `own`: the options of a command, which are known besides.
+local function unknown(name, own)
+    local known = names
+    if own then
+        known = { unpack(names) }
+        for _, option in ipairs(own) do known[#known + 1] = option[1] end
+    end
+    local near = util.nearest(name, known)
     return ('unknown option "%s"%s'):format(name,
         near and (' (did you mean "%s"?)'):format(near) or "; see ctornado help")
 end
@@ -104,6 +115,9 @@ local UNITS = { [""] = 1, K = 1024, M = 1048576, G = 1073741824 }
 local TRUE = { ["true"] = true, ["1"] = true, yes = true, on = true }
 local FALSE = { ["false"] = true, ["0"] = true, no = true, off = true }
 local LEVELS = { debug = true, info = true, warning = true, error = true, none = true }
+
+local ACCEPT = { all = true, proxies = true, none = true }
+local ACCESS_FORMATS = { auto = true, tornado = true, combined = true, json = true }
 
 local parse, check = {}, {}
 
@@ -131,7 +145,9 @@ end
 
 function parse.string(text) return text end
 
-parse.level, parse.format = parse.string, parse.string
+for _, kind in ipairs { "level", "format", "access_format", "accept" } do
+    parse[kind] = parse.string
+end
 
 function parse.list(text)
     local list = {}
@@ -164,6 +180,10 @@ function check.string(value) return type(value) == "string" end
 function check.level(value) return LEVELS[value] end
 
 function check.format(value) return value == "text" or value == "json" end
+
+function check.access_format(value) return ACCESS_FORMATS[value] end
+
+function check.accept(value) return ACCEPT[value] end
 
 function check.list(value)
     if type(value) ~= "table" then return false end
@@ -218,7 +238,8 @@ local EXPECTED = {
     boolean = "true or false",
     string = "a string", list = "a list of strings",
     networks = "a list of IP addresses and networks (10.0.0.0/8)",
-    format = "text or json",
+    format = "text or json", access_format = "auto, tornado, combined or json",
+    accept = "all, proxies or none",
     level = "debug, info, warning, error or none",
     sites = 'a list of folders or { path = "DIR", host = "NAME", prefix = "/PATH" }',
 }
@@ -280,12 +301,20 @@ end
 
 -- The command line --------------------------------------------------------------------
 
--- "--name=value" or "--flag" into `values`; returns why not.
-local function take_option(values, argument)
+local function find_own(own, name)
+    for _, option in ipairs(own or {}) do
+        if option[1] == name then return option end
+    end
+end
+
+-- "--name=value" or "--flag" into out.options, or out.own if it is one of the command's; returns
+-- why not.
+local function take_option(out, argument, own)
     local name, text = argument:match("^%-%-([%w_-]+)=?(.*)$")
     local has_value = argument:find("=", 1, true)
-    local option = name and by_name[normal(name)]
-    if not option then return unknown(name or argument) end
+    local mine = name and find_own(own, normal(name))
+    local option = mine or name and by_name[normal(name)]
+    if not option then return unknown(name or argument, own) end
     if not has_value then
         if option[2] ~= "boolean" then
             return ("option %s needs a value: --%s=..."):format(option[1], name)
@@ -297,23 +326,27 @@ local function take_option(values, argument)
     local why
     value, why = accept(option, value)
     if why then return why end
+    local values = mine and out.own or out.options
     values[option[1]] = value
 end
 
 --- Splits a command line into command, options and further arguments; `stop` are the commands
--- whose arguments are their own. Returns { command, options, rest }, or nil and what is wrong.
-function config.parse_command_line(arguments, stop)
-    local out = { options = {}, rest = {} }
+-- whose arguments are their own, own(command) returns its options (as in config.OPTIONS) or nil.
+-- Returns { command, options, own, rest }, or nil and what is wrong. What asks for help is the
+-- command help, whose first argument is the command that stood before.
+function config.parse_command_line(arguments, stop, own)
+    local out = { options = {}, own = {}, rest = {} }
     for i = 1, #arguments do
         local argument = arguments[i]
         if out.command and stop[out.command] then
             out.rest[#out.rest + 1] = argument
         elseif argument == "--help" or argument == "-h" then
+            out.rest = { out.command ~= "help" and out.command or nil }
             out.command = "help"
         elseif argument == "--version" then
             out.command = "version"
         elseif argument:sub(1, 1) == "-" then
-            local why = take_option(out.options, argument)
+            local why = take_option(out, argument, own and out.command and own(out.command))
             if why then return nil, why end
         elseif not out.command then
             out.command = argument
@@ -354,10 +387,10 @@ local function with_unit(bytes)
     return bytes
 end
 
---- The options as lines for people.
-function config.help()
+--- The options as lines for people, or those of a command.
+function config.help(own)
     local lines = {}
-    for _, option in ipairs(config.OPTIONS) do
+    for _, option in ipairs(own or config.OPTIONS) do
         local default = option[3]
         if type(default) == "table" or default == "" then default = nil end
         if option[2] == "bytes" then default = with_unit(default) end

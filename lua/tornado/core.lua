@@ -33,6 +33,10 @@ end
 -- closures, uncompiled calls) cannot keep the framework's own traces from being made.
 core.barrier = abi.barrier
 
+--- script(name) returns the text of a file that is in the binary, by the name of a module
+-- ("tornado.web") or, of other files, the path ("tornado/skeleton/static/site.css"); nil for none.
+core.script = abi.script
+
 -- Events ---------------------------------------------------------------------
 
 for _, name in ipairs {
@@ -56,6 +60,7 @@ for _, name in ipairs {
     "RETIRE",
     "HEIR",
     "ELDER",
+    "CONTROL",
     "STOP",
 } do
     core["EVENT_" .. name] = tonumber(C["CT_EVENT_" .. name])
@@ -159,9 +164,10 @@ function core.request_release(handle)
     C.ct_abi_request_release(vm, handle)
 end
 
---- Writes a line to the access log: `id` for lines of JSON, `ip` when it is not the peer's; or "".
-function core.request_log(handle, id, ip)
-    C.ct_abi_request_log(vm, handle, id, #id, ip, #ip)
+--- Writes a line to the access log: with the request's id, that of its trace, and its client's
+-- address when it is not the peer's; or "".
+function core.request_log(handle, id, trace, ip)
+    C.ct_abi_request_log(vm, handle, id, #id, trace, #trace, ip, #ip)
 end
 
 --- Asks for the whole body: a status.
@@ -384,9 +390,10 @@ end
 
 -- Log ---------------------------------------------------------------------------
 
---- Writes a message; level 0 (debug) to 3 (error). `id` is that of the request it is about.
-function core.log(level, where, text, id)
-    C.ct_abi_log(vm, level, where, id or "", text, #text)
+--- Writes a message; level 0 (debug) to 3 (error). `id` is that of the request it is about, `trace`
+-- that of the request's trace; or nil.
+function core.log(level, where, text, id, trace)
+    C.ct_abi_log(vm, level, where, id or "", trace or "", text, #text)
 end
 
 --- Makes each line of the log a JSON object, or text again.
@@ -416,9 +423,11 @@ function core.log_open(path)
     return true
 end
 
---- Opens the access log, or closes it with "".
-function core.access_log_open(path)
-    if C.ct_abi_access_log_open(vm, path) ~= C.CT_OK then return nil, why() end
+--- Opens the access log, or closes it with ""; `format` as in enum ct_access_format, in lower case
+-- ("auto"). Nil and why not: then the one before is still open.
+function core.access_log_open(path, format)
+    local number = C["CT_ACCESS_" .. (format or "auto"):upper()]
+    if C.ct_abi_access_log_open(vm, path, number) ~= C.CT_OK then return nil, why() end
     return true
 end
 
@@ -433,9 +442,12 @@ for _, part in ipairs {
     "generation",
     "jobs",
     "listeners",
+    "metrics",
     "processes",
+    "profile",
     "rate",
     "resolver",
+    "terminal",
     "tls",
     "sockets",
     "websocket",

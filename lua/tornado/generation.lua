@@ -7,6 +7,7 @@ local generation = {}
 
 local holders = {}
 local takers = {} -- role -> function
+local leaving = {}
 
 --- Registers a kind of thing: count() returns how many there are, and finish(why), if given, has
 -- them end: why is "stop" (the server ends) or "reload" (a newer generation has waited long
@@ -27,6 +28,19 @@ function generation.finish(why)
     for _, holder in pairs(holders) do
         if holder.finish then holder.finish(why) end
     end
+end
+
+--- Has fn() called, which must not wait, as soon as this generation is to end, be it by a reload or
+-- with the process.
+function generation.on_leave(fn)
+    leaving[#leaving + 1] = fn
+end
+
+--- Calls them, once.
+function generation.leave()
+    local list = leaving
+    leaving = {}
+    for _, fn in ipairs(list) do fn() end
 end
 
 -- Two generations that follow each other are joined by a pair of sockets. -------------------------

@@ -191,7 +191,7 @@ end
 -- A request without options goes out as the client's defaults say.
 local function plan_of(self, request, parts)
     if rawget(request, "_plain") and parts.is_literal and not parts.user
-        and not self.hostname_mapping then
+        and not self.hostname_mapping and not plans.is_personal(self.defaults) then
         local plan = self._plain_plan
         if not plan then
             plan = plans.make(self, request, parts)

@@ -134,7 +134,8 @@ httpserver.HTTPServer = HTTPServer
 local LIMITS = {
     "max_line_size", "max_header_size", "max_fields", "max_body_size", "body_buffer_size",
     "write_buffer_size", "header_timeout", "body_timeout", "body_min_rate", "idle_timeout",
-    "write_timeout", "handler_timeout", "max_connections_per_ip", "max_keepalive_requests",
+    "write_timeout", "write_min_rate", "handler_timeout", "max_connections_per_ip",
+    "max_keepalive_requests",
 }
 
 -- Options of Tornado's that have no meaning here, and what does.
@@ -217,8 +218,9 @@ end
 --- nothing), decompress_request, idle_connection_timeout, ssl_options (see
 --- netutil.tls.ssl_options_to_context()); and these of ctornado.conf, for this server alone:
 --- max_line_size, max_header_size, max_fields, max_body_size, body_buffer_size, write_buffer_size
---- (bytes), header_timeout, body_timeout, body_min_rate, idle_timeout, write_timeout,
---- handler_timeout (seconds), max_connections_per_ip, max_keepalive_requests. Raises for others.
+--- (bytes), header_timeout, body_timeout, idle_timeout, write_timeout, handler_timeout (seconds),
+--- body_min_rate, write_min_rate (bytes a second), max_connections_per_ip, max_keepalive_requests.
+--- Raises for others.
 function HTTPServer:init(application, options)
     self.application = application
     self.options = check_options(options)
@@ -238,8 +240,8 @@ local function is_debug(application)
     return false
 end
 
--- Whether an address that was bound can only be reached from this machine.
-local function is_local(address)
+--- Whether an address that was bound can only be reached from this machine.
+function httpserver.is_local(address)
     if address:find("^unix:") then return true end
     local host = address:match("^%[(.*)%]:%d+$") or address:match("^(.*):%d+$")
     return host ~= "0.0.0.0" and proxy.is_local(host)
@@ -283,7 +285,7 @@ function HTTPServer:add_socket(socket)
     expect_proxy(self, socket)
     servers[socket] = self
     self.listeners[#self.listeners + 1] = socket
-    if is_debug(self.application) and not is_local(address) then
+    if is_debug(self.application) and not httpserver.is_local(address) then
         log.gen_log:warning("DEBUG IS ON, and %s can be reached from other machines: a request " ..
             "that fails shows source code and the values of variables, to clients of this " ..
             "machine and to all that a proxy on it serves (to everybody with serve_traceback). " ..

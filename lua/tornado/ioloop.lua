@@ -82,13 +82,19 @@ function ioloop.derive(values, scope)
     return { _values = values, _scope = scope, _root = root_of(context) or false, _free = false }
 end
 
--- A request's scope is made when first needed; and its id then, while C still knows its fields.
+-- A request's id and its trace are made now, while C still knows its fields.
+local function known(request)
+    local _ = request.trace
+    return request.id
+end
+
+-- A request's scope is made when first needed.
 local function scope_of(ctx)
     local scope = ctx and ctx._scope
     if scope or not ctx or ctx._root ~= true then return scope end
     scope = Scope(false)
     ctx._scope = scope
-    return ctx.id and scope
+    return known(ctx) and scope
 end
 
 --- The scope of the running coroutine, or false.
@@ -103,7 +109,7 @@ local function without_scope(ctx)
     if not root and not ctx._values then return false end
     local free = ctx._free
     if free then return free end
-    free = { _values = ctx._values, _scope = false, _root = root and root.id and root or false,
+    free = { _values = ctx._values, _scope = false, _root = root and known(root) and root or false,
         _free = false }
     ctx._free = free
     return free
@@ -143,9 +149,8 @@ function ioloop.run_in(ctx, fn, ...)
     return ioloop.unwrap(ioloop.try_in(ctx, fn, ...))
 end
 
-log.set_id_source(function()
-    local root = root_of(context)
-    return root and root.id
+log.set_request_source(function()
+    return root_of(context)
 end)
 
 -- Coroutines -------------------------------------------------------------------

@@ -22,11 +22,19 @@ end
 -- from the log.
 local filter
 
-local find_id -- function(): the id of the request that is worked on, or nil
+local find_request -- function(): the request that is worked on, or nil
+
+-- Arguments that do not fit the format are no reason to fail: the line says so.
+local function formatted(text, ...)
+    text = util.text(text)
+    local ok, result = pcall(string.format, text, ...)
+    if ok then return result end
+    return ("%s (the log's arguments do not fit: %s)"):format(text, util.text(result))
+end
 
 local function write(self, level, text, ...)
     if level < core.log_level() and not filter then return end
-    if select("#", ...) > 0 then text = text:format(...) end
+    if select("#", ...) > 0 then text = formatted(text, ...) end
     self:log(level, text)
 end
 
@@ -43,10 +51,12 @@ function Logger:error(text, ...) write(self, 3, text, ...) end
 -- about (default: the one that the running coroutine works for).
 function Logger:log(level, text, id)
     if level < core.log_level() and not filter then return end
-    text = tostring(text)
-    if not id and find_id then id = find_id() end
+    text = util.text(text)
+    local request = find_request and find_request()
+    if not id and request then id = request.id end
     if filter and filter(level, self.name, text, id) then return end
-    core.log(level, self.name, text, id)
+    local trace = log.is_json and request and request.id == id and request.trace
+    core.log(level, self.name, text, id, trace and trace.trace_id)
 end
 
 log.access_log = Logger "access"
@@ -64,20 +74,40 @@ function log.set_level(name)
 end
 
 log.is_json = false
+--- Whether lines of the access log are objects.
+log.access_json = false
+
+local access_format = "auto"
+
+local function settle()
+    log.access_json = access_format == "json" or access_format == "auto" and log.is_json
+end
 
 --- Makes each line of the log text, `[I 261122 10:15:00 app] text`, or with "json" an object
--- of time, level, logger, message, and request when it is about one.
+-- of time, level, logger, message, and request (its id) and trace when it is about one.
 function log.set_format(name)
     if name ~= "text" and name ~= "json" then
         error(('bad format "%s": expected text or json'):format(tostring(name)), 2)
     end
     log.is_json = name == "json"
     core.log_json(log.is_json)
+    settle()
 end
 
---- For the loop, which knows what is running: fn() returns the id of its request, or nil.
-function log.set_id_source(fn)
-    find_id = fn
+--- Sends the access log to a file, which is appended to ("stderr": there; "": nowhere). `format`
+-- is "tornado", "combined", "json", or "auto": JSON when the log is. True, or nil and why not: then
+-- nothing has changed.
+function log.open_access(path, format)
+    local ok, why = core.access_log_open(path, format)
+    if not ok then return nil, why end
+    access_format = format
+    settle()
+    return true
+end
+
+--- For the loop, which knows what is running: fn() returns its request, or nil.
+function log.set_request_source(fn)
+    find_request = fn
 end
 
 --- Puts `fn(level, name, text, id)` before the log (nil: none); true from it drops the message.

@@ -1,5 +1,6 @@
 -- Serving sites: options become limits, logs and listeners; sites are loaded; and
 -- the process, or this generation of it, ends when it was told to.
+local admin = require "tornado.admin"
 local control = require "tornado.control"
 local core = require "tornado.core"
 local executor = require "tornado.concurrent.executor"
@@ -10,6 +11,7 @@ local lifecycle = require "tornado.web.lifecycle"
 local log = require "tornado.log"
 local memory = require "tornado.memory"
 local sites = require "tornado.sites"
+local tracing = require "tornado.tracing"
 local util = require "tornado.util"
 local watchdog = require "tornado.watchdog"
 
@@ -18,8 +20,8 @@ local serving = {}
 local LIMITS = {
     "max_line_size", "max_header_size", "max_fields", "max_body_size", "body_buffer_size",
     "write_buffer_size", "header_timeout", "body_timeout", "body_min_rate", "idle_timeout",
-    "write_timeout", "handler_timeout", "max_connections", "max_connections_per_ip",
-    "max_keepalive_requests", "backlog", "static_coded_size",
+    "write_timeout", "write_min_rate", "handler_timeout", "max_connections",
+    "max_connections_per_ip", "max_keepalive_requests", "backlog", "static_coded_size",
 }
 
 local function set_logs(options)
@@ -32,8 +34,9 @@ local function set_logs(options)
     local access = options.access_log
     if access == "" and options.debug then access = "stderr" end
     require("tornado.web").Application.access_log = access ~= ""
-    local ok, why = core.access_log_open(access)
+    local ok, why = log.open_access(access, options.access_log_format)
     if not ok then return nil, "access_log: " .. why end
+    tracing.configure { accept = options.trace_accept, begin = options.trace_begin }
     return true
 end
 
@@ -175,6 +178,7 @@ local PARTING = 6 -- seconds that streams and WebSockets have to end when they a
 -- Ends this generation when nothing is under way, or after `seconds`: then late(count) is called,
 -- which returns how many more it shall wait, or nil.
 local function leave(app, seconds, late)
+    generation.leave()
     local deadline = core.monotonic() + seconds
     local function look()
         local count = generation.count()
@@ -206,6 +210,7 @@ local function stop(app, servers, options, signal)
         server:drain()
         server:end_streams()
     end
+    admin.end_streams() -- it goes on: probes are told that the server ends
     generation.finish("stop")
     leave(app, options.stop_timeout, log_late)
 end
@@ -215,8 +220,10 @@ local function retire(app, servers, options, number)
     log.gen_log:info("generation %d retires for %d: %d requests, streams or WebSockets stay",
         core.generation(), number, generation.count())
     for _, server in ipairs(servers) do server:stop() end
+    admin.close()
     leave(app, options.reload_grace, function()
         generation.finish("reload")
+        admin.end_streams()
         for _, server in ipairs(servers) do server:end_streams() end
         return PARTING
     end)
@@ -238,6 +245,8 @@ local function listen(app, servers, options)
         if not ok then return nil, { message_of(result) } end
         servers[i] = result
     end
+    local ok, why = admin.open(options.admin)
+    if not ok then return nil, { why } end
     return true
 end
 
@@ -248,6 +257,8 @@ local function prepare(options)
     if core.generation() == 1 then
         ok, reasons = set_everything(options)
         if not ok then return nil, reasons end
+        ok, reasons = admin.open_early(options.admin)
+        if not ok then return nil, { reasons } end
     end
     app, reasons = load_everything(options)
     if not app then return nil, reasons end
@@ -270,15 +281,27 @@ local function workers_of(options)
     return tonumber(options.workers)
 end
 
+-- The master's lines are as its workers'. A file is not opened for it: workers may have to be
+-- able to make it, as other users.
+local function set_master_log(options)
+    log.set_level(options.log_level)
+    log.set_format(options.log_format)
+    if not options.log_file:find "^journal%f[:%z]" then return true end
+    local ok, why = core.log_open(options.log_file)
+    return ok, why and "log_file: " .. why
+end
+
 -- This process becomes the master; each worker comes here again, and serves.
 local function supervise(options)
+    local ok, why = set_master_log(options)
+    if not ok then return nil, { why } end
     local lines = {}
     for i, item in ipairs(addresses(options)) do lines[i] = item[1] end
     core.supervise {
-        addresses = table.concat(lines, "\n"), control = serving.control_path(options),
-        user = options.user, group = options.group, stop_timeout = options.stop_timeout,
-        worker_timeout = options.worker_timeout, workers = workers_of(options),
-        backlog = options.backlog,
+        addresses = table.concat(lines, "\n"), admin = options.admin,
+        control = serving.control_path(options), user = options.user, group = options.group,
+        stop_timeout = options.stop_timeout, worker_timeout = options.worker_timeout,
+        workers = workers_of(options), backlog = options.backlog,
     }
     return true
 end
@@ -300,6 +323,9 @@ function serving.start(options)
     generation.hold("requests", httpserver.live_count)
     ioloop.on(core.EVENT_STOP, function(signal) stop(app, servers, options, signal) end)
     ioloop.on(core.EVENT_REOPEN, function() reopen(options) end)
+    ioloop.on(core.EVENT_CONTROL, function(descriptor)
+        require "tornado.control.answers"(descriptor)
+    end)
     ioloop.on(core.EVENT_RETIRE, function(number) retire(app, servers, options, number) end)
     local ok, why = lifecycle.start(app)
     if not ok then return nil, { why } end

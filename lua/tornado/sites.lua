@@ -50,7 +50,8 @@ local function describe(value)
 end
 
 --- Loads the site in folder `path`. Returns its Application, or nil and the reason with
--- file:line. Modules beside app.lua can be required.
+-- file:line. Modules beside app.lua can be required. The application's `path` is the folder, its
+-- `environment` has the globals of the site.
 function sites.load(path)
     local file = path .. "/app.lua"
     if core.file_kind(path) ~= "folder" then
@@ -62,13 +63,14 @@ function sites.load(path)
     local chunk, why = loadfile(file)
     if not chunk then return nil, why end
     local app
-    app, why = run_chunk(setfenv(chunk, new_environment(path)), file)
+    local env = new_environment(path)
+    app, why = run_chunk(setfenv(chunk, env), file)
     if why then return nil, why end
     if type(app) ~= "table" or not app.start_request then
         return nil, ("%s: expected it to return a web.Application, got %s"):format(file,
             describe(app))
     end
-    app.path = path
+    app.path, app.environment = path, env
     return app
 end
 

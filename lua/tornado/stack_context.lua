@@ -15,11 +15,13 @@ local AROUND = ioloop.AROUND
 local OF_REQUEST = {
     request = function(request) return request end,
     request_id = function(request) return request.id end,
+    trace = function(request) return request.trace or nil end,
     handler = function(request) return request.delegate or nil end,
 }
 
---- The value of a key, or nil. "request", "handler" and "request_id" are there in all that a
--- request's handler does and starts, unless they were set to something else.
+--- The value of a key, or nil. "request", "handler", "request_id" and, if it has one, "trace" (see
+-- tracing.lua) are there in all that a request's handler does and starts, unless they were set to
+-- something else.
 function stack_context.get(key)
     local ctx = ioloop.context()
     if not ctx then return nil end

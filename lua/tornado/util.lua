@@ -20,6 +20,9 @@ local METAMETHODS = {
     "__tostring", "__eq", "__lt", "__le", "__call", "__len", "__concat",
 }
 
+-- Every class that there is: who made a function that is only seen by its place is found here.
+local classes = setmetatable({}, { __mode = "k" })
+
 local function construct(class, ...)
     local object = setmetatable({}, class)
     object:init(...)
@@ -61,6 +64,7 @@ function Object:extend(name)
     end
     class.__index = class
     class.class = class
+    classes[class] = true
     return setmetatable(class, {
         __index = self, __call = construct, __tostring = class_name,
     })
@@ -78,6 +82,9 @@ end
 
 --- Returns whether this object is of `class` or of a class that descends from it.
 Object.is = Object.is_subclass
+
+--- The set of all classes.
+util.classes = classes
 
 --- Returns whether `value` is an object (or a class) made from `class`; takes any value.
 function util.isinstance(value, class)
@@ -138,6 +145,14 @@ function util.shown(value)
     if kind ~= "string" then return kind end
     local text = sub(value, 1, 60):gsub("[%z\1-\31\127\"\\]", escape_control)
     return '"' .. text .. (#value > 60 and '..."' or '"')
+end
+
+--- As tostring(), for values of others: an error of __tostring is said in the text.
+function util.text(value)
+    local ok, text = pcall(tostring, value)
+    if ok then return text end
+    if type(text) ~= "string" then text = type(text) end
+    return ("%s (its __tostring raised: %s)"):format(type(value), text)
 end
 
 -- Requires `name`; a missing module is nil, a broken one raises its own error.

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "check.h"
+#include "http/wire.h"
 #include <event2/buffer.h>
 #include <event2/event.h>
 
@@ -39,6 +40,45 @@ static void test_request(void) {
     CHECK(ct_head_fields(&h, 4, fields, 4) == 0);
     ct_head_fini(&h);
     ct_head_fini(&h); /* once more is fine */
+}
+
+/* A head that is kept is parsed when a field is asked for that may be there. */
+static void test_kept(void) {
+    const char text[] =
+        "GET /a HTTP/1.1\r\nHost: a\r\nX-A: b\r\nx-a: c\r\n\r\n";
+    uint64_t names = ct_wire_name_bit("host", 4) | ct_wire_name_bit("X-A", 3);
+    char copy[sizeof text];
+    const char *kept;
+    ct_str value;
+    ct_pair field;
+    ct_head h;
+
+    ct_head_init(&h);
+    for (int i = 0; i < 3; i++) {
+        memcpy(copy, text, sizeof copy);
+        kept = ct_head_keep(&h, buffer, copy, sizeof text - 1, 17, names);
+        memset(copy, 'x', sizeof copy);
+        CHECK(memcmp(kept, text, sizeof text - 1) == 0);
+        CHECK(ct_head_find(&h, "Cookie", 6, &value) == 0 && h.waits);
+        CHECK(ct_head_find(&h, "HOST", 4, &value) == 1 && is(value, "a"));
+        CHECK(!h.waits);
+        CHECK(ct_head_find(&h, "X-A", 3, &value) == 2 && is(value, "b"));
+        CHECK(ct_head_find(&h, "Cookie", 6, &value) == 0);
+        ct_head_reset(&h);
+        kept = ct_head_keep(&h, buffer, text, sizeof text - 1, 17, names);
+        CHECK(kept != NULL);
+        if (i == 1) CHECK(ct_head_fields(&h, 2, &field, 1) == 1);
+        ct_head_reset(&h);
+        CHECK(ct_head_fields(&h, 0, &field, 1) == 0);
+    }
+    ct_head_fini(&h);
+}
+
+static void test_name_bits(void) {
+    CHECK(ct_wire_name_bit("Content-Type", 12) ==
+          ct_wire_name_bit("cONTENT-tYPE", 12));
+    CHECK(ct_wire_name_bit("A", 1) == ct_wire_name_bit("a", 1));
+    CHECK(ct_wire_name_bit("Host", 4) != ct_wire_name_bit("Cookie", 6));
 }
 
 static void test_reuse(void) {
@@ -94,6 +134,8 @@ int main(void) {
     buffer = evbuffer_new();
     test_request();
     test_reuse();
+    test_kept();
+    test_name_bits();
     test_refused();
     test_find_from();
     evbuffer_free(buffer);

@@ -1,10 +1,13 @@
 /* Fuzzes the wire: an input's first byte seeds how the rest is cut. Whole and
  * in pieces it must come to the same end, every piece in memory of its own; and
- * the canonical head must say the same as the head, to the wire itself.
+ * the canonical head must say the same as the head, to the wire itself, and be
+ * taken by evhttp, each of its fields among those that the wire has noted.
  * clang -g -O1 -fsanitize=fuzzer,address,undefined -Icore -D_GNU_SOURCE */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "http/head.h"
 #include "http/wire.h"
 
+#include <event2/buffer.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +64,31 @@ static void check_target(const ct_wire *w, const char *p, const ct_wire *c,
         expect(same_bytes(p, w->target, out, c->target), "target");
 }
 
+/* evhttp is asked late, when nothing could be refused any more. */
+static void check_evhttp(const ct_wire *c, const char *p) {
+    struct evbuffer *buffer = evbuffer_new();
+    ct_pair field;
+    ct_str uri, value;
+    ct_head h;
+
+    ct_head_init(&h);
+    expect(ct_head_parse(&h, buffer, p, c->at), "evhttp takes it");
+    uri = ct_head_uri(&h);
+    expect(uri.n == c->target.n && !memcmp(uri.p, p + c->target.at, uri.n),
+           "evhttp's target");
+    expect(ct_head_fields(&h, c->fields, &field, 1) == 0, "evhttp's fields");
+    ct_head_reset(&h);
+    ct_head_keep(&h, buffer, p, c->at, c->target.at + c->target.n + 11,
+                 c->names);
+    for (uint32_t i = 0; i < c->fields; i++) {
+        expect(ct_head_fields(&h, i, &field, 1) == 1, "a field");
+        expect(ct_head_find(&h, field.name.p, field.name.n, &value) > 0,
+               "a field's name");
+    }
+    ct_head_fini(&h);
+    evbuffer_free(buffer);
+}
+
 static void check_canonical(const ct_wire *w, const char *p) {
     const ct_wire_limits wide = { 1024, 4096, 17 };
     char *out = malloc(w->at + 64);
@@ -85,6 +113,7 @@ static void check_canonical(const ct_wire *w, const char *p) {
                c.keep_alive == w->keep_alive && c.upgrade == w->upgrade,
            "canonical flags");
     check_target(w, p, &c, out);
+    check_evhttp(&c, out);
     free(out);
 }
 

@@ -44,7 +44,7 @@ function part.shared_folder()
     return ffi.string(text.p, text.n)
 end
 
-local TEXTS = { "addresses", "control", "user", "group" }
+local TEXTS = { "addresses", "admin", "control", "user", "group" }
 local NUMBERS = { "stop_timeout", "worker_timeout", "workers", "backlog" }
 
 --- Has this process become the master of workers; `options` are the fields of ct_supervision.

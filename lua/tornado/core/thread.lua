@@ -23,7 +23,7 @@ return function(C, text, log)
     local to_string = require("ffi").string
     local out = {}
 
-    function out.ct_abi_log(_, level, where, _, message, size)
+    function out.ct_abi_log(_, level, where, _, _, message, size)
         log(level, where, to_string(message, size))
     end
 

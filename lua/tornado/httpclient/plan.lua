@@ -4,6 +4,8 @@ local bit = require "bit"
 local core = require "tornado.core"
 local errors = require "tornado.httpclient.errors"
 local request = require "tornado.httpclient.request"
+local stack_context = require "tornado.stack_context"
+local tracing = require "tornado.tracing"
 local urls = require "tornado.httpclient.urls"
 local util = require "tornado.util"
 
@@ -43,8 +45,25 @@ local function user_agent(value)
     return "User-Agent: " .. value .. "\n"
 end
 
-local function fields_of(self, get, parts)
+--- Whether the fields depend on who fetches, with these options (a table).
+function plan.is_personal(options)
+    return options.trace and stack_context.get "trace" ~= nil
+        or options.request_id and stack_context.get "request_id" ~= nil
+end
+
+-- The headers with those that say who fetches.
+local function told(self, get)
     local headers = rawget(self, "headers")
+    local trace = get "trace" and stack_context.get "trace" or nil
+    local id = get "request_id" and stack_context.get "request_id" or nil
+    if not trace and not id then return headers end
+    headers = self.headers:copy()
+    tracing.tell(headers, trace, id)
+    return headers
+end
+
+local function fields_of(self, get, parts)
+    local headers = told(self, get)
     local out = {}
     local user, password = parts.user, parts.password
     if not user then

@@ -34,6 +34,8 @@ request.DEFAULTS = {
     retries = 0,           -- of idempotent methods
     retry_delay = 0.1,     -- before the first, doubled for each
     http_version = "auto", -- "1.0", "1.1", "2" (without asking)
+    trace = true,          -- send traceparent when who fetches belongs to a trace
+    request_id = false,    -- send X-Request-Id, of the request that is worked for
 }
 
 local OPTIONS = {
@@ -53,7 +55,8 @@ local TYPES = {
     client_key = "string", client_cert = "string", ssl_options = "table", resolve = "table",
     unix_socket = "string", user_agent = "string", connect_timeout = "number",
     request_timeout = "number", max_redirects = "number", max_body_size = "number",
-    max_header_size = "number", retries = "number", retry_delay = "number",
+    max_header_size = "number", retries = "number", retry_delay = "number", trace = "boolean",
+    request_id = "boolean",
 }
 local CALLED = { "body_producer", "streaming_callback", "header_callback" }
 local MODES = { basic = true, digest = true }

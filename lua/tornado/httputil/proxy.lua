@@ -1,6 +1,7 @@
 -- Who a request is from when proxies stand in between: Tornado's xheaders
 -- (httpserver._HTTPRequestContext), but believed only of proxies that are known.
 local core = require "tornado.core"
+local tracing = require "tornado.tracing"
 
 local byte, match = string.byte, string.match
 
@@ -130,13 +131,15 @@ end
 -- address of X-Forwarded-For that is not in `networks`; X-Scheme, or else X-Forwarded-Proto, of
 -- which the last word counts; without any of these, Forwarded (RFC 7239). Believed are peers of
 -- this machine, and those in `networks`; a value that is no address, or no http or https, changes
--- nothing.
+-- nothing. X-Request-Id and traceparent are believed of them, too.
 -- Tornado: believes every peer.
 function proxy.apply(request, networks)
     local peer = core.request_info(request.handle)
     local ip = peer and core.ip_bytes(peer)
     if not ip or not (proxy.is_local(peer) or is_in(ip, networks)) then return end
     local headers = request.headers
+    request:believe_id()
+    tracing.take(request)
     local from = headers:get("X-Forwarded-For")
     from = headers:get("X-Real-Ip") or from and last_foreign(from, networks)
     if from then core.request_remote(request.handle, from) end

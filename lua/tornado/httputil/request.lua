@@ -10,6 +10,7 @@ local HTTPHeaders = require "tornado.httputil.headers"
 local HTTPInputError = require("tornado.httputil.errors").HTTPInputError
 local lines = require "tornado.httputil.lines"
 local multipart = require "tornado.httputil.multipart"
+local tracing = require "tornado.tracing"
 
 local band, find, sub = bit.band, string.find, string.sub
 local rawset, setmetatable = rawset, setmetatable
@@ -117,20 +118,27 @@ end
 local ID = "^[%w._-]+$"
 local MAX_ID = 64
 
+-- The caller's X-Request-Id, if it is sound.
+local function given_id(self)
+    local given, several = core.request_field(self.handle, "X-Request-Id")
+    if given and not several and #given <= MAX_ID and find(given, ID) then return given end
+end
+
+--- It came through a proxy that is believed: so is what it calls the request.
+function HTTPServerRequest:believe_id()
+    self.id = given_id(self)
+end
+
 -- The caller's X-Request-Id, when the application's setting trust_request_id says that callers
 -- are to be believed; or 16 random hex digits.
 function lazy.id(self)
     local settings = self.delegate and self.delegate.settings
-    if settings and settings.trust_request_id then
-        local given = core.request_field(self.handle, "X-Request-Id")
-        if given and #given <= MAX_ID and find(given, ID) then return given end
-    end
-    local digits = core.random(8):gsub(".", function(byte)
-        return ("%02x"):format(byte:byte())
-    end)
-    return digits
+    local given = settings and settings.trust_request_id and given_id(self)
+    return given or core.hex(core.random(8))
 end
 
+-- See tracing.lua: a Trace, or false.
+lazy.trace = tracing.of
 
 -- The HTTPServer that it came to; httpserver.lua says how to find it.
 function HTTPServerRequest.find_server()
@@ -288,6 +296,7 @@ function HTTPServerRequest:keep()
     local headers = self.headers
     if not headers._all then headers._flat = core.request_fields(self.handle) end
     self.host, self.id, self.server = self.host, self.id, self.server -- made now
+    self.trace = self.trace
     self.kept = true
 end
 

@@ -2,6 +2,7 @@
 -- becomes of those that nobody wants.
 local log = require "tornado.log"
 local traces = require "tornado.trace"
+local util = require "tornado.util"
 
 local errors = {}
 
@@ -13,7 +14,7 @@ local capture -- function(err, trace, handler), see set_capture()
 function errors.on_error(err)
     trace = nil
     if type(err) ~= "table" or not err.expected then
-        trace = traces.take(err) or debug.traceback(tostring(err), 2)
+        trace = traces.take(err) or debug.traceback(util.text(err), 2)
         if capture then capture(err, trace, errors.on_error) end
     end
     return err
@@ -45,7 +46,7 @@ end
 
 --- Logs what a callback raised.
 function errors.log_failure(_, err, traceback)
-    log.app_log:error("Exception in callback: " .. (traceback or tostring(err)))
+    log.app_log:error("Exception in callback: " .. (traceback or util.text(err)))
 end
 
 --- Returns what follows a true `ok`, or raises the error that follows a false one, with its

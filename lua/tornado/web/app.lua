@@ -63,7 +63,7 @@ function Application:init(handlers, settings)
     self:apply_debug()
     local static = StaticFileHandler.rules_of(self.settings)
     if static then self.router:add_rules(static) end
-    self._headers_policy = headers_policy.new(self.settings.security_headers)
+    self._headers_policy = headers_policy.new(self.settings)
     self._around = filters.nest(nil, self.settings)
     self._filters = self._around or false
     self.router:add_rules(compile(self, handlers or {}))
@@ -238,14 +238,24 @@ local function protected(log_function, handler)
         handler.request.id)
 end
 
+-- What the access log calls a request, and its trace: text has an id that somebody has asked for or
+-- given, and no trace.
+local function names_of(self, request)
+    if not log.access_json then
+        return self.settings.trust_request_id and request.id or rawget(request, "id") or "", ""
+    end
+    local trace = request.trace
+    return request.id, trace and trace.trace_id or ""
+end
+
 --- Logs a finished request, by the setting log_function if there is one.
 function Application:log_request(handler)
     local log_function = self.settings.log_function
     if log_function then return protected(log_function, handler) end
     if not Application.access_log then return end
     local request = handler.request
-    core.request_log(request.handle, log.is_json and request.id or "",
-        rawget(request, "remote_ip") or "")
+    local id, trace = names_of(self, request)
+    core.request_log(request.handle, id, trace, rawget(request, "remote_ip") or "")
 end
 
 --- Listens on a port of an address (127.0.0.1), which may be left out; options are those of

@@ -281,7 +281,7 @@ function RequestHandler:log_exception(err, traceback)
         return
     end
     log.app_log:log(ERROR, ("Uncaught exception %s\n%s"):format(self:_request_summary(),
-        traceback or tostring(err)), self.request.id)
+        traceback or util.text(err)), self.request.id)
 end
 
 -- From the connection ------------------------------------------------------------

@@ -1,6 +1,8 @@
--- The setting security_headers: what tells browsers to be careful with a reply. True gives the
--- defaults below; a table changes some of them, false takes one away. Made once for an
--- application; without the setting `application._headers_policy` is false and nothing runs.
+-- Fields that all replies of an application have. The setting security_headers tells browsers to be
+-- careful with a reply: true gives the defaults below; a table changes some of them, false takes
+-- one away. With request_id_header, true or a field's name (X-Request-Id), clients get the id that
+-- the logs have. Made once for an application; without a setting `application._headers_policy` is
+-- false and nothing runs.
 local core = require "tornado.core"
 local matchers = require "tornado.routing.matchers"
 local RequestHandler = require "tornado.web.handler"
@@ -76,16 +78,13 @@ end
 local Policy = {}
 Policy.__index = Policy
 
---- Takes the setting; returns a policy, or false for none.
-function headers_policy.new(setting)
-    if not setting then return false end
+local function add_security(policy, setting)
     if setting == true then setting = {} end
     if type(setting) ~= "table" then
         matchers.app_error("bad security_headers: expected true or a table, got " ..
             type(setting))
     end
     check_names(setting)
-    local policy = setmetatable({ fields = {} }, Policy)
     for _, name in ipairs(ORDER) do
         local value = value_of(name, setting[name])
         if value then
@@ -96,6 +95,20 @@ function headers_policy.new(setting)
     policy.csp = value_of("csp", setting.csp)
     policy.hsts = value_of("hsts", setting.hsts)
     policy.template = policy.csp and with_nonce(policy.csp)
+end
+
+--- Takes an application's settings; returns a policy, or false for none.
+function headers_policy.new(settings)
+    local security, id_header = settings.security_headers, settings.request_id_header
+    if not security and not id_header then return false end
+    local policy = setmetatable({ fields = {} }, Policy)
+    if id_header == true then id_header = "X-Request-Id" end
+    if id_header and (type(id_header) ~= "string" or not core.is_token(id_header)) then
+        matchers.app_error("bad request_id_header: expected true or a field's name, got " ..
+            type(id_header))
+    end
+    policy.id_header = id_header
+    if security then add_security(policy, security) end
     return policy
 end
 
@@ -103,7 +116,8 @@ end
 function Policy:apply(handler)
     local handle, fields = handler.request.handle, self.fields
     for i = 1, #fields, 2 do field(handle, SET, fields[i], fields[i + 1]) end
-    local csp = self.csp
+    local id_header, csp = self.id_header, self.csp
+    if id_header then field(handle, SET, id_header, handler.request.id) end
     if csp then field(handle, SET, "Content-Security-Policy", csp) end
     if self.hsts and handler.request.protocol == "https" then
         field(handle, SET, "Strict-Transport-Security", self.hsts)

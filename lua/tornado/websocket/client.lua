@@ -65,7 +65,8 @@ local OPTIONS = {
     ping_interval = NONE, ping_timeout = NONE, max_message_size = NONE, max_queue = NONE,
     slow_policy = NONE, on_message_callback = NONE, on_ping = NONE, on_pong = NONE,
     on_close = NONE, resolver = NONE, proxy_host = NONE, proxy_port = NONE,
-    proxy_username = NONE, proxy_password = NONE, ssl_options = NONE,
+    proxy_username = NONE, proxy_password = NONE, ssl_options = NONE, trace = true,
+    request_id = false,
 }
 
 local HOOKS = { "on_message_callback", "on_ping", "on_pong", "on_close" }
@@ -146,7 +147,8 @@ end
 --- ping_interval, ping_timeout, max_message_size (10 MiB), max_queue, slow_policy (see the settings
 --- of a handler), on_message_callback(message or nil, binary), on_ping(connection, data), on_pong,
 --- on_close(connection), resolver, proxy_host, proxy_port, proxy_username, proxy_password,
---- ssl_options (as IOStream:start_tls()'s). Raises WebSocketError, HTTPClientError for a status
+--- ssl_options (as IOStream:start_tls()'s), trace (true) and request_id (false), as those of
+--- httpclient.fetch(). Raises WebSocketError, HTTPClientError for a status
 --- other than 101, TimeoutError, and what TCPClient and start_tls() raise. Follows no redirects.
 -- Tornado: takes an HTTPRequest, too; here its parts are options.
 function client.connect(url, options)

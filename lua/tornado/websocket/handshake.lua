@@ -5,6 +5,8 @@ local HTTPClientError = require("tornado.httpclient.errors").HTTPClientError
 local HTTPHeaders = require "tornado.httputil.headers"
 local lines = require "tornado.httputil.lines"
 local peer = require "tornado.websocket.peer"
+local stack_context = require "tornado.stack_context"
+local tracing = require "tornado.tracing"
 local urls = require "tornado.httpclient.urls"
 
 local WebSocketError = errors.WebSocketError
@@ -44,7 +46,7 @@ local function compose(first_line, headers)
 end
 
 --- The request: `to` is a parsed URL, `key` the key; options: headers, subprotocols,
---- compression_options. Raises for a header that is the handshake's.
+--- compression_options, trace, request_id. Raises for a header that is the handshake's.
 function handshake.request(to, key, options)
     local headers = HTTPHeaders(options.headers or {})
     for _, name in ipairs(OURS) do
@@ -54,6 +56,8 @@ function handshake.request(to, key, options)
     if to.user and not headers:has("Authorization") then
         headers:set("Authorization", urls.basic(to.user, to.password))
     end
+    tracing.tell(headers, options.trace and stack_context.get "trace" or nil,
+        options.request_id and stack_context.get "request_id" or nil)
     headers:set("Upgrade", "websocket")
     headers:set("Connection", "Upgrade")
     headers:set("Sec-WebSocket-Key", key)

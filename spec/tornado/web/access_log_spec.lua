@@ -1,4 +1,5 @@
--- The access log: Tornado's line, or an object, and what a hostile client can do to either.
+-- The access log: Tornado's line, the combined one, or an object, and what a hostile client can do
+-- to each.
 local core = require "tornado.core"
 local escape = require "tornado.escape"
 local log = require "tornado.log"
@@ -35,7 +36,7 @@ describe("the access log", function()
         server:stop()
         log.set_format "text"
         web.Application.access_log = false
-        core.access_log_open ""
+        log.open_access("", "auto")
         os.remove(path)
     end)
 
@@ -56,6 +57,11 @@ describe("the access log", function()
         return escape.json_decode(line())
     end
 
+    -- Tornado's prefix, with a level and an id.
+    local function prefix(level, id)
+        return "^%[" .. level .. " %d%d%d%d%d%d %d%d:%d%d:%d%d access" .. (id or " %x+") .. "%] "
+    end
+
     local function send(target, headers)
         local connection = server:connect()
         connection:send("GET " .. target .. " HTTP/1.1\r\nHost: a\r\n" .. (headers or "") ..
@@ -67,24 +73,96 @@ describe("the access log", function()
 
     it("has Tornado's lines", function()
         send "/404?a=b"
-        assert.matches("^404 GET /404%?a=b %(127%.0%.0%.1%) %d+%.%d%dms\n$", line())
+        assert.matches(prefix "W" .. "404 GET /404%?a=b %(127%.0%.0%.1%) %d+%.%d%dms\n$", line())
     end)
 
     it("escapes what a terminal would obey", function()
         send "/\194\155x\255"
-        assert.matches("^200 GET /\\xc2\\x9bx\\xff %(", line())
+        assert.matches(prefix "I" .. "200 GET /\\xc2\\x9bx\\xff %(", line())
+    end)
+
+    it("has the id of who is trusted", function()
+        send("/", "X-Request-Id: abc-1\r\n")
+        assert.matches(prefix("I", " abc%-1") .. "200 GET / %(", line())
+    end)
+
+    -- The line in the format of Apache and nginx, without its time.
+    local function combined(target, headers)
+        os.remove(path)
+        assert(log.open_access(path, "combined"))
+        send(target, headers)
+        local text, now = line(), os.time()
+        local at, when, rest = text:match("^(%S+ %- .-) %[(.-)%] (.*)\n$")
+        local spoken = os.date("%d/%b/%Y:%H:%M:%S %z", now)
+        assert.matches("^%d%d/%u%l%l/%d%d%d%d:%d%d:%d%d:%d%d [+-]%d%d%d%d$", when)
+        assert.equal(spoken:sub(1, 11) .. spoken:sub(-5), when:sub(1, 11) .. when:sub(-5))
+        return at .. " " .. rest
+    end
+
+    it("is what Apache and nginx call combined", function()
+        assert.equal('127.0.0.1 - - "GET /a?b=c HTTP/1.1" 200 5 "-" "-"', combined "/a?b=c")
+        assert.equal('127.0.0.1 - Aladdin "GET / HTTP/1.1" 200 5 "http://a/" "busted/2"',
+            combined("/", "Referer: http://a/\r\nUser-Agent: busted/2\r\n" ..
+                "Authorization: basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"))
+    end)
+
+    it("has no user in it but that of sound Basic credentials", function()
+        for _, given in ipairs {
+            "Bearer QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Basic", "Basic ", "Basic !!!!",
+            "Basic " .. core.base64_encode "nobody", "Basic " .. core.base64_encode ":secret",
+            "Basic " .. core.base64_encode(("x"):rep(300) .. ":secret"),
+        } do
+            assert.equal('127.0.0.1 - - "GET / HTTP/1.1" 200 5 "-" "-"',
+                combined("/", "Authorization: " .. given .. "\r\n"))
+        end
+    end)
+
+    it("cannot be forged when combined", function()
+        local hostile = '" 200 1 "-" "\\\194\155\255\t[x]'
+        local shown = '\\x22 200 1 \\x22-\\x22 \\x22\\x5c\\xc2\\x9b\\xff\\x09[x]'
+        assert.equal('127.0.0.1 - a\\x20-\\x20[1]\\x0a\\x22 "GET /\\x22\\xff HTTP/1.1" 200 5 "' ..
+            shown .. '" "' .. shown .. '"', combined('/"\255', "Referer: " .. hostile ..
+            "\r\nUser-Agent: " .. hostile .. "\r\nAuthorization: Basic " ..
+            core.base64_encode 'a - [1]\n":x' .. "\r\n"))
+    end)
+
+    it("is cut when combined", function()
+        local text = combined("/" .. ("\255"):rep(8000), "User-Agent: " .. ('"'):rep(20000) ..
+            "\r\nReferer: " .. ("\255"):rep(20000) .. "\r\n")
+        assert.truthy(#text > 14000 and #text < 16384)
+        assert.matches('^127.0.0.1 %- %- "GET /[\\xf]+ HTTP/1.1" 200 5 "[\\xf]+" "[\\x2]+"$', text)
+    end)
+
+    it("has a format of its own beside the log's", function()
+        log.set_format "json"
+        assert(log.open_access(path, "tornado"))
+        send "/"
+        assert.matches(prefix "I" .. "200 GET / ", line())
+        log.set_format "text"
+        os.remove(path)
+        assert(log.open_access(path, "json"))
+        send "/"
+        assert.matches("^%x+$", object().request)
+    end)
+
+    it("stays open when another cannot be opened", function()
+        local ok, why = log.open_access("/no/such/folder/x", "json")
+        assert.is_nil(ok)
+        assert.equal("/no/such/folder/x: No such file or directory", why)
+        send "/"
+        assert.matches(prefix "I" .. "200 GET / ", line())
     end)
 
     it("is objects with log_format json", function()
         log.set_format "json"
-        send("/201?a=b", "User-Agent: busted/2\r\nX-Request-Id: abc-1\r\n")
+        send("/201?a=b", "User-Agent: busted/2\r\nX-Request-Id: abc-1\r\nReferer: /x\r\n")
         local entry = object()
         assert.matches("^%d+%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ$", entry.time)
         assert.truthy(entry.seconds >= 0 and entry.seconds < 5)
         entry.time, entry.seconds = nil, nil
         assert.same({ level = "info", logger = "access", request = "abc-1", status = 201,
             remote_ip = "127.0.0.1", bytes = 5, method = "GET", uri = "/201?a=b",
-            user_agent = "busted/2" }, entry)
+            user_agent = "busted/2", referer = "/x" }, entry)
     end)
 
     it("has levels by status", function()
@@ -151,7 +229,7 @@ describe("the access log", function()
         local text = line()
         connection:close()
         assert(io.open(path, "w")):close()
-        return code, (text:gsub(" %d+%.%d%dms\n$", ""))
+        return code, (text:gsub("^%[%u.- access%] ", ""):gsub(" %d+%.%d%dms\n$", ""))
     end
 
     it("has requests that are refused before a handler", function()
@@ -184,7 +262,7 @@ describe("the access log", function()
         connection:send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
         assert.equal(408, connection:read_response().code)
         connection:close()
-        assert.matches("^408 POST / %(127%.0%.0%.1%) %d+%.%d%dms\n$", line())
+        assert.matches(prefix("W", "") .. "408 POST / %(127%.0%.0%.1%) %d+%.%d%dms\n$", line())
     end)
 
     it("has refused requests as objects", function()

@@ -1,0 +1,33 @@
+/* How fast the other side has to be: with a body that it sends, and with a reply
+ * that it takes. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_PACE_H
+#define CT_PACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ct_conn;
+
+/* Of a connection whose socket takes no more. */
+typedef struct ct_pace {
+    uint64_t since;  /* ms, when the time that is measured began; 0: it takes */
+    uint64_t handed; /* bytes in its queue then, and what went there since */
+} ct_pace;
+
+/* Milliseconds that are left for the body that comes: body_timeout, and more the
+ * more of it has come. At least 1. */
+uint32_t ct_pace_of_body(const struct ct_conn *c);
+
+/* The socket takes no more: from now on, unless it is measured already, the client
+ * is. */
+void ct_pace_begin(struct ct_conn *c);
+
+/* Milliseconds until it is looked at: write_timeout from the beginning on. */
+uint32_t ct_pace_left(const struct ct_conn *c);
+
+/* The time is over: true when the client has taken less than write_min_rate bytes a
+ * second, or nothing. Otherwise it is measured anew. */
+bool ct_pace_is_slow(struct ct_conn *c);
+
+#endif

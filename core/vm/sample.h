@@ -1,0 +1,31 @@
+/* LuaJIT's profiler without its timer: it calls back between two instructions of
+ * Lua, compiled or not, after it was asked to by a signal's handler. A process has
+ * one, which the watchdog and the profiler of one generation share. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_SAMPLE_H
+#define CT_SAMPLE_H
+
+#include <stdbool.h>
+
+struct ct_vm;
+struct lua_State;
+
+/* Takes it for this state: ct_watchdog_sample() and ct_profile_sample() are called
+ * from here on, for those of the two that it has. All traces are compiled anew,
+ * with a check on each line. Does nothing while another state has it. */
+void ct_sample_start(struct ct_vm *vm);
+
+/* Gives it up, unless vm->watchdog or vm->profile still needs it. */
+void ct_sample_stop(struct ct_vm *vm);
+
+/* From a signal's handler, which both SIGPROF and the signals of those two do not
+ * interrupt: has them called soon. `again`: it was asked before, and nothing
+ * came. */
+void ct_sample_ask(struct lua_State *L, bool again);
+
+/* The watchdog's and the profiler's signals, of which the handler of each keeps
+ * the other one off. */
+int ct_sample_watchdog_signal(void);
+int ct_sample_profile_signal(void);
+
+#endif

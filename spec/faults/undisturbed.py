@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""What clients notice of reloads, new certificates and killed workers: two workers under wrk's
+load with 64 connections, beside 1,000 idle keep-alive connections and 1,000 WebSockets. No request
+may fail and no connection end, but those of a worker that is killed. Prints the 99th
+percentile of the delay of each phase beside the undisturbed one. Takes minutes.
+"""
+# SPDX-License-Identifier: Apache-2.0
+import base64
+import os
+import pathlib
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
+import harness
+import workers
+from harness import HOST, Ended, Reset, check, same, until
+
+CONNECTIONS, IDLE, SOCKETS = 64, 1000, 1000
+PHASE = 20  # seconds at least
+GET = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
+
+APP = """
+local core = require "tornado.core"
+local web = require "tornado.web"
+local websocket = require "tornado.websocket"
+
+local Main = web.RequestHandler:extend "Main"
+function Main:get()
+    self:set_header("X-Worker", tostring(core.worker()))
+    self:write("%s")
+end
+
+local Echo = websocket.WebSocketHandler:extend "Echo"
+function Echo:on_message(message) self:write_message(message) end
+
+return web.Application { { "/", Main }, { "/echo", Echo } }
+"""
+
+
+class Cluster(workers.Cluster):
+    def write(self, version):
+        (self.home / "app.lua").write_text(APP % version)
+
+
+class Wrk:
+    """wrk's load until result() is asked for, which is what it says in the end."""
+
+    def __init__(self, server):
+        self.process = subprocess.Popen(
+            ["wrk", "-t1", f"-c{CONNECTIONS}", "-d1h", "--latency",
+             f"http://127.0.0.1:{server.port}/"], text=True, stdout=subprocess.PIPE)
+
+    def running(self):
+        return self.process.poll() is None
+
+    def result(self):
+        self.process.send_signal(signal.SIGINT)
+        text = self.process.communicate()[0]
+        same(self.process.returncode, 0, "wrk's exit code")
+        errors = re.search(r"Socket errors: (.*)", text)
+        bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+        p99, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", text).groups()
+        number = int(re.search(r"(\d+) requests in", text).group(1))
+        return {"p99": float(p99) * {"us": 0.001, "ms": 1, "s": 1000}[unit],
+                "errors": errors and errors.group(1), "bad": bad and bad.group(1),
+                "requests": number}
+
+
+class Client:
+    """A connection that stays open: idle, or a WebSocket."""
+
+    def __init__(self, server, is_websocket):
+        self.c = server.connect()
+        self.is_websocket = is_websocket
+        self.worker = None
+        if is_websocket:
+            key = base64.b64encode(os.urandom(16))
+            self.c.send(b"GET /echo HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\n"
+                        b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                        b"Sec-WebSocket-Key: " + key + b"\r\n\r\n")
+            same(self.c.head().status, 101, "status of the handshake")
+        else:
+            self.c.send(GET)
+            self.worker = self.c.reply().get("x-worker")
+
+    def answers(self):
+        """Whether it is still open, and served."""
+        try:
+            if self.is_websocket:
+                self.c.send(b"\x81\x82\0\0\0\0hi")
+                return self.c.exactly(4) == b"\x81\x02hi"
+            self.c.send(GET)
+            return self.c.reply().status == 200
+        except (Ended, Reset):
+            return False
+
+
+def certificate(home, name):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{home}/key",
+                    "-out", f"{home}/crt", "-days", "9", "-subj", f"/CN={name}"],
+                   check=True, capture_output=True)
+
+
+class Trial:
+    """The server, its clients, and the phases."""
+
+    def __init__(self, server):
+        self.server = server
+        self.clients = [Client(server, False) for _ in range(IDLE)]
+        self.clients += [Client(server, True) for _ in range(SOCKETS)]
+        self.calm = None
+
+    def phase(self, name, act, times, may_lose=False):
+        """Calls act(i) `times` times under load, spread over PHASE seconds or more."""
+        load = Wrk(self.server)
+        for i in range(max(times, 1)):
+            started = time.monotonic()
+            check(load.running(), f"{name}: wrk has ended")
+            if act:
+                act(i)
+            time.sleep(max(0, PHASE / max(times, 1) - (time.monotonic() - started)))
+        got = load.result()
+        gone = [c for c in self.clients if not c.answers()]
+        self.clients = [c for c in self.clients if c not in gone]
+        print(f"     {name}: {got['requests']} requests, p99 {got['p99']:.1f} ms, errors "
+              f"{got['errors']}, not 2xx {got['bad']}, ended connections {len(gone)}",
+              flush=True)
+        check(not got["bad"], f"{name}: replies that are not 2xx: {got['bad']}")
+        if not may_lose:
+            check(not got["errors"], f"{name}: {got['errors']}")
+            check(not gone, f"{name}: {len(gone)} connections have ended")
+        return got
+
+    def reload(self, i):
+        """Each second one is of a broken script."""
+        if i % 2:
+            (self.server.home / "app.lua").write_text("error('on purpose')\n")
+        else:
+            self.server.write(f"v{i}")
+        code, _, err = self.server.command("reload")
+        same(code, i % 2, f"the exit code of reload {i}: {err}")
+
+    def kill(self, _):
+        """The idle clients of the other worker must not notice."""
+        status = self.server.ask_status()["workers"]
+        victim = status[0]
+        os.kill(victim["pid"], signal.SIGKILL)
+        self.server.await_workers(victim["pid"])
+
+    def run(self):
+        p99 = [self.phase("undisturbed", None, 0)["p99"]]
+        reloads = self.phase("100 reloads, half of them broken", self.reload, 100)["p99"]
+        self.server.write("certificates")
+        p99.append(self.phase("undisturbed", None, 0)["p99"])
+        killed = self.phase("20 killed workers", self.kill, 20, may_lose=True)["p99"]
+        calm = max(p99)
+        print(f"     p99 of reloads {reloads / calm:.2f}, of kills {killed / calm:.2f} of "
+              "the undisturbed", flush=True)
+        check(reloads < max(2 * calm, calm + 20), f"p99 {reloads} against {calm} ms")
+
+
+def undisturbed(binary):
+    with Cluster(binary, "--max_connections=20000", "--max_keepalive_requests=1000000000",
+                 "--idle_timeout=600", "--max_connections_per_ip=20000") as server:
+        Trial(server).run()
+
+
+def main():
+    options = harness.arguments(__doc__).parse_args()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20000), hard))
+    tally = harness.Tally()
+    for binary in harness.binaries(asan=False):
+        for case in (undisturbed,):
+            if options.only in case.__name__:
+                tally.run(case.__name__, case, binary)
+    harness.finish(tally)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+"""The admin listener of a server alone and of one with workers: when it says that the
+server is ready. Each case runs on the normal and on the ASan binary.
+"""
+# SPDX-License-Identifier: Apache-2.0
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+
+sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
+import harness
+from harness import HOST, Server, check, same, until
+
+SUITE = harness.Suite()
+case = SUITE.case
+
+APP = """
+local admin = require "tornado.admin"
+local core = require "tornado.core"
+local gen = require "tornado.gen"
+local web = require "tornado.web"
+
+local function wait_for(name)
+    while not core.file_kind("HOME/" .. name) do gen.sleep(0.005) end
+end
+
+local Main = web.RequestHandler:extend "Main"
+function Main:get() self:write("VERSION") end
+
+local Slow = web.RequestHandler:extend "Slow"
+function Slow:get()
+    wait_for("go on")
+    self:write("slow")
+end
+
+local Version = web.RequestHandler:extend "Version"
+function Version:get() self:write("VERSION") end
+
+admin.add_handlers { { "/version", Version } }
+admin.ready_check("file", function()
+    return core.file_kind("HOME/broken") == nil, "it is broken"
+end)
+
+return web.Application {
+    { "/", Main }, { "/slow", Slow },
+    on_start = function() wait_for("start") end,
+}
+"""
+
+
+class Site(Server):
+    """A server with a site of its own and an admin listener on a unix socket."""
+
+    def __init__(self, binary, *options, started=True, **more):
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
+        self.admin, self.started = self.home / "admin", started
+        self.write("one")
+        if started:
+            self.touch("start")
+        super().__init__(binary, f"--admin=unix:{self.admin}", "--control=none", *options,
+                         site=self.home, **more)
+
+    def __exit__(self, *how):
+        try:
+            super().__exit__(*how)
+        finally:
+            shutil.rmtree(self.home, ignore_errors=True)
+
+    def write(self, version):
+        text = APP.replace("HOME", str(self.home)).replace("VERSION", version)
+        (self.home / "app.lua").write_text(text)
+
+    def touch(self, name):
+        (self.home / name).write_text("")
+
+    def connect_admin(self):
+        c = harness.Connection.__new__(harness.Connection)
+        c.buffer, c.socket = bytearray(), socket.socket(socket.AF_UNIX)
+        c.socket.settimeout(harness.PATIENCE)
+        c.socket.connect(str(self.admin))
+        return c
+
+    def has_admin(self):
+        try:
+            self.connect_admin().close()
+            return True
+        except OSError:
+            return False
+
+    def ask(self, path):
+        """The reply of the admin listener to GET `path`."""
+        with self.connect_admin() as c:
+            c.send(b"GET " + path.encode() + b" HTTP/1.1\r\nHost: localhost\r\n"
+                   b"Connection: close\r\n\r\n")
+            return c.reply()
+
+    def await_ready(self, status, **wanted):
+        """Waits until /ready answers with `status`, and its report has `wanted`."""
+        def look():
+            try:
+                reply = self.ask("/ready")
+            except (harness.Ended, harness.Reset):  # of a worker that was about to end
+                return None
+            if reply.status != status:
+                return None
+            report = reply.json()
+            return all(report[name] == value for name, value in wanted.items())
+        until(look, f"/ready to answer {status}")
+
+
+def workers(server):
+    return server.ask("/status").json()["workers"]
+
+
+def await_serving(server):
+    until(lambda: all(w["state"] == "serving" for w in workers(server)), "all to serve")
+
+
+def start_slow(server):
+    """A request that goes on until the file "go on" is there."""
+    c = server.connect()
+    c.send(b"GET /slow HTTP/1.1\r\n" + HOST + b"\r\n")
+    until(lambda: any(w["requests"] for w in workers(server)), "the request to be under way")
+    return c
+
+
+def kill_one(server):
+    """Kills worker 1, and waits until it is gone; returns its pid."""
+    pid = workers(server)[0]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    server.await_line(rf"worker 1 \(pid {pid}\) died")
+    return pid
+
+
+def readiness(title, *options):
+    g = f"readiness, {title}"
+
+    @case(g, "not before the sites have started")
+    def _(binary):
+        server = Site(binary, *options, started=False)
+        thread = threading.Thread(target=server.start)  # it waits until the server serves
+        thread.start()
+        try:
+            until(server.has_admin, "the admin listener")
+            server.await_ready(503, state="starting", ready=False)
+            same(server.ask("/health").json()["state"], "starting", "the state")
+            server.touch("start")
+            server.await_ready(200, state="serving", ready=True, checks={"file": "ok"})
+        finally:
+            server.touch("start")
+            thread.join()
+            server.__exit__(None, None, None)
+
+    @case(g, "not while a check fails")
+    def _(binary):
+        with Site(binary, *options) as server:
+            server.await_ready(200)
+            server.touch("broken")
+            reply = server.ask("/ready")
+            same(reply.status, 503, "status")
+            same(reply.json()["checks"], {"file": "it is broken"}, "checks")
+            (server.home / "broken").unlink()
+            same(server.ask("/ready").status, 200, "status")
+
+    @case(g, "not while what is under way is finished")
+    def _(binary):
+        with Site(binary, *options) as server:
+            await_serving(server)
+            with start_slow(server) as c:
+                server.process.send_signal(signal.SIGTERM)
+                server.await_ready(503, state="ending")
+                server.touch("go on")
+                same(c.reply().body, b"slow", "the reply")
+
+    @case(g, "the pages are those of the newest generation")
+    def _(binary):
+        with Site(binary, *options) as server:
+            await_serving(server)
+            with server.connect_admin() as c:
+                ask = b"GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                c.send(ask)
+                same(c.reply().body, b"one", "before")
+                server.write("two")
+                server.process.send_signal(signal.SIGHUP)
+                until(lambda: all(w["generation"] == 2 for w in workers(server)), "the reload")
+                c.send(ask)
+                same(c.reply().body, b"two", "on the same connection")
+            same(server.ask("/version").body, b"two", "on a new connection")
+            same(server.ask("/ready").status, 200, "/ready")
+
+
+def cluster():
+    g = "workers"
+
+    @case(g, "one answers while the other is dead")
+    def _(binary):
+        with Site(binary, "--workers=2") as server:
+            await_serving(server)
+            (server.home / "start").unlink()  # the next one does not come to serve
+            first = kill_one(server)
+            until(lambda: workers(server)[0]["pid"] not in (0, first), "its successor")
+            for _ in range(20):
+                same(server.ask("/ready").status, 200, "/ready")
+            same(workers(server)[0]["state"], "starting", "the state of the successor")
+            server.touch("start")
+            await_serving(server)
+
+
+def addresses():
+    g = "addresses"
+
+    @case(g, "one that others reach is warned of")
+    def _(binary):
+        with Server(binary, "--admin=0.0.0.0:0", "--control=none") as server:
+            server.await_line(r"THE ADMIN LISTENER 0.0.0.0:\d+ CAN BE REACHED FROM OTHER MACHINES")
+        with Server(binary, "--admin=127.0.0.1:0", "--control=none") as server:
+            server.await_line(r"admin listener: http://127.0.0.1:\d+")
+            check("OTHER MACHINES" not in server.log(), server.log())
+
+    @case(g, "one in use ends the server, with the reason")
+    def _(binary):
+        with Server(binary) as other:
+            for more in [], ["--workers=2"]:
+                done = subprocess.run(
+                    [str(binary), f"--site={harness.SITE}", "--port=0", "--control=none",
+                     f"--admin=127.0.0.1:{other.port}", *more],
+                    capture_output=True, text=True, timeout=harness.PATIENCE)
+                same(done.returncode, 1, "exit code")
+                check("address already in use" in done.stderr, done.stderr)
+
+
+if __name__ == "__main__":
+    harness.run_on_binaries(SUITE, [
+        lambda: readiness("alone"), lambda: readiness("two workers", "--workers=2"),
+        cluster, addresses], __doc__)

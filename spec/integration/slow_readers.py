@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""Clients that take a reply slowly: those below write_min_rate are cut off, whatever
+the reply is and over TLS too, and those above it get all of it. Each case runs on the
+normal and on the ASan binary.
+"""
+# SPDX-License-Identifier: Apache-2.0
+import os
+import pathlib
+import select
+import shutil
+import ssl
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
+import harness
+from harness import HOST, Server, check, same, until
+
+SUITE = harness.Suite()
+SIZE = 32 << 20  # more than the kernel takes for a client that reads nothing
+SITE = """
+local web = require "tornado.web"
+
+local Whole = web.RequestHandler:extend "Whole"
+
+function Whole:compute_etag() end
+
+function Whole:get()
+    self:write(("x"):rep(%(size)d))
+end
+
+local Streamed = web.RequestHandler:extend "Streamed"
+
+function Streamed:get()
+    self:set_header("Content-Length", "%(size)d")
+    for _ = 1, %(size)d / 65536 do
+        self:write(("x"):rep(65536))
+        self:flush()
+    end
+end
+
+return web.Application({ { "/whole", Whole }, { "/streamed", Streamed } },
+    { static_path = "%(path)s" })
+"""
+RATE, WINDOW = 2000, 1
+TLS = ("--debug", "--certfile=self-signed")
+
+
+class SlowServer(Server):
+    """A server that measures its readers every second."""
+
+    def __init__(self, binary, *options):
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
+        (self.home / "app.lua").write_text(SITE % {"size": SIZE, "path": self.home})
+        (self.home / "big").write_bytes(b"x" * SIZE)
+        super().__init__(binary, f"--write_timeout={WINDOW}", f"--write_min_rate={RATE}",
+                         "--log_level=debug", *options, site=self.home)
+
+    def __exit__(self, *how):
+        try:
+            super().__exit__(*how)
+        finally:
+            shutil.rmtree(self.home, ignore_errors=True)
+
+    def begin(self, path, tls):
+        """A client with a tiny receive buffer, whose head has come."""
+        c = self.connect(rcvbuf=4096)
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            c.socket = context.wrap_socket(c.socket)
+        c.send(b"GET " + path.encode() + b" HTTP/1.1\r\n" + HOST + b"\r\n")
+        reply = c.head()
+        same((reply.status, reply.get("content-length")), (200, str(SIZE)), "status, length")
+        return c
+
+
+def add(name, path, *options):
+    tls = "--debug" in options
+
+    @SUITE.case(name, "a byte now and then is not enough")
+    def _(binary):
+        with SlowServer(binary, *options) as server, server.begin(path, tls) as c:
+            began, fd = time.monotonic(), c.socket.fileno()
+            end = select.poll()
+            end.register(fd, select.POLLERR)
+            while not end.poll(100):
+                check(time.monotonic() - began < 20, "read on for 20 s")
+                os.read(fd, 1)  # below TLS: what it says does not matter
+            check(time.monotonic() - began >= WINDOW * 0.9, "too early")
+            server.await_line(r"127\.0\.0\.1 has taken \d+ bytes in \d\.\d s: it is cut off")
+            until(lambda: not connections(server), "the connection to be freed")
+
+    @SUITE.case(name, "nothing is not enough")
+    def _(binary):
+        with SlowServer(binary, *options) as server, server.begin(path, tls) as c:
+            end = select.poll()
+            end.register(c.socket.fileno(), select.POLLERR)
+            check(end.poll(1000 * harness.PATIENCE), "not cut off")
+
+    @SUITE.case(name, "slow, but fast enough")
+    def _(binary):
+        with SlowServer(binary, *options) as server, server.begin(path, tls) as c:
+            began, got = time.monotonic(), len(c.buffer)
+            while time.monotonic() - began < 4 * WINDOW:
+                got += len(c.socket.recv(4096))
+                time.sleep(0.2)  # 20,000 bytes a second
+            check(got < 1 << 20, f"{got} bytes: not slow")
+            while got < SIZE:
+                piece = c.socket.recv(1 << 18)
+                check(piece, f"cut off after {got} bytes")
+                got += len(piece)
+            same(got, SIZE, "bytes")
+            check("cut off" not in server.log(), server.log())
+
+
+def connections(server):
+    """How many sockets the server has besides those it listens on."""
+    fds = pathlib.Path(f"/proc/{server.process.pid}/fd")
+    links = [os.readlink(fd) for fd in fds.iterdir() if fd.is_symlink()]
+    inodes = {link[8:-1] for link in links if link.startswith("socket:[")}
+    rows = pathlib.Path("/proc/net/tcp").read_text().split("\n")[1:]
+    return sum(row.split()[9] in inodes and row.split()[3] != "0A" for row in rows if row)
+
+
+def replies():
+    add("whole", "/whole")
+    add("streamed", "/streamed")
+    add("file", "/static/big")
+    add("TLS, whole", "/whole", *TLS)
+    add("TLS, file", "/static/big", *TLS)
+
+    def steady(binary, rate):
+        """A client that takes 20,000 bytes a second for four windows; how many bytes
+        it got until it was cut off, or None."""
+        with SlowServer(binary, f"--write_min_rate={rate}") as server, \
+                server.begin("/whole", False) as c:
+            began, got = time.monotonic(), 0
+            while time.monotonic() - began < 4 * WINDOW:
+                try:
+                    got += len(c.socket.recv(4096))
+                except ConnectionResetError:
+                    return got
+                time.sleep(0.2)
+            return None
+
+    @SUITE.case("the rate", "is the option's, and 0 is none")
+    def _(binary):
+        check(steady(binary, "1M") is not None, "not cut off below 1 MiB a second")
+        same(steady(binary, "0"), None, "bytes until it was cut off without a rate")
+
+
+if __name__ == "__main__":
+    harness.run_on_binaries(SUITE, (replies,), __doc__)
