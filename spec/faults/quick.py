@@ -125,6 +125,24 @@ def memory():
                     check(word[code] in server.log(), server.log())
             check(ends > 5, f"only {ends} of the allocations were missed")
 
+    @case(g, "at rest garbage is collected, and then no CPU is used", alone=True)
+    def _(binary):
+        with Cluster(binary, "--supervise", workers=1) as server, server.connect() as c:
+            def bytes_of():
+                return server.ask_status()["workers"][0]["lua_bytes"]
+            for _ in range(30):
+                c.send(get("/garbage"))
+                c.reply()
+            pid = server.pids()[0]
+
+            def cpu():
+                fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                return int(fields[11]) + int(fields[12])
+            until(lambda: bytes_of() < 16 << 20, "the garbage to be gone")
+            before = cpu()
+            time.sleep(2)  # time in which it might go on
+            check(cpu() - before <= 5, f"{cpu() - before} ticks of CPU at rest")
+
     @case(g, "status shows the memory of each generation")
     def _(binary):
         with Cluster(binary) as server, server.connect() as c:

@@ -35,6 +35,11 @@ return web.Application {
         if #kept > 5000 then kept = {} end
         self:write "kept"
     end) },
+    { "/garbage", route(function(self)
+        local list = {}
+        for i = 1, 2e5 do list[i] = { i } end
+        self:write(tostring(#list))
+    end) },
     { "/crash", route(function() ffi.cast("int *", 64)[0] = 1 end) },
     { "/sleep", route(function(self)
         gen.sleep(tonumber(self:get_argument("for", "1")))
