@@ -20,6 +20,7 @@
 #include "abi/file.h"
 #include "abi/form.h"
 #include "abi/generation.h"
+#include "abi/inotify.h"
 #include "abi/job.h"
 #include "abi/metrics.h"
 #include "abi/process.h"

@@ -57,6 +57,7 @@ typedef enum ct_event_type {
     CT_EVENT_ACCEPT,   /* a new channel; owner: its acceptor */
     CT_EVENT_WATCH,    /* a descriptor is ready */
     CT_EVENT_DATAGRAM, /* a UDP socket's call may be repeated */
+    CT_EVENT_INOTIFY,  /* folders have changed */
     /* A name's addresses, or why there are none. */
     CT_EVENT_RESOLVED,
     /* A listener that is closed, or was asked to drain, has no connection any
@@ -81,6 +82,16 @@ typedef enum ct_event_type {
     /* A question has come over the control socket (server/control.h): the handle
      * is the connection's descriptor, Lua's from here on. */
     CT_EVENT_CONTROL,
+    /* The next generation is loaded: ct_abi_hand_over() must follow, and then that
+     * one serves. */
+    CT_EVENT_HAND_OVER,
+    /* What the one before has handed over is there: ct_abi_estate(). */
+    CT_EVENT_ESTATE,
+    /* A WebSocket of the one before has come; its new handle. */
+    CT_EVENT_MOVED,
+    /* A reload that this generation asked for, or somebody else, has ended: 1,
+     * this one serves since; 0, it failed: ct_abi_reload_report() says why. */
+    CT_EVENT_RELOADED,
     /* The process was asked to end: a signal's number. */
     CT_EVENT_STOP
 } ct_event_type;

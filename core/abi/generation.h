@@ -15,6 +15,23 @@ void ct_abi_ready(ct_vm *vm);
 /* It cannot be loaded, and why; the one before it serves on. */
 void ct_abi_failed(ct_vm *vm, const char *text, uint32_t size);
 
+enum { CT_ESTATE = 67108864 }; /* bytes that may be handed over */
+
+/* Answers CT_EVENT_HAND_OVER with bytes for the next generation: OK, or LIMIT, and
+ * there are none. */
+int ct_abi_hand_over(ct_vm *vm, const char *p, uint32_t size);
+
+/* What the generation before has handed over; and frees it. */
+void ct_abi_estate(ct_vm *vm, ct_str *out);
+void ct_abi_drop_estate(ct_vm *vm);
+
+/* Asks for a reload; CT_EVENT_RELOADED tells its end, unless this generation has
+ * retired then. */
+void ct_abi_reload(ct_vm *vm);
+
+/* Why the last reload failed; empty: it did not. */
+void ct_abi_reload_report(ct_vm *vm, ct_str *out);
+
 /* The user that this process runs as. */
 uint32_t ct_abi_user_id(void);
 
@@ -35,7 +52,12 @@ typedef struct ct_supervision {
     ct_str user, group; /* that workers run as; empty: unchanged */
     double stop_timeout, worker_timeout;
     uint32_t workers, backlog;
+    uint32_t supervise; /* 1: a master also for one worker */
 } ct_supervision;
+
+/* What this generation wants of its process, told before it is ready: a later one
+ * gets as much of it as can be changed. */
+void ct_abi_wishes(ct_vm *vm, const ct_supervision *s);
 
 /* This process shall become the master of so many workers, instead of serving
  * itself: Lua ends with this turn. */

@@ -77,6 +77,17 @@ int ct_abi_websocket_close(ct_vm *vm, uint32_t websocket, uint32_t code,
 uint32_t ct_abi_websocket_unsent(ct_vm *vm, uint32_t websocket);
 int ct_abi_websocket_nodelay(ct_vm *vm, uint32_t websocket, int on);
 
+enum { CT_LUGGAGE = 1048576 }; /* bytes that may go with a WebSocket */
+
+/* Gives a WebSocket to the generation that serves now, where CT_EVENT_MOVED comes,
+ * with bytes for it. OK: the handle is old; CLOSED: it has begun to end, or this is
+ * that generation; LIMIT: too many bytes. */
+int ct_abi_websocket_move(ct_vm *vm, uint32_t websocket, const char *p,
+                          uint32_t size);
+
+/* The bytes that one has brought, until ct_abi_websocket_take(): OK, CLOSED. */
+int ct_abi_websocket_luggage(ct_vm *vm, uint32_t websocket, ct_str *out);
+
 /* Gives the handle back; what has not ended is cut off. */
 void ct_abi_websocket_release(ct_vm *vm, uint32_t websocket);
 

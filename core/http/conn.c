@@ -179,7 +179,7 @@ static bool pump_out(ct_conn *c) {
             ct_conn_close(c, c->files != NULL);
             return false;
         }
-        c->pace.handed += (uint64_t)n;
+        ct_pace_hand(&c->pace, (size_t)n);
     }
     if (!ct_conn_has_output(c)) c->pace.since = 0;
     set_deadline(c);

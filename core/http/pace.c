@@ -26,14 +26,20 @@ uint32_t ct_pace_of_body(const ct_conn *c) {
 }
 
 /* Bytes that were sent and not acknowledged. */
-static uint64_t queued(const ct_conn *c) {
+static uint32_t queued(const ct_conn *c) {
     int n = 0;
 
-    return ioctl(c->stream.fd, SIOCOUTQ, &n) == 0 && n > 0 ? (uint64_t)n : 0;
+    return ioctl(c->stream.fd, SIOCOUTQ, &n) == 0 && n > 0 ? (uint32_t)n : 0;
 }
 
-static void measure(ct_conn *c, uint64_t in_queue) {
-    c->pace.since = c->server->loop->clock.mono_ms;
+static uint32_t spent_of(const ct_conn *c) {
+    return (uint32_t)c->server->loop->clock.mono_ms - c->pace.since;
+}
+
+static void measure(ct_conn *c, uint32_t in_queue) {
+    uint32_t now = (uint32_t)c->server->loop->clock.mono_ms;
+
+    c->pace.since = now ? now : UINT32_MAX;
     c->pace.handed = in_queue;
 }
 
@@ -42,14 +48,13 @@ void ct_pace_begin(ct_conn *c) {
 }
 
 uint32_t ct_pace_left(const ct_conn *c) {
-    uint64_t now = c->server->loop->clock.mono_ms;
-    uint64_t end = c->pace.since + c->options->write_timeout;
+    uint32_t all = c->options->write_timeout, spent = spent_of(c);
 
-    if (!c->pace.since) return c->options->write_timeout;
-    return end > now ? (uint32_t)(end - now) : 1;
+    if (!c->pace.since) return all;
+    return spent < all ? all - spent : 1;
 }
 
-static void complain(const ct_conn *c, uint64_t taken, uint64_t spent) {
+static void complain(const ct_conn *c, uint64_t taken, uint32_t spent) {
     char ip[CT_ADDRESS_TEXT];
 
     ct_peer_ip(&c->peer, ip);
@@ -60,14 +65,14 @@ static void complain(const ct_conn *c, uint64_t taken, uint64_t spent) {
 
 bool ct_pace_is_slow(ct_conn *c) {
     const ct_server_options *o = c->options;
-    uint64_t now = c->server->loop->clock.mono_ms;
-    uint64_t spent = now - c->pace.since, left = queued(c);
+    uint32_t spent = spent_of(c), left = queued(c);
     uint64_t taken = c->pace.handed > left ? c->pace.handed - left : 0;
 
     if (!c->pace.since) return true; /* it has not been sent to at all */
     if (spent < o->write_timeout) return false;
     measure(c, left);
-    if (taken && taken * 1000 >= spent * o->write_min_rate) return false;
+    if (taken && taken * 1000 >= (uint64_t)spent * o->write_min_rate)
+        return false;
     complain(c, taken, spent);
     return true;
 }

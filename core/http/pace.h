@@ -5,15 +5,25 @@
 #define CT_PACE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct ct_conn;
 
-/* Of a connection whose socket takes no more. */
+/* Of a connection whose socket takes no more: small, since idle ones have it too. */
 typedef struct ct_pace {
-    uint64_t since;  /* ms, when the time that is measured began; 0: it takes */
-    uint64_t handed; /* bytes in its queue then, and what went there since */
+    uint32_t
+        since; /* ms modulo 2^32, when the time that is measured began; 0: it
+                       takes */
+    uint32_t handed; /* bytes in its queue then, and what went there since; it
+                        stays at 2^32 - 1 */
 } ct_pace;
+
+/* `n` bytes more went to the socket. */
+static inline void ct_pace_hand(ct_pace *p, size_t n) {
+    if (__builtin_add_overflow(p->handed, n, &p->handed))
+        p->handed = UINT32_MAX;
+}
 
 /* Milliseconds that are left for the body that comes: body_timeout, and more the
  * more of it has come. At least 1. */

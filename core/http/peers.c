@@ -27,6 +27,7 @@ typedef struct table_row {
 struct ct_peers_table {
     ct_hash_key key;
     bool ready;
+    _Atomic(uint32_t) used; /* rows */
     table_row rows[];
 };
 
@@ -41,10 +42,15 @@ void ct_peers_format(void *memory) {
     table->ready = true;
 }
 
-void ct_peers_init(ct_peers *t, void *memory, uint32_t rows, uint32_t row) {
-    *t = (ct_peers){ .table = memory, .rows = rows, .row = row };
-    ct_assert(row < rows);
+void ct_peers_init(ct_peers *t, void *memory, uint32_t row) {
+    struct ct_peers_table *table = memory;
+    uint32_t used = table->used;
+
+    *t = (ct_peers){ .table = table, .row = row };
     ct_peers_clear(memory, row);
+    while (used <= row &&
+           !atomic_compare_exchange_weak(&table->used, &used, row + 1))
+        continue;
 }
 
 /* Most have never touched their entries, which are to stay without memory. */
@@ -69,7 +75,8 @@ void ct_peers_leave(ct_peers *t) {
 uint32_t ct_peers_total(const ct_peers *t) {
     uint32_t sum = 0;
 
-    for (uint32_t i = 0; i < t->rows; i++) sum += t->table->rows[i].open;
+    for (uint32_t i = 0; t->table && i < t->table->used; i++)
+        sum += t->table->rows[i].open;
     return sum;
 }
 
@@ -97,7 +104,7 @@ uint32_t ct_peers_count(const ct_peers *t, const ct_peer *p) {
 
     if (!t->table) return 0;
     key = key_of(t, p);
-    for (uint32_t i = 0; i < t->rows; i++) {
+    for (uint32_t i = 0; i < t->table->used; i++) {
         const entry *e =
             &t->table->rows[i].entries[find(&t->table->rows[i], key)];
 

@@ -16,17 +16,18 @@ struct ct_peers_table;
 
 typedef struct ct_peers {
     struct ct_peers_table *table; /* borrowed; NULL: nothing is counted */
-    uint32_t rows, row;           /* ours */
+    uint32_t row;                 /* ours */
 } ct_peers;
 
-/* How many bytes the memory for so many processes has. */
+/* How many bytes the memory for so many processes has; what is not used of it takes
+ * none. */
 size_t ct_peers_size(uint32_t rows);
 
 /* Makes zeroed memory ready; nothing happens when it is. Before others look at it. */
 void ct_peers_format(void *memory);
 
 /* Counts in memory that is ready, in a row (0 and up) that it clears. */
-void ct_peers_init(ct_peers *t, void *memory, uint32_t rows, uint32_t row);
+void ct_peers_init(ct_peers *t, void *memory, uint32_t row);
 
 /* Forgets what a process counted that is gone. */
 void ct_peers_clear(void *memory, uint32_t row);

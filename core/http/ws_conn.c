@@ -173,6 +173,7 @@ static void free_conn(ct_ws_conn *w) {
     ct_ws_drop(w, w->out.len > 0 || !w->sent_close);
     ct_list_remove(&w->node);
     ct_buf_fini(&w->queue);
+    ct_buf_fini(&w->luggage);
     ct_free(w->reason);
     ct_free(w);
 }
@@ -262,6 +263,7 @@ int ct_ws_take(ct_ws_conn *w, uint32_t *kind, ct_str *out) {
     ct_ws_item head;
 
     w->told = false;
+    if (w->luggage.len) ct_buf_fini(&w->luggage);
     if (w->given) ct_buf_drain(&w->queue, w->given);
     w->given = 0;
     if (!w->queue.len && !w->ended) go_on(w);
@@ -285,6 +287,29 @@ void ct_ws_release(ct_ws_conn *w) {
     ct_buf_fini(&w->queue);
     if (!w->ended) ct_ws_drop(w, true);
     free_if_over(w);
+}
+
+uint32_t ct_ws_move(ct_ws_conn *w, ct_ws_hub *to) {
+    uint32_t handle;
+
+    if (w->ended || w->broken || w->over || w->sent_close) return 0;
+    handle = ct_slots_add(&to->slots, w);
+    if (!handle) return 0;
+    if (w->given) ct_buf_drain(&w->queue, w->given);
+    w->given = 0;
+    ct_slots_remove(&w->hub->slots, w->handle);
+    ct_deadlines_remove(&w->hub->deadlines, &w->deadline);
+    ct_list_remove(&w->node);
+    ct_list_add(&to->conns, &w->node);
+    w->hub = to;
+    w->handle = handle;
+    w->told = w->wants_room = false;
+    if (w->deflate) {
+        if (!to->codecs) to->codecs = ct_ws_codecs_new();
+        w->deflate->codecs = to->codecs;
+    }
+    ct_ws_set_deadline(w);
+    return handle;
 }
 
 /* -- Beginning ------------------------------------------------------------- */

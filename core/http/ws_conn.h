@@ -73,6 +73,7 @@ typedef struct ct_ws_conn {
     uint16_t code;         /* of the end: see `ended`, `over` */
     ct_utf8 utf8;          /* of a compressed text */
     char *reason;          /* likewise; NULL: none */
+    ct_buf luggage;        /* of Lua, while it moves */
     bool told;             /* an event waits to be taken */
     bool corked;           /* what is sent waits for company */
     bool wants_room;       /* tell when `out` is half empty */
@@ -112,6 +113,11 @@ int ct_ws_send(ct_ws_conn *w, ct_websocket_opcode kind, ct_str payload);
 /* Begins the closing handshake; nothing more is taken. `code` 0: none. OK,
  * CLOSED when it has begun before, ERROR for a bad code or reason. */
 int ct_ws_close(ct_ws_conn *w, unsigned code, ct_str reason);
+
+/* Gives it to another hub: what is to come, and what waits to be taken, is told
+ * there. The handle there, and the one here is old; 0 when it has begun to end, or
+ * there is no slot. */
+uint32_t ct_ws_move(ct_ws_conn *w, ct_ws_hub *to);
 
 /* Lua is done with it: what is not closed is cut off. May free it. */
 void ct_ws_release(ct_ws_conn *w);

@@ -13,6 +13,7 @@
 #include <event2/event_struct.h>
 #include <event2/util.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -139,6 +140,9 @@ static const char *reason(const ct_address *at, int error) {
     case EADDRNOTAVAIL:
         return "no such address on this machine: `ip address` lists them, "
                "*:PORT means all";
+    case EXDEV:
+        return "a new unix socket needs a restart of a server with a master, "
+               "whose workers must share it";
     case ENOENT: return "no such folder: create it first";
     case EMFILE: return "too many open files: raise `ulimit -n`";
     default: return strerror(error);
@@ -196,7 +200,13 @@ static bool find_name(ct_listen *l) {
 static bool open_listener(ct_listen *l, int backlog) {
     int shared = share_socket(l);
 
+    if (shared > 0)
+        (void)listen(l->fd, backlog); /* it may be another one now */
     if (shared) return shared > 0;
+    if (is_unix(&l->at) && l->loop->share_ports && l->staged) {
+        errno = EXDEV; /* the other workers could not have it */
+        return false;
+    }
     l->at.share |= l->loop->share_ports;
     l->fd = open_socket(&l->at);
     if (l->fd == -1) return false;
@@ -235,6 +245,21 @@ fail:
     explain(at, errno, why, size);
     if (fd != -1) close(fd);
     return -1;
+}
+
+/* The kernel asks this program for the index of a socket: random() % n. Where that
+ * cannot be (a unix socket) nothing is lost but the wish. */
+void ct_listen_spread(int fd, unsigned n) {
+    struct sock_filter code[] = {
+        { BPF_LD | BPF_W | BPF_ABS, 0, 0,
+          (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM) },
+        { BPF_ALU | BPF_MOD | BPF_K, 0, 0, n },
+        { BPF_RET | BPF_A, 0, 0, 0 },
+    };
+    struct sock_fprog program = { .len = 3, .filter = code };
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
+                     sizeof program);
 }
 
 /* -- Accepting ------------------------------------------------------------- */
@@ -374,6 +399,18 @@ void ct_listen_commit(ct_loop *loop, bool later) {
         } else if (later && !l->kept) {
             ct_listen_hold(l, true);
         }
+    }
+}
+
+void ct_listen_empty(ct_loop *loop) {
+    ct_list *end = &loop->listens, *n, *next;
+
+    for (n = end->next; n != end; n = next) {
+        ct_listen *l = ct_list_of(n, ct_listen, node);
+
+        next = n->next;
+        if (l->inherited || l->staged || l->held || l->kept) continue;
+        while (accept_one(l)) continue;
     }
 }
 

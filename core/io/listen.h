@@ -32,6 +32,10 @@ void ct_listen_keep(ct_listen *l);
  * the caller owns, or -1 and a reason in `why`. */
 int ct_listen_socket(ct_address *at, int backlog, char *why, size_t size);
 
+/* Of the sockets that share the address of this one, new connections come to the
+ * first `n` alone, in the order in which they were opened. */
+void ct_listen_spread(int fd, unsigned n);
+
 /* Takes a listening socket that this process was started with, for whoever will
  * ask for `asked`. False, and closed, when it is none. */
 bool ct_listen_inherit(ct_loop *loop, int fd, const ct_address *asked);
@@ -43,6 +47,9 @@ bool ct_listen_is_same(const ct_listen *a, const ct_listen *b);
  * before, when there is a `later` one, stops; sockets that nobody asked for are
  * closed. */
 void ct_listen_commit(ct_loop *loop, bool later);
+
+/* Accepts all that waits, on every socket, for those that are about to be closed. */
+void ct_listen_empty(ct_loop *loop);
 
 /* The address bound, with the port that the kernel chose for port 0. Borrows. */
 const ct_address *ct_listen_address(const ct_listen *l);

@@ -21,6 +21,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum {
+    OFTEN = 5,    /* early deaths in a row before it has to wait */
+    BACK_OFF = 30 /* seconds: the longest pause before a new start */
+};
+
 /* -- Sockets --------------------------------------------------------------- */
 
 /* One for each worker, that the kernel spreads connections over; all share that
@@ -99,6 +104,56 @@ bool ct_child_listen(ct_child *c, const ct_vm_wishes *wishes,
     }
     free(copy);
     return good && listen_admin(c, wishes, first);
+}
+
+bool ct_child_join(ct_child *c, const ct_vm_wishes *wishes,
+                   const ct_child *other) {
+    char *copy = strdup(other->addresses ? other->addresses : "");
+    char *rest = copy, *line;
+    bool good = copy != NULL;
+
+    while (good && (line = strsep(&rest, "\n")) && *line) {
+        const char *address = strchr(line, ' ') + 1;
+        unsigned n = c->socket_count;
+        int fd = -1;
+
+        if (strcmp(address, wishes->admin) == 0)
+            fd = fcntl(other->sockets[n], F_DUPFD_CLOEXEC, 0);
+        else
+            fd = open_socket(c, address, n, (int)wishes->backlog, other);
+        good = add_socket(c, address, fd);
+    }
+    free(copy);
+    return good;
+}
+
+static bool is_wanted(const ct_vm_wishes *w, const char *address) {
+    size_t n = strlen(address);
+
+    if (strcmp(address, w->admin) == 0) return true;
+    for (const char *p = w->addresses; p; p = strchr(p, '\n')) {
+        if (*p == '\n') p++;
+        if (strncmp(p, address, n) == 0 && (!p[n] || p[n] == '\n')) return true;
+    }
+    return false;
+}
+
+void ct_child_keep(ct_child *c, const ct_vm_wishes *wishes) {
+    char *lines = c->addresses, *rest = lines, *line;
+    unsigned n = 0;
+
+    c->addresses = NULL;
+    c->socket_count = 0;
+    while (lines && (line = strsep(&rest, "\n")) && *line) {
+        const char *address = strchr(line, ' ') + 1;
+        int fd = c->sockets[n++];
+
+        if (is_wanted(wishes, address))
+            (void)add_socket(c, address, fd);
+        else
+            close(fd);
+    }
+    free(lines);
 }
 
 /* -- The process ----------------------------------------------------------- */
@@ -213,10 +268,25 @@ bool ct_child_start(ct_child *c, const ct_vm_wishes *wishes,
     (void)fcntl(c->pidfd, F_SETFD, FD_CLOEXEC);
     c->channel = ends[0];
     c->began = ct_board_now();
-    c->served = c->aborted = false;
+    c->served = c->aborted = c->behind = c->asked = false;
     c->have = 0;
     watch(c);
     return true;
+}
+
+void ct_child_describe(int status, char *out, size_t size) {
+    if (WIFSIGNALED(status))
+        snprintf(out, size, "died of signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
+    else
+        snprintf(out, size, "ended with exit code %d", WEXITSTATUS(status));
+}
+
+uint64_t ct_child_pause(const ct_child *c) {
+    unsigned over = c->early < OFTEN ? 0 : c->early - OFTEN + 1;
+    unsigned seconds = over == 0 ? 0 : over < 6 ? 1u << (over - 1) : BACK_OFF;
+
+    return seconds * 1000u;
 }
 
 void ct_child_say(const ct_child *c, const char *line) {

@@ -30,10 +30,14 @@ struct ct_child {
     pid_t pid;      /* 0: not running */
     int pidfd, channel;
     struct event on_end, on_line;
-    uint64_t began; /* monotonic ms */
-    bool served;    /* it has said that it serves */
-    unsigned early; /* deaths in a row before it served for long */
-    bool aborted;   /* it hangs, and was told to die */
+    uint64_t began;    /* monotonic ms */
+    bool served;       /* it has said that it serves */
+    unsigned early;    /* deaths in a row before it served for long */
+    bool behind;       /* it began to load before a reload: it needs one, too */
+    bool asked;        /* for a reload, and has not answered */
+    bool aborted;      /* it hangs, and was told to die */
+    uint64_t leave_at; /* ms, when it is told to leave; or 0 */
+    uint64_t kill_at;  /* ms, when patience with that is over; or 0 */
     unsigned have;
     char line[CT_CHILD_ANSWER];
     int sockets[CT_CHILD_SOCKETS];
@@ -45,9 +49,23 @@ struct ct_child {
 bool ct_child_listen(ct_child *c, const ct_vm_wishes *wishes,
                      const ct_child *first);
 
+/* Opens sockets for the addresses that another one has now. False as above. */
+bool ct_child_join(ct_child *c, const ct_vm_wishes *wishes,
+                   const ct_child *other);
+
+/* Closes those whose address is not wanted any more. */
+void ct_child_keep(ct_child *c, const ct_vm_wishes *wishes);
+
 /* Starts the process. False: errno says why. */
 bool ct_child_start(ct_child *c, const ct_vm_wishes *wishes,
                     const ct_shared *shared, char **argv);
+
+/* How it has ended, as text: `status` is that of waitpid. */
+void ct_child_describe(int status, char *out, size_t size);
+
+/* Milliseconds from its last start to the next one: more, the more often it has died
+ * early. */
+uint64_t ct_child_pause(const ct_child *c);
 
 /* Sends it a line. */
 void ct_child_say(const ct_child *c, const char *line);

@@ -23,6 +23,7 @@ struct ct_control {
     ct_listen *listen;
     ct_list peers;
     unsigned count;
+    char *path;
     ct_control_fn *fn;
     void *arg;
 };
@@ -142,10 +143,15 @@ ct_control *ct_control_new(ct_loop *loop, const char *path, ct_control_fn *fn,
         snprintf(why, size, "%s: expected %s", path, expected);
     if (c->listen) {
         ct_listen_keep(c->listen);
+        c->path = ct_memdup(path, strlen(path));
         return c;
     }
     ct_free(c);
     return NULL;
+}
+
+bool ct_control_is_at(const ct_control *c, const char *path) {
+    return strcmp(c->path, path) == 0;
 }
 
 void ct_control_free(ct_control *c) {
@@ -153,5 +159,6 @@ void ct_control_free(ct_control *c) {
     while (!ct_list_is_empty(&c->peers))
         close_peer(ct_list_of(c->peers.next, ct_control_peer, node));
     ct_listen_free(c->listen);
+    ct_free(c->path);
     ct_free(c);
 }

@@ -21,6 +21,9 @@ typedef void ct_control_fn(ct_control_peer *peer, const char *command,
 ct_control *ct_control_new(ct_loop *loop, const char *path, ct_control_fn *fn,
                            void *arg, char *why, size_t size);
 
+/* True when it listens on that path. */
+bool ct_control_is_at(const ct_control *c, const char *path);
+
 /* Answers and closes. `peer` is over. */
 void ct_control_answer(ct_control_peer *peer, bool ok, const char *text);
 

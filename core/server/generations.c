@@ -66,6 +66,8 @@ static void give_up(ct_generations *g, const char *text) {
     ct_vm *vm = g->loading;
 
     g->loading = NULL;
+    g->asked = g->current->handed_over = false;
+    ct_buf_fini(&g->current->estate);
     g->server->options = g->options;
     ct_listener_disown(g->server, vm->events);
     vm->exiting = true;
@@ -93,11 +95,31 @@ static void join(ct_generations *g, ct_vm *before) {
     ct_events_add(g->current->events, CT_EVENT_ELDER, (uint32_t)ends[1]);
 }
 
+/* Between this and the end of take_over() no other event comes to Lua, and the
+ * estate is the first that the new one hears of. */
+static bool has_handed_over(ct_generations *g) {
+    if (!g->asked) {
+        ct_events_add(g->current->events, CT_EVENT_HAND_OVER, 0);
+        g->loop->again = true;
+    }
+    g->asked = true;
+    return g->current->handed_over;
+}
+
+static void bequeath(ct_vm *before, ct_vm *heir) {
+    if (!before->estate.len) return;
+    heir->estate = before->estate;
+    before->estate = (ct_buf){ 0 };
+    ct_events_add(heir->events, CT_EVENT_ESTATE, 0);
+}
+
 static void take_over(ct_generations *g) {
     ct_vm *before = g->current;
 
     g->current = g->loading;
     g->loading = NULL;
+    g->asked = false;
+    bequeath(before, g->current);
     ct_listen_commit(g->loop, true);
     ct_listener_succeed(g->server, before->events, g->current->events);
     join(g, before);
@@ -119,7 +141,7 @@ static bool turn_loading(ct_generations *g) {
     g->loop->staging = false;
     if (vm->exiting)
         give_up(g, vm->report ? vm->report : "it ended while it was loaded");
-    else if (vm->ready)
+    else if (vm->ready && has_handed_over(g))
         take_over(g);
     return more;
 }
@@ -130,6 +152,7 @@ static ct_vm *begin(ct_generations *g, const char **why) {
     if (!vm) return NULL;
     vm->generation = ++g->count;
     vm->place = g->place;
+    vm->serving = &g->current;
     *why = "the framework cannot be loaded: the log says why";
     if (ct_vm_start(vm, g->argc, g->argv)) return vm;
     (void)!ct_vm_free(vm); /* it has had no time to begin a thread */
@@ -158,6 +181,14 @@ void ct_generations_reload(ct_generations *g, ct_reload_fn *done, void *arg) {
     g->loop->again = true;
 }
 
+void ct_generations_tell(ct_generations *g, bool ok, const char *text) {
+    ct_vm *vm = g->current;
+
+    ct_free(vm->reload_report);
+    vm->reload_report = ct_memdup(text, strlen(text));
+    ct_events_add(vm->events, CT_EVENT_RELOADED, ok);
+}
+
 /* -- Life ------------------------------------------------------------------ */
 
 bool ct_generations_init(ct_generations *g, ct_loop *loop, ct_server *server,
@@ -180,6 +211,10 @@ bool ct_generations_init(ct_generations *g, ct_loop *loop, ct_server *server,
 bool ct_generations_turn(ct_generations *g) {
     bool more = ct_vm_turn(g->current);
 
+    if (g->current->wants_reload) {
+        g->current->wants_reload = false;
+        g->wanted(g->wanted_arg);
+    }
     if (g->loading) more |= turn_loading(g);
     if (g->old_count) more |= turn_old(g);
     if (g->current->exiting && (!g->old_count || g->current->exit_code))

@@ -27,10 +27,13 @@ typedef struct ct_generations {
     ct_place place;
     uint32_t count;            /* that were begun */
     ct_server_options options; /* as they were before `loading` */
+    bool asked;                /* `current` shall hand over */
     ct_timer *limit;           /* how long `loading` may take */
     ct_timer *sweep;           /* looks at those that cannot be freed yet */
     ct_reload_fn *done;
     void *done_arg;
+    void (*wanted)(void *arg); /* the one that serves has asked for a reload */
+    void *wanted_arg;
 } ct_generations;
 
 enum { CT_RELOAD_TIMEOUT = 60 }; /* seconds that loading may take */
@@ -43,6 +46,9 @@ bool ct_generations_init(ct_generations *g, ct_loop *loop, ct_server *server,
 
 /* Begins to load the next one; `done` is called when it serves, or has failed. */
 void ct_generations_reload(ct_generations *g, ct_reload_fn *done, void *arg);
+
+/* Tells the one that serves how a reload has ended. */
+void ct_generations_tell(ct_generations *g, bool ok, const char *text);
 
 /* Lets all of them take their events. True when there is more to do at once; the
  * loop is stopped when the process is to end. */

@@ -17,6 +17,7 @@
 #include "server/inherit.h"
 #include "server/notify.h"
 #include "server/pass.h"
+#include "server/wishes.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,15 +29,15 @@
 
 enum {
     EARLY = 2000,   /* ms: dying sooner counts as dying early */
-    OFTEN = 5,      /* early deaths in a row before it has to wait */
-    BACK_OFF = 30,  /* seconds: the longest pause before a new start */
     LAST_WORDS = 2, /* seconds between asking a hung worker and killing it */
+    LEAVE = 1000,   /* ms before one leaves that nothing new comes to it */
     OWN = 2         /* seconds more than the workers' own stop_timeout */
 };
 
 typedef struct master {
     ct_loop *loop;
-    const ct_vm_wishes *wishes;
+    const ct_vm_wishes *wishes; /* the first ones, or `own` */
+    ct_vm_wishes *own, *next;   /* of later generations, or NULL */
     char **argv;
     ct_shared *shared; /* borrowed */
     void *peers;       /* see http/peers.h: cleared of who died */
@@ -46,7 +47,8 @@ typedef struct master {
     ct_timer *tick; /* every second: looks at all workers */
     ct_child *children;
     char folder[CT_FOLDER_PATH]; /* that the workers share; empty: none */
-    uint32_t count;
+    uint32_t count;              /* places of `children` that were ever used */
+    uint32_t target;             /* workers that there shall be */
     uint32_t running;
     bool ready;    /* every worker has served */
     bool stopping; /* told to end */
@@ -55,9 +57,11 @@ typedef struct master {
     /* A reload: */
     ct_control_peer *asker; /* or NULL: a signal's */
     bool reloading;
+    bool again;          /* a worker asked for another one meanwhile */
     uint32_t waited_for; /* answers */
     bool failed;
-    char why[CT_CHILD_ANSWER];
+    char why
+        [CT_CHILD_ANSWER]; /* \x1f stands for a newline while it is under way */
 } master;
 
 static void say(const master *m, ct_log_level level, const char *text,
@@ -86,26 +90,70 @@ static void stop(master *m, bool gently) {
 
 /* -- Reloading ------------------------------------------------------------- */
 
+static void reload(master *m, ct_control_peer *asker);
+static void adopt(master *m);
+static void on_child(ct_child *c, const char *line, int status, void *arg);
+static void on_command(ct_control_peer *peer, const char *command, void *arg);
+
+/* All workers tell the browsers of developers. */
+static void tell_all(const master *m) {
+    char line[CT_CHILD_ANSWER + 16];
+
+    snprintf(line, sizeof line, m->failed ? "failed %s\n" : "done\n", m->why);
+    for (uint32_t i = 0; i < m->target; i++)
+        ct_child_say(&m->children[i], line);
+}
+
+/* What of it the running processes cannot do. */
+static void take_note(master *m) {
+    char names[128] = "";
+
+    if (m->next)
+        ct_wishes_compare(m->wishes, m->next, false, names, sizeof names);
+    if (!*names) return;
+    snprintf(m->why, sizeof m->why, "changed, needs a restart: %s", names);
+    ct_log_line(m->loop->log, CT_LEVEL_WARNING, "master", "reload: %s", m->why);
+}
+
 static void end_reload(master *m) {
-    m->reloading = false;
+    bool again = m->again && m->failed;
+
+    m->reloading = m->again = false;
+    tell_all(m);
+    if (!m->failed) take_note(m);
+    for (char *p = m->why; *p; p++)
+        if (*p == '\x1f') *p = '\n';
     if (m->asker) ct_control_answer(m->asker, !m->failed, m->why);
     m->asker = NULL;
     ct_notify("READY=1");
     ct_log_line(m->loop->log, m->failed ? CT_LEVEL_ERROR : CT_LEVEL_INFO,
                 "master",
                 m->failed ? "reload: nothing has changed" : "reloaded");
+    if (again) reload(m, NULL);
+    if (!m->failed && !m->stopping) adopt(m);
+}
+
+static void ask(master *m, ct_child *c) {
+    ct_child_say(c, "reload\n");
+    c->asked = true;
+    m->waited_for++;
 }
 
 static void ask_others(master *m) {
-    for (uint32_t i = 1; i < m->count; i++) {
-        if (!m->children[i].pid) continue; /* its next start has the new code */
-        ct_child_say(&m->children[i], "reload\n");
-        m->waited_for++;
+    for (uint32_t i = 1; i < m->target; i++) {
+        ct_child *c = &m->children[i];
+
+        if (!c->pid) continue; /* its next start has the new code */
+        c->behind = !c->served;
+        if (!c->behind) ask(m, c);
     }
 }
 
-static void on_answer(master *m, bool first, bool ok, const char *why) {
-    if (!m->reloading || !m->waited_for) return;
+static void on_answer(master *m, ct_child *c, bool ok, const char *why) {
+    bool first = c->index == 1;
+
+    if (!c->asked) return;
+    c->asked = false;
     m->waited_for--;
     if (!ok && !m->failed) {
         m->failed = true;
@@ -129,11 +177,13 @@ static void reload(master *m, ct_control_peer *asker) {
     m->failed = false;
     m->asker = asker;
     m->why[0] = 0;
-    m->waited_for = 1;
+    ct_vm_wishes_free(m->next);
+    m->next = NULL;
+    m->waited_for = 0;
     ct_notify("RELOADING=1");
-    ct_child_say(&m->children[0], "reload\n");
-    if (!m->children[0].pid)
-        on_answer(m, true, false, "worker 1 is down: see the log");
+    ask(m, &m->children[0]);
+    if (!m->children[0].pid || !m->children[0].served)
+        on_answer(m, m->children, false, "worker 1 is down: see the log");
 }
 
 /* -- Workers --------------------------------------------------------------- */
@@ -156,13 +206,9 @@ static void describe_end(const master *m, const ct_child *c, int pid,
                          int status) {
     char text[64];
 
-    if (WIFSIGNALED(status))
-        snprintf(text, sizeof text, "died of signal %d (%s)", WTERMSIG(status),
-                 strsignal(WTERMSIG(status)));
-    else
-        snprintf(text, sizeof text, "ended with exit code %d",
-                 WEXITSTATUS(status));
-    say(m, m->stopping ? CT_LEVEL_INFO : CT_LEVEL_ERROR, text, c->index, pid);
+    ct_child_describe(status, text, sizeof text);
+    say(m, m->stopping || c->kill_at ? CT_LEVEL_INFO : CT_LEVEL_ERROR, text,
+        c->index, pid);
 }
 
 /* None has ever served: what it has written says why, and no other one will. */
@@ -180,19 +226,111 @@ static void on_death(master *m, ct_child *c, int status) {
     m->board->handled_before += c->row->handled;
     *c->row = (ct_board_row){ 0 };
     ct_peers_clear(m->peers, c->index - 1);
-    if (m->reloading) on_answer(m, c->index == 1, false, "a worker died");
+    on_answer(m, c, false, "a worker died");
     if (!m->stopping && !m->ready && !c->served) give_up(m, status);
     if (m->stopping) {
         if (!m->running) ct_loop_stop(m->loop);
         return;
     }
+    c->kill_at = c->leave_at = 0;
+    if (c->index > m->target) {
+        ct_child_fini(c);
+        return;
+    }
     c->early = ct_board_now() - c->began < EARLY ? c->early + 1 : 0;
     m->board->replaced++;
-    if (c->early < OFTEN) start(m, c);
+    if (ct_child_pause(c) == 0) start(m, c);
 }
+
+/* -- Other options ---------------------------------------------------------- */
+
+static bool place(master *m, uint32_t i) {
+    ct_child *c = &m->children[i];
+
+    c->loop = m->loop;
+    c->index = i + 1;
+    c->row = &m->board->rows[i];
+    c->fn = on_child;
+    c->arg = m;
+    c->kill_at = 0;
+    if (!i) return ct_child_listen(c, m->wishes, NULL);
+    return ct_child_join(c, m->wishes, m->children);
+}
+
+static void dismiss(const master *m, ct_child *c) {
+    ct_child_fini(c);
+    ct_child_say(c, "leave\n");
+    c->leave_at = 0;
+    c->kill_at =
+        ct_board_now() + (uint64_t)((m->wishes->stop_timeout + OWN) * 1000);
+}
+
+static bool hire(master *m, uint32_t i) {
+    ct_child *c = &m->children[i];
+
+    if (!c->leave_at && !place(m, i)) return false;
+    c->leave_at = 0;
+    m->target = i + 1;
+    if (m->count < m->target) m->count = m->target;
+    m->board->workers = m->target;
+    if (!c->pid) start(m, c);
+    return true;
+}
+
+/* Fewer workers: the last ones leave, when what was on the way to them has come.
+ * More: they begin where the first one is. Each knows by its generation how many
+ * there are, so all get another one. */
+static void resize(master *m, uint32_t wanted) {
+    const ct_child *first = m->children;
+    uint32_t before = m->target;
+
+    while (m->target < wanted && hire(m, m->target)) continue;
+    while (m->target > wanted)
+        m->children[--m->target].leave_at = ct_board_now() + LEAVE;
+    if (m->target == before) return;
+    m->board->workers = m->target;
+    for (unsigned i = 0; i < first->socket_count; i++)
+        ct_listen_spread(first->sockets[i], m->target);
+    ct_log_line(m->loop->log, CT_LEVEL_INFO, "master", "%u workers from now on",
+                m->target);
+    reload(m, NULL);
+}
+
+static void open_control(master *m) {
+    char why[256];
+
+    if (m->control && ct_control_is_at(m->control, m->wishes->control)) return;
+    ct_control_free(m->control);
+    m->control = NULL;
+    if (!*m->wishes->control) return;
+    m->control = ct_control_new(m->loop, m->wishes->control, on_command, m, why,
+                                sizeof why);
+    if (!m->control)
+        ct_log_line(m->loop->log, CT_LEVEL_WARNING, "control",
+                    "%s: only signals control this server", why);
+}
+
+/* The workers have what is theirs of it already. */
+static void adopt(master *m) {
+    ct_vm_wishes *next = m->next;
+
+    if (!next) return;
+    m->next = NULL;
+    ct_wishes_stay(next, m->wishes);
+    ct_vm_wishes_free(m->own);
+    m->wishes = m->own = next;
+    open_control(m);
+    for (uint32_t i = 0; i < m->target; i++)
+        ct_child_keep(&m->children[i], next);
+    resize(m, next->workers);
+}
+
+/* -- What is told ------------------------------------------------------------ */
 
 static void on_serving(master *m, ct_child *c) {
     c->served = true;
+    if (c->behind) ct_child_say(c, "reload\n");
+    c->behind = false;
     if (m->ready) return;
     for (uint32_t i = 0; i < m->count; i++)
         if (!m->children[i].served) return;
@@ -202,7 +340,15 @@ static void on_serving(master *m, ct_child *c) {
                 "%u workers serve; SIGHUP reloads, SIGTERM ends", m->count);
 }
 
-/* "serving", "ok" or "error REASON" (with \x1f for newlines). */
+/* A worker's Lua asks for a reload. */
+static void on_wanted(master *m) {
+    if (m->reloading)
+        m->again = true;
+    else
+        reload(m, NULL);
+}
+
+/* "serving", "reload", "ok" or "error REASON" (with \x1f for newlines). */
 static void on_child(ct_child *c, const char *line, int status, void *arg) {
     master *m = arg;
 
@@ -210,15 +356,15 @@ static void on_child(ct_child *c, const char *line, int status, void *arg) {
         on_death(m, c, status);
     } else if (strcmp(line, "serving") == 0) {
         on_serving(m, c);
+    } else if (strcmp(line, "reload") == 0) {
+        on_wanted(m);
+    } else if (strncmp(line, "wishes ", 7) == 0) {
+        ct_vm_wishes_free(m->next);
+        m->next = ct_wishes_parse(line);
     } else if (strcmp(line, "ok") == 0) {
-        on_answer(m, c->index == 1, true, "");
+        on_answer(m, c, true, "");
     } else if (strncmp(line, "error ", 6) == 0) {
-        char *why = ct_memdup(line + 6, strlen(line + 6));
-
-        for (char *p = why; *p; p++)
-            if (*p == '\x1f') *p = '\n';
-        on_answer(m, c->index == 1, false, why);
-        ct_free(why);
+        on_answer(m, c, false, line + 6);
     }
 }
 
@@ -238,13 +384,6 @@ static void check_pulse(master *m, ct_child *c, uint64_t now) {
     }
 }
 
-static uint64_t pause_of(const ct_child *c) {
-    unsigned over = c->early < OFTEN ? 0 : c->early - OFTEN + 1;
-    unsigned seconds = over == 0 ? 0 : over < 6 ? 1u << (over - 1) : BACK_OFF;
-
-    return seconds * 1000u;
-}
-
 static void on_tick(void *arg) {
     master *m = arg;
     uint64_t now = ct_board_now();
@@ -254,7 +393,10 @@ static void on_tick(void *arg) {
         ct_child *c = &m->children[i];
 
         check_pulse(m, c, now);
-        if (!c->pid && !m->stopping && now - c->began >= pause_of(c))
+        if (c->leave_at && now >= c->leave_at) dismiss(m, c);
+        if (c->kill_at && now >= c->kill_at) ct_child_kill(c, SIGKILL);
+        if (!c->pid && i < m->target && !m->stopping &&
+            now - c->began >= ct_child_pause(c))
             start(m, c);
     }
     ct_notify("WATCHDOG=1");
@@ -316,22 +458,12 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
 }
 
 static bool open_all(master *m) {
-    for (uint32_t i = 0; i < m->count; i++) {
-        ct_child *c = &m->children[i];
-
-        c->loop = m->loop;
-        c->index = i + 1;
-        c->row = &m->board->rows[i];
-        c->fn = on_child;
-        c->arg = m;
-        if (!ct_child_listen(c, m->wishes, i ? m->children : NULL))
-            return false;
-    }
+    for (uint32_t i = 0; i < m->count; i++)
+        if (!place(m, i)) return false;
     return true;
 }
 
 static void share_folder(master *m) {
-    if (m->count < 2) return;
     if (ct_folder_make(m->folder, m->wishes->user))
         ct_inherit_share(m->folder);
     else
@@ -342,10 +474,9 @@ static void share_folder(master *m) {
 
 static bool begin(master *m) {
     static const int list[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1 };
-    char why[256];
 
     m->board = ct_shared_get(m->shared, "board", sizeof *m->board);
-    m->peers = ct_shared_get(m->shared, "peers", ct_peers_size(m->count));
+    m->peers = ct_shared_get(m->shared, "peers", ct_peers_size(CT_WORKERS));
     if (!m->board || !m->peers || !ct_vm_share_rate(m->shared)) {
         ct_log_line(m->loop->log, CT_LEVEL_ERROR, "master",
                     "shared memory cannot be made: %m");
@@ -359,12 +490,7 @@ static bool begin(master *m) {
     share_folder(m);
     m->signals = ct_signals_new(m->loop, list, 5, on_signal, m);
     m->tick = ct_timer_new(m->loop, on_tick, m);
-    if (!*m->wishes->control) return true;
-    m->control = ct_control_new(m->loop, m->wishes->control, on_command, m, why,
-                                sizeof why);
-    if (!m->control)
-        ct_log_line(m->loop->log, CT_LEVEL_WARNING, "control",
-                    "%s: only signals control this server", why);
+    open_control(m);
     return true;
 }
 
@@ -374,10 +500,11 @@ int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_shared *shared,
                  .wishes = wishes,
                  .argv = argv,
                  .shared = shared,
-                 .count = wishes->workers };
+                 .count = wishes->workers,
+                 .target = wishes->workers };
 
     prctl(PR_SET_NAME, "ctornado-master");
-    m.children = ct_alloc0(m.count * sizeof *m.children);
+    m.children = ct_alloc0(CT_WORKERS * sizeof *m.children);
     m.exit_code = begin(&m) ? 0 : 1;
     if (m.exit_code == 0) {
         for (uint32_t i = 0; i < m.count; i++) start(&m, &m.children[i]);
@@ -389,6 +516,8 @@ int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_shared *shared,
     ct_signals_free(m.signals);
     for (uint32_t i = 0; i < m.count; i++) ct_child_fini(&m.children[i]);
     ct_free(m.children);
+    ct_vm_wishes_free(m.own);
+    ct_vm_wishes_free(m.next);
     ct_folder_remove(m.folder);
     return m.exit_code;
 }

@@ -9,6 +9,7 @@
 #include "server/master.h"
 #include "server/notify.h"
 #include "server/pass.h"
+#include "server/wishes.h"
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -67,19 +68,65 @@ static void tell_master(const ct_worker *w, bool ok, const char *text) {
     (void)send(w->inherit.channel, line, (size_t)n + 1, MSG_NOSIGNAL);
 }
 
+static void reload(ct_worker *w);
+static void open_control(ct_worker *w, const char *path);
+
+/* What the new generation wants and a running process cannot do. */
+static void take_note(ct_worker *w, char *out, size_t size) {
+    char names[128];
+
+    ct_wishes_compare(w->wishes, w->generations.current->wishes, true, names,
+                      sizeof names);
+    if (!*names) return;
+    snprintf(out, size, "changed, needs a restart: %s", names);
+    ct_log_line(&w->log, CT_LEVEL_WARNING, "reload", "%s", out);
+}
+
+/* The master tries it on the first worker, and learns from it what is wanted. */
+static void tell_wishes(const ct_worker *w) {
+    char line[CT_CHILD_ANSWER];
+
+    if (ct_wishes_format(w->generations.current->wishes, line, sizeof line))
+        (void)send(w->inherit.channel, line, strlen(line), MSG_NOSIGNAL);
+}
+
+/* What was asked for while it was under way is in what serves now, or that will
+ * ask again itself. */
 static void on_reloaded(bool ok, const char *text, void *arg) {
     ct_worker *w = arg;
+    bool again = w->again && !ok;
+    char note[256] = "";
 
     show_numbers(w);
+    if (ok && w->inherit.worker == 1) tell_wishes(w);
     if (w->inherit.worker) tell_master(w, ok, text);
-    if (w->asker) ct_control_answer(w->asker, ok, text);
+    if (ok && !w->inherit.worker) take_note(w, note, sizeof note);
+    if (w->asker) ct_control_answer(w->asker, ok, ok ? note : text);
     w->asker = NULL;
-    if (!w->inherit.worker) ct_notify("READY=1");
+    w->again = false;
+    if (w->inherit.worker) return;
+    if (ok) open_control(w, w->generations.current->control);
+    ct_notify("READY=1");
+    ct_generations_tell(&w->generations, ok, text);
+    if (again) reload(w);
 }
 
 static void reload(ct_worker *w) {
     if (!w->inherit.worker) ct_notify("RELOADING=1");
+    w->generations.place.workers = w->board->workers;
     ct_generations_reload(&w->generations, on_reloaded, w);
+}
+
+/* From Lua: with a master it is the master's to say. */
+static void on_wanted(void *arg) {
+    ct_worker *w = arg;
+
+    if (w->inherit.worker)
+        (void)send(w->inherit.channel, "reload\n", 7, MSG_NOSIGNAL);
+    else if (w->generations.loading)
+        w->again = true;
+    else
+        reload(w);
 }
 
 static void refuse(bool ok, const char *text, void *arg) {
@@ -152,18 +199,51 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
     }
 }
 
-/* The master says "reload", or "worker" with a question's connection; without a
- * master there is nobody to serve for. */
+/* "reload"; "leave": there shall be fewer; how it went everywhere: "done", or
+ * "failed REASON" (with \x1f for newlines). "worker" comes with the connection of
+ * a question (see on_master). */
+static void on_line(ct_worker *w, char *line) {
+    if (strcmp(line, "reload") == 0) {
+        reload(w);
+    } else if (strcmp(line, "leave") == 0) {
+        ct_listen_empty(&w->loop); /* nobody else would take them */
+        stop(w, SIGTERM);
+    } else if (strcmp(line, "done") == 0) {
+        ct_generations_tell(&w->generations, true, "");
+    } else if (strncmp(line, "failed ", 7) == 0) {
+        for (char *p = line; *p; p++)
+            if (*p == '\x1f') *p = '\n';
+        ct_generations_tell(&w->generations, false, line + 7);
+    }
+}
+
+/* A line is shorter than the buffer. */
+static void take_lines(ct_worker *w) {
+    char *end;
+
+    while ((end = memchr(w->line, '\n', w->have))) {
+        size_t n = (size_t)(end - w->line) + 1;
+
+        *end = 0;
+        on_line(w, w->line);
+        memmove(w->line, w->line + n, w->have - n);
+        w->have -= (unsigned)n;
+    }
+    if (w->have == sizeof w->line - 1) w->have = 0;
+}
+
+/* Without a master there is nobody to serve for. */
 static void on_master(evutil_socket_t fd, short what, void *arg) {
     ct_worker *w = arg;
-    char text[64];
     int passed;
-    ssize_t n = ct_pass_receive(fd, text, sizeof text, &passed);
+    ssize_t n = ct_pass_receive(fd, w->line + w->have, sizeof w->line - w->have,
+                                &passed);
 
     (void)what;
     ct_loop_now(&w->loop);
     if (n > 0) {
-        if (strstr(text, "reload\n")) reload(w);
+        w->have += (unsigned)n;
+        take_lines(w);
         if (passed != -1) hand_over(w, passed);
     } else if (n == 0) {
         event_del(&w->master);
@@ -174,9 +254,15 @@ static void on_master(evutil_socket_t fd, short what, void *arg) {
     }
 }
 
+/* At another path than before, if that has changed. */
 static void open_control(ct_worker *w, const char *path) {
+    ct_control *before = w->control;
     char why[256];
 
+    if (before && path && ct_control_is_at(before, path)) return;
+    w->control = NULL;
+    ct_control_free(before);
+    if (!path || !*path) return;
     w->control = ct_control_new(&w->loop, path, on_command, w, why, sizeof why);
     if (!w->control)
         ct_log_line(&w->log, CT_LEVEL_WARNING, "control",
@@ -195,7 +281,10 @@ static void begin_serving(ct_worker *w) {
         (void)send(w->inherit.channel, "serving\n", 8, MSG_NOSIGNAL);
     else
         ct_notify("READY=1");
-    if (path && *path && !w->inherit.worker) open_control(w, path);
+    if (w->inherit.worker) return;
+    w->wishes = w->generations.current->wishes;
+    w->generations.current->wishes = NULL;
+    open_control(w, path);
 }
 
 /* -- The process ----------------------------------------------------------- */
@@ -213,13 +302,12 @@ static bool after_turn(void *arg) {
 
 /* What is counted over all workers. A master has made it ready. */
 static bool share_limits(ct_worker *w) {
-    uint32_t rows = w->inherit.worker ? w->board->workers : 1;
     uint32_t row = w->inherit.worker ? w->inherit.worker - 1 : 0;
-    void *peers = ct_shared_get(w->shared, "peers", ct_peers_size(rows));
+    void *peers = ct_shared_get(w->shared, "peers", ct_peers_size(CT_WORKERS));
 
-    if (!peers || !ct_vm_share_rate(w->shared) || row >= rows) return false;
+    if (!peers || !ct_vm_share_rate(w->shared)) return false;
     if (!w->inherit.worker) ct_peers_format(peers);
-    ct_peers_init(&w->server.peers, peers, rows, row);
+    ct_peers_init(&w->server.peers, peers, row);
     return true;
 }
 
@@ -269,6 +357,8 @@ static int run(ct_worker *w, int argc, char **argv) {
     if (!ct_generations_init(&w->generations, &w->loop, &w->server, &place,
                              argc, argv))
         return 1;
+    w->generations.wanted = on_wanted;
+    w->generations.wanted_arg = w;
     w->signals = ct_signals_new(&w->loop, list, 5, on_signal, w);
     w->tick = ct_timer_new(&w->loop, on_tick, w);
     ct_timer_start(w->tick, 1, true);
@@ -280,10 +370,11 @@ static int run(ct_worker *w, int argc, char **argv) {
 static ct_vm_wishes *end(ct_worker *w, int code) {
     ct_vm_wishes *wishes = NULL;
 
-    if (w->generations.current) {
+    if (w->generations.current && w->generations.current->supervises) {
         wishes = w->generations.current->wishes;
         w->generations.current->wishes = NULL;
     }
+    ct_vm_wishes_free(w->wishes);
     if (w->asker) on_reloaded(false, "the server ends", w);
     ct_control_free(w->control);
     ct_server_fini(&w->server);

@@ -13,6 +13,7 @@
 #include "io/loop.h"
 #include "io/signals.h"
 #include "io/timer.h"
+#include "server/child.h"
 #include "server/control.h"
 #include "server/generations.h"
 #include "server/inherit.h"
@@ -29,10 +30,14 @@ typedef struct ct_worker {
     ct_shared own;     /* without a master */
     ct_board *board;
     ct_board_row *row;
-    ct_timer *tick;         /* every second: the board's numbers */
-    struct event master;    /* what the master says */
+    ct_timer *tick;      /* every second: the board's numbers */
+    struct event master; /* what the master says */
+    unsigned have;       /* bytes of `line` */
+    char line[CT_CHILD_ANSWER + 16];
     ct_control *control;    /* or NULL: the master has it */
     ct_control_peer *asker; /* who asked for the reload under way, or NULL */
+    bool again;             /* Lua asked for another one meanwhile */
+    ct_vm_wishes *wishes;   /* of the first generation; NULL with a master */
     bool serving;           /* it has said so */
     bool orphan;            /* its master is gone */
 } ct_worker;

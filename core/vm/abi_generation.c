@@ -22,11 +22,38 @@ void ct_abi_failed(ct_vm *vm, const char *text, uint32_t size) {
     vm->exiting = true;
 }
 
+int ct_abi_hand_over(ct_vm *vm, const char *p, uint32_t size) {
+    ct_buf_fini(&vm->estate);
+    vm->handed_over = true;
+    if (size > CT_ESTATE) return CT_LIMIT;
+    ct_buf_add(&vm->estate, p, size);
+    return CT_OK;
+}
+
+void ct_abi_estate(ct_vm *vm, ct_str *out) {
+    out->p = vm->estate.len ? ct_buf_bytes(&vm->estate) : "";
+    out->n = (uint32_t)vm->estate.len;
+}
+
+void ct_abi_drop_estate(ct_vm *vm) {
+    ct_buf_fini(&vm->estate);
+}
+
+void ct_abi_reload(ct_vm *vm) {
+    vm->wants_reload = true;
+    vm->loop->again = true;
+}
+
+void ct_abi_reload_report(ct_vm *vm, ct_str *out) {
+    out->p = vm->reload_report ? vm->reload_report : "";
+    out->n = (uint32_t)strlen(out->p);
+}
+
 static char *copied(ct_str s) {
     return ct_memdup(s.p, s.n);
 }
 
-void ct_abi_supervise(ct_vm *vm, const ct_supervision *s) {
+void ct_abi_wishes(ct_vm *vm, const ct_supervision *s) {
     ct_vm_wishes *w = ct_new(ct_vm_wishes);
 
     w->addresses = copied(s->addresses);
@@ -38,9 +65,14 @@ void ct_abi_supervise(ct_vm *vm, const ct_supervision *s) {
     w->worker_timeout = s->worker_timeout;
     w->workers = s->workers;
     w->backlog = s->backlog;
+    w->supervise = s->supervise;
     ct_vm_wishes_free(vm->wishes);
     vm->wishes = w;
-    vm->exiting = true;
+}
+
+void ct_abi_supervise(ct_vm *vm, const ct_supervision *s) {
+    ct_abi_wishes(vm, s);
+    vm->supervises = vm->exiting = true;
 }
 
 void ct_vm_wishes_free(ct_vm_wishes *w) {

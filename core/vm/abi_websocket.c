@@ -171,6 +171,31 @@ int ct_abi_websocket_nodelay(ct_vm *vm, uint32_t websocket, int on) {
     return CT_OK;
 }
 
+int ct_abi_websocket_move(ct_vm *vm, uint32_t websocket, const char *p,
+                          uint32_t size) {
+    ct_ws_conn *w = websocket_of(vm, websocket);
+    ct_vm *heir = vm->serving ? *vm->serving : vm;
+    uint32_t handle;
+
+    if (!w || heir == vm) return CT_CLOSED;
+    if (size > CT_LUGGAGE) return CT_LIMIT;
+    handle = ct_ws_move(w, &heir->websockets);
+    if (!handle) return CT_CLOSED;
+    ct_buf_fini(&w->luggage);
+    ct_buf_add(&w->luggage, p, size);
+    ct_events_add(heir->events, CT_EVENT_MOVED, handle);
+    vm->loop->again = true;
+    return CT_OK;
+}
+
+int ct_abi_websocket_luggage(ct_vm *vm, uint32_t websocket, ct_str *out) {
+    const ct_ws_conn *w = websocket_of(vm, websocket);
+
+    if (!w) return CT_CLOSED;
+    *out = (ct_str){ ct_buf_bytes(&w->luggage), (uint32_t)w->luggage.len };
+    return CT_OK;
+}
+
 void ct_abi_websocket_release(ct_vm *vm, uint32_t websocket) {
     ct_ws_conn *w = websocket_of(vm, websocket);
 

@@ -248,6 +248,7 @@ bool ct_vm_free(ct_vm *vm) {
     ct_vm_free_channels(vm);
     ct_vm_free_watches(vm);
     ct_vm_free_datagrams(vm);
+    ct_vm_free_inotifies(vm);
     ct_vm_free_resolves(vm);
     ct_vm_free_clients(vm);
     ct_ws_hub_fini(&vm->websockets);
@@ -255,6 +256,8 @@ bool ct_vm_free(ct_vm *vm) {
     ct_events_fini(vm->events);
     ct_free(vm->events);
     ct_free(vm->report);
+    ct_free(vm->reload_report);
+    ct_buf_fini(&vm->estate);
     ct_free(vm->text);
     ct_free(vm->control);
     ct_vm_wishes_free(vm->wishes);

@@ -6,6 +6,7 @@
 #define CT_VM_H
 
 #include "abi.h"
+#include "base/buf.h"
 #include "base/events.h"
 #include "base/slots.h"
 #include "http/server.h"
@@ -21,13 +22,14 @@ struct vm_names;
 
 enum { CT_VM_WHY = 1024 };
 
-/* What a process needs to know that becomes a master. */
+/* What a generation wants of its process, and a master needs to know. */
 typedef struct ct_vm_wishes {
     char *addresses; /* a line each */
     char *admin;     /* an address that all listen on together; empty: none */
     char *control, *user, *group;
     double stop_timeout, worker_timeout; /* seconds */
     uint32_t workers, backlog;
+    bool supervise; /* of one that is alone */
 } ct_vm_wishes;
 
 /* NULL is fine. */
@@ -59,6 +61,7 @@ struct ct_vm {
     ct_slots acceptors;     /* handle -> vm_acceptor (abi_accept.c) */
     ct_slots watches;       /* handle -> vm_watch (abi_watch.c) */
     ct_slots datagrams;     /* handle -> vm_datagram (abi_datagram.c) */
+    ct_slots inotifies;     /* handle -> vm_inotify (abi_inotify.c) */
     ct_slots resolves;      /* handle -> vm_resolve (abi_resolver.c) */
     struct vm_names *names; /* likewise; NULL: no name was asked for */
     ct_waker *waker;        /* for the threads of the two below */
@@ -77,15 +80,21 @@ struct ct_vm {
     ct_pulse pulse;         /* for the watchdog */
     ct_watchdog *watchdog;  /* or NULL */
     struct ct_profile *profile; /* or NULL: it is not sampled */
-    bool wake;                  /* Lua has work that no event tells of */
-    bool ready;                 /* all is loaded */
+    bool wake;              /* Lua has work that no event tells of */
+    bool ready;             /* all is loaded */
+    bool wants_reload;      /* it has asked for a reload */
+    bool handed_over;       /* `estate` is what the next one gets */
+    ct_buf estate;          /* from the one before, or for the next */
+    ct_vm *const *serving;  /* the one that serves now; NULL: none ever will */
     bool exiting; /* see exit_code; of an old generation: it is through */
     bool thread;  /* an executor's: there is no loop, no server, no events */
     int exit_code;
     ct_place place;
-    ct_vm_wishes *wishes; /* it wants to be a master, or NULL */
+    bool supervises;      /* the process shall become a master */
+    ct_vm_wishes *wishes; /* or NULL: it has not said yet */
     char *control;        /* path of the control socket it wants, or NULL */
     char *report;         /* why it could not be loaded, or NULL */
+    char *reload_report;  /* why the last reload failed, or NULL */
     char *text;           /* what abi_metrics.c gave last, or NULL */
     int why_errno;        /* of `why`, when a system call was the reason */
     char why[CT_VM_WHY];
@@ -123,6 +132,7 @@ void ct_vm_free_channels(ct_vm *vm);
 void ct_vm_free_acceptors(ct_vm *vm);
 void ct_vm_free_watches(ct_vm *vm);
 void ct_vm_free_datagrams(ct_vm *vm);
+void ct_vm_free_inotifies(ct_vm *vm);
 
 /* The table of rate limits that all processes share, made if there is none; NULL
  * with errno set (abi_rate.c). */

@@ -52,7 +52,7 @@ function commands.check(options, rest)
         return USAGE
     end
     if #options.sites == 0 then
-        fail("no sites in " .. options.config .. " and no --site=DIR")
+        fail("no sites in " .. options.config .. " and no --site=DIR; ctornado new DIR makes one")
         return FAILED
     end
     for _, site in ipairs(options.sites) do
@@ -74,10 +74,12 @@ end
 local ANSWER_TIME = { reload = 70 }
 
 local function ask(name)
-    return function(options, rest)
-        local as_json = name == "status" and rest[1] == "json"
-        if #rest > (as_json and 1 or 0) then
-            fail(name .. " takes no arguments, got " .. rest[1])
+    return function(options, rest, own)
+        local word = name == "status" and rest[1] == "json"
+        local as_json = word or own.json
+        if #rest > (word and 1 or 0) then
+            fail(("%s takes no arguments%s, got %s"):format(name,
+                name == "status" and " but json" or "", rest[#rest]))
             return USAGE
         end
         local path = serving.control_path(options)
@@ -96,7 +98,7 @@ local function ask(name)
             return FAILED
         end
         if name ~= "status" then
-            print(name .. ": done")
+            print(name .. ": done" .. (text ~= "" and "; " .. text or ""))
         else
             print(as_json and (text:gsub("%s+$", "")) or control.describe(text))
         end
@@ -163,7 +165,10 @@ for name in pairs(TOOLS) do
     end
 end
 
+local STATUS_OPTIONS = { { "json", "boolean", false, "one line, for programs" } }
+
 local function options_of(name)
+    if name == "status" then return STATUS_OPTIONS end
     return tool(name) and tool(name).options
 end
 

@@ -1,5 +1,6 @@
 -- ctornado's own options: what there is, and where the values come from - the
 -- defaults, ctornado.conf, the command line, each over the one before.
+local files = require "tornado.autoreload.files"
 local proxy = require "tornado.httputil.proxy"
 local script = require "tornado.options.script"
 local util = require "tornado.util"
@@ -7,7 +8,7 @@ local util = require "tornado.util"
 local config = {}
 
 -- Every option: name, type, default, what it is. Types: integer, seconds, bytes ("64K", "1M",
--- "2G"), boolean, string, list (strings), sites, listen, level, format,
+-- "2G"), boolean, switch (or "auto"), string, list (strings), sites, listen, level, format,
 -- networks.
 config.OPTIONS = {
     { "config", "string", "ctornado.conf", "configuration file; missing is fine unless named" },
@@ -29,6 +30,7 @@ config.OPTIONS = {
     { "control", "string", "auto", "unix socket for reload, status, quit; none; auto" },
     { "admin", "string", "", "address for health, readiness and metrics: HOST:PORT, unix:/PATH" },
     { "debug", "boolean", false, "development: tracebacks in replies, access log to stderr" },
+    { "autoreload", "switch", "auto", "reload by itself when a file changes; auto: with debug" },
     { "log_level", "level", "info", "debug, info, warning, error or none" },
     { "log_format", "format", "text", "text, or json: an object a line" },
     { "log_file", "string", "", "file for the log instead of stderr" },
@@ -105,8 +107,10 @@ local function unknown(name, own)
         for _, option in ipairs(own) do known[#known + 1] = option[1] end
     end
     local near = util.nearest(name, known)
-    return ('unknown option "%s"%s'):format(name,
-        near and (' (did you mean "%s"?)'):format(near) or "; see ctornado help")
+    local hint = near and (' (did you mean "%s"?)'):format(near) or
+        name:find "^%-%f[^-]" and "; options are --name=value, see ctornado help" or
+        "; see ctornado help"
+    return ('unknown option "%s"%s'):format(name, hint)
 end
 
 -- Values ---------------------------------------------------------------------------
@@ -123,6 +127,11 @@ local parse, check = {}, {}
 
 function parse.integer(text)
     return text:find("^%-?%d+$") and tonumber(text)
+end
+
+function parse.switch(text)
+    if text == "auto" then return text end
+    return parse.boolean(text)
 end
 
 function parse.workers(text)
@@ -159,6 +168,10 @@ parse.sites, parse.networks, parse.listen = parse.list, parse.list, parse.list
 
 function check.integer(value)
     return type(value) == "number" and value % 1 == 0
+end
+
+function check.switch(value)
+    return value == "auto" or type(value) == "boolean"
 end
 
 function check.workers(value)
@@ -235,7 +248,7 @@ local EXPECTED = {
     listen = 'a list of "HOST:PORT" and { "HOST:PORT", certfile = "FILE", keyfile = "FILE" }',
     integer = "an integer", workers = "a number or auto", seconds = "seconds",
     bytes = "bytes (64K, 1M)",
-    boolean = "true or false",
+    boolean = "true or false", switch = "true, false or auto",
     string = "a string", list = "a list of strings",
     networks = "a list of IP addresses and networks (10.0.0.0/8)",
     format = "text or json", access_format = "auto, tornado, combined or json",
@@ -316,7 +329,7 @@ local function take_option(out, argument, own)
     local option = mine or name and by_name[normal(name)]
     if not option then return unknown(name or argument, own) end
     if not has_value then
-        if option[2] ~= "boolean" then
+        if option[2] ~= "boolean" and option[2] ~= "switch" then
             return ("option %s needs a value: --%s=..."):format(option[1], name)
         end
         text = "true"
@@ -364,6 +377,7 @@ function config.load(given)
     for _, option in ipairs(config.OPTIONS) do values[option[1]] = option[3] end
     local path = given.config or values.config
     local from_file = {}
+    files.note(path) -- it may come
     local file, reason = io.open(path, "rb")
     if file then
         file:close()

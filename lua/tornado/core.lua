@@ -50,6 +50,7 @@ for _, name in ipairs {
     "ACCEPT",
     "WATCH",
     "DATAGRAM",
+    "INOTIFY",
     "RESOLVED",
     "ENDED",
     "JOB",
@@ -61,6 +62,10 @@ for _, name in ipairs {
     "HEIR",
     "ELDER",
     "CONTROL",
+    "HAND_OVER",
+    "ESTATE",
+    "MOVED",
+    "RELOADED",
     "STOP",
 } do
     core["EVENT_" .. name] = tonumber(C["CT_EVENT_" .. name])
@@ -440,6 +445,7 @@ for _, part in ipairs {
     "codings",
     "files",
     "generation",
+    "inotify",
     "jobs",
     "listeners",
     "metrics",

@@ -1,5 +1,6 @@
 -- `require` and `dofile` in Lua: LuaJIT's are C, which cannot be suspended, so that a module could
 -- not wait while it is loaded.
+local files = require "tornado.autoreload.files"
 local ioloop = require "tornado.ioloop"
 
 local coroutine_running, package_loaders = coroutine.running, package.loaders
@@ -76,7 +77,10 @@ local function find_anywhere(name)
     for _, loader in ipairs(package_loaders) do
         local ok, found = pcall(loader, name) -- a broken file's error names that, not this line
         if not ok then error(found, 0) end
-        if type(found) == "function" then return found end
+        if type(found) == "function" then
+            files.note_chunk(found)
+            return found
+        end
         if type(found) == "string" then reasons[#reasons + 1] = found end
     end
     return nil, table.concat(reasons)
@@ -86,6 +90,7 @@ loading.require = loading.new(package.loaded, find_anywhere)
 
 --- As Lua's own: runs a file (nil: standard input) and returns what it does.
 function loading.dofile(path)
+    if path then files.note(path) end
     local chunk, why = loadfile(path)
     if not chunk then error(why, 0) end
     return chunk()

@@ -6,6 +6,7 @@ local csv = require "tornado.locale.csv"
 local dates = require "tornado.locale.dates"
 local gen_log = require("tornado.log").gen_log
 local mo = require "tornado.locale.mo"
+local note_tree = require("tornado.autoreload.files").note_tree
 local util = require "tornado.util"
 
 local concat, floor = table.concat, math.floor
@@ -197,6 +198,7 @@ function locale.load_translations(directory, encoding)
     end
     local files, why = core.folder(directory)
     if not files then error(why, 2) end
+    note_tree(directory, "code", "%.csv$")
     local found = {}
     for _, name in ipairs(files) do
         local code = name:match("^(.*)%.csv$")
@@ -258,6 +260,7 @@ end
 function locale.load_gettext_translations(directory, domain)
     local codes, why = core.folder(directory)
     if not codes then error(why, 2) end
+    note_tree(directory, "code", "%.mo$")
     local found = {}
     for _, code in ipairs(codes) do
         local path = ("%s/%s/LC_MESSAGES/%s.mo"):format(directory, code, domain)

@@ -1,10 +1,12 @@
 -- Serving sites: options become limits, logs and listeners; sites are loaded; and
 -- the process, or this generation of it, ends when it was told to.
 local admin = require "tornado.admin"
+local autoreload = require "tornado.autoreload"
 local control = require "tornado.control"
 local core = require "tornado.core"
 local executor = require "tornado.concurrent.executor"
 local generation = require "tornado.generation"
+local handover = require "tornado.web.handover"
 local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local lifecycle = require "tornado.web.lifecycle"
@@ -27,14 +29,12 @@ local LIMITS = {
 local function set_logs(options)
     log.set_level(options.log_level)
     log.set_format(options.log_format)
-    if options.log_file ~= "" then
-        local ok, why = core.log_open(options.log_file)
-        if not ok then return nil, "log_file: " .. why end
-    end
+    local ok, why = core.log_open(options.log_file)
+    if not ok then return nil, "log_file: " .. why end
     local access = options.access_log
     if access == "" and options.debug then access = "stderr" end
     require("tornado.web").Application.access_log = access ~= ""
-    local ok, why = log.open_access(access, options.access_log_format)
+    ok, why = log.open_access(access, options.access_log_format)
     if not ok then return nil, "access_log: " .. why end
     tracing.configure { accept = options.trace_accept, begin = options.trace_begin }
     return true
@@ -107,15 +107,20 @@ end
 local function load_everything(options)
     if #options.sites == 0 then
         return nil, { "no site to serve: give --site=DIR, or sites = { ... } in " ..
-            options.config }
+            options.config .. "; ctornado new DIR makes one" }
     end
     local app, reasons = sites.load_all(options.sites)
     if not app then return nil, reasons end
     return app
 end
 
+-- The applications, and where they are.
+local function mounts_of(app)
+    return app.list or { { app = app } }
+end
+
 local function settings_for(app, options)
-    for _, mount in ipairs(app.list or { { app = app } }) do
+    for _, mount in ipairs(mounts_of(app)) do
         local settings = mount.app.settings
         if options.debug and settings.debug == nil then settings.debug = true end
         mount.app:apply_debug()
@@ -203,6 +208,7 @@ end
 local function stop(app, servers, options, signal)
     if stopping or signal == 2 then return core.exit(0) end
     stopping = true
+    autoreload.stop()
     generation.hold("replies", count_unsent)
     log.gen_log:info("stopping: %d requests under way", httpserver.live_count())
     for _, server in ipairs(servers) do
@@ -215,8 +221,25 @@ local function stop(app, servers, options, signal)
     leave(app, options.stop_timeout, log_late)
 end
 
+-- What generations leave to each other.
+local function join_generations(app)
+    local mounts = mounts_of(app)
+    handover.begin(mounts)
+    ioloop.on(core.EVENT_MOVED, function(handle)
+        require("tornado.websocket.moving").receive(handle, function(name)
+            return handover.find(mounts, name)
+        end)
+    end)
+end
+
 -- A newer generation serves: this one answers what it has begun.
 local function retire(app, servers, options, number)
+    autoreload.retire()
+    if package.loaded["tornado.websocket.handler"] then
+        require("tornado.websocket.moving").begin(function(one)
+            return handover.name(mounts_of(app), one)
+        end)
+    end
     log.gen_log:info("generation %d retires for %d: %d requests, streams or WebSockets stay",
         core.generation(), number, generation.count())
     for _, server in ipairs(servers) do server:stop() end
@@ -231,15 +254,25 @@ end
 
 -- Starting ---------------------------------------------------------------------------------
 
-local function set_everything(options)
-    for _, set in ipairs { set_logs, set_limits } do
-        local ok, why = set(options)
-        if not ok then return nil, { why } end
-    end
-    return true
+local function set_early(options)
+    if core.generation() > 1 then return true end
+    local ok, why = set_logs(options)
+    if ok then ok, why = set_limits(options) end
+    if ok then ok, why = admin.open_early(options.admin) end
+    return ok, { why }
+end
+
+-- Of a later generation, behind all else that may fail: logs are the process's.
+local function set_late(options)
+    if core.generation() == 1 then return true end
+    local ok, why = set_logs(options)
+    return ok, { why }
 end
 
 local function listen(app, servers, options)
+    if options.debug and autoreload.is_on() then
+        app = require("tornado.autoreload.page").before(app)
+    end
     for i, item in ipairs(addresses(options)) do
         local ok, result = pcall(listen_on, app, item, options)
         if not ok then return nil, { message_of(result) } end
@@ -250,23 +283,43 @@ local function listen(app, servers, options)
     return true
 end
 
+-- The option, or else the setting of an application, of which `app` has all, when they are loaded.
+local function wants_autoreload(options, app)
+    if options.autoreload ~= "auto" then return options.autoreload end
+    if options.debug then return true end
+    for _, mount in ipairs(app and mounts_of(app) or {}) do
+        if mount.app.settings.autoreload then return true end
+    end
+    return false
+end
+
+-- What a reload must not find out too late: templates.
+local function check_templates(app)
+    local reasons = {}
+    for _, mount in ipairs(mounts_of(app)) do
+        local _, broken = require "tornado.web.check"(mount.app)
+        for _, reason in ipairs(broken) do reasons[#reasons + 1] = reason end
+    end
+    return #reasons == 0, reasons
+end
+
 -- A later generation changes nothing before its sites are loaded.
 local function prepare(options)
     local app, ok, reasons
     memory.set_limit(options.lua_memory_limit) -- of this generation alone, from here on
-    if core.generation() == 1 then
-        ok, reasons = set_everything(options)
-        if not ok then return nil, reasons end
-        ok, reasons = admin.open_early(options.admin)
-        if not ok then return nil, { reasons } end
-    end
+    if wants_autoreload(options) then autoreload.start() end
+    ok, reasons = set_early(options)
+    if not ok then return nil, reasons end
     app, reasons = load_everything(options)
     if not app then return nil, reasons end
-    if core.generation() > 1 then
-        ok, reasons = set_everything(options)
-        if not ok then return nil, reasons end
-    end
     settings_for(app, options)
+    if core.generation() > 1 then
+        ok, reasons = check_templates(app)
+        if not ok then return nil, reasons end
+        ok, reasons = set_limits(options)
+        if not ok then return nil, { reasons } end
+    end
+    if wants_autoreload(options, app) then autoreload.start() else autoreload.stop() end
     return app
 end
 
@@ -291,19 +344,17 @@ local function set_master_log(options)
     return ok, why and "log_file: " .. why
 end
 
--- This process becomes the master; each worker comes here again, and serves.
-local function supervise(options)
-    local ok, why = set_master_log(options)
-    if not ok then return nil, { why } end
+-- What a master needs to know; of one that is alone, what it does not do.
+local function wishes(options)
     local lines = {}
     for i, item in ipairs(addresses(options)) do lines[i] = item[1] end
-    core.supervise {
+    return {
         addresses = table.concat(lines, "\n"), admin = options.admin,
         control = serving.control_path(options), user = options.user, group = options.group,
         stop_timeout = options.stop_timeout, worker_timeout = options.worker_timeout,
         workers = workers_of(options), backlog = options.backlog,
+        supervise = options.supervise and 1 or 0,
     }
-    return true
 end
 
 --- Loads the sites of the options (see tornado.config), starts them and listens. Returns true, or
@@ -311,7 +362,10 @@ end
 function serving.start(options)
     if core.generation() == 1 and core.worker() == 0 and
         (workers_of(options) > 1 or options.supervise) then
-        return supervise(options)
+        local ok, why = set_master_log(options)
+        if not ok then return nil, { why } end
+        core.supervise(wishes(options)) -- each worker comes here again, and serves
+        return true
     end
     if core.worker() == 0 and options.user .. options.group ~= "" then
         return nil, { "user, group: a master gives them to its workers: set supervise = true " ..
@@ -326,10 +380,12 @@ function serving.start(options)
     ioloop.on(core.EVENT_CONTROL, function(descriptor)
         require "tornado.control.answers"(descriptor)
     end)
+    join_generations(app)
     ioloop.on(core.EVENT_RETIRE, function(number) retire(app, servers, options, number) end)
     local ok, why = lifecycle.start(app)
     if not ok then return nil, { why } end
     ok, reasons = listen(app, servers, options)
+    if ok then ok, reasons = set_late(options) end
     if not ok then
         lifecycle.stop(app)
         return nil, reasons
@@ -337,7 +393,9 @@ function serving.start(options)
     set_open_files(options)
     watchdog.start(options.stall_warning, options.cpu_limit) -- from here on not the one before
     core.control(serving.control_path(options))
+    core.wishes(wishes(options))
     core.ready()
+    if core.generation() == 1 then autoreload.begin() end
     if core.workers() > 1 then require("tornado.pubsub").join_workers() end
     return true
 end

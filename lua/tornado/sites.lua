@@ -1,6 +1,7 @@
 -- Sites: a folder with app.lua that returns a web.Application; one or several,
 -- chosen by host and by the beginning of the path.
 local core = require "tornado.core"
+local files = require "tornado.autoreload.files"
 local ioloop = require "tornado.ioloop"
 local loading = require "tornado.loading"
 local util = require "tornado.util"
@@ -28,6 +29,7 @@ local function new_environment(folder)
     env.require = loading.new(loaded, function(name)
         local file = module_file(folder, name)
         if not file then return nil end
+        files.note(file)
         local chunk, why = loadfile(file)
         if not chunk then error(why, 0) end
         return setfenv(chunk, env)
@@ -54,6 +56,8 @@ end
 -- `environment` has the globals of the site.
 function sites.load(path)
     local file = path .. "/app.lua"
+    files.note(file)
+    files.note_tree(path, "code", "%.lua$")
     if core.file_kind(path) ~= "folder" then
         return nil, path .. ": no such site: expected a folder with app.lua"
     end

@@ -121,7 +121,7 @@ static void test_killed(void) {
         pid_t child = fork();
 
         if (child == 0) {
-            ct_peers_init(&other, memory, 2, 1);
+            ct_peers_init(&other, memory, 1);
             for (unsigned n = 0;; n++) {
                 ct_peer p = { .family = AF_INET };
                 unsigned k = n % 500;
@@ -147,8 +147,8 @@ int main(void) {
     memory = mmap(NULL, ct_peers_size(2), PROT_READ | PROT_WRITE,
                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ct_peers_format(memory);
-    ct_peers_init(&table, memory, 2, 0);
-    ct_peers_init(&other, memory, 2, 1);
+    ct_peers_init(&table, memory, 0);
+    ct_peers_init(&other, memory, 1);
     test_rows();
     test_full();
     test_killed();

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Sites in headless Chromium: each browser/NAME.js drives sites/NAME through
-playwright-core, which npm puts into build/browser. Where npm's registry cannot be
+"""Sites in headless Chromium: each browser/NAME.js drives sites/NAME, or a copy of
+the folder browser/NAME with --debug, through playwright-core, which npm puts into build/browser. Where npm's registry cannot be
 reached, and it is not there yet, the tests are skipped, and that is said.
 """
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 
 sys.dont_write_bytecode = True
 from harness import (ROOT, Failure, Server, Skip, Tally, arguments, binaries, check,
@@ -36,15 +39,30 @@ def install():
     check(done.returncode == 0, "npm install:", done.stderr)
 
 
+@contextlib.contextmanager
+def site_of(script):
+    """The site that a script drives, and options: one of sites/, or a copy of the
+    folder beside the script, which it may change."""
+    own = script.with_suffix("")
+    if not own.exists():
+        yield (ROOT / "sites" / script.stem,)
+        return
+    with tempfile.TemporaryDirectory(prefix="ctornado-spec-") as path:
+        site = pathlib.Path(path) / script.stem
+        shutil.copytree(own, site)
+        yield site, "--debug"
+
+
 def drive(binary, script, tally):
     """Runs the cases of a script against its site; counts each."""
     install()
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     check(chromium, "chromium is missing: run make deps")
-    with Server(binary, site=ROOT / "sites" / script.stem) as server:
+    with site_of(script) as (site, *options), Server(binary, *options, site=site) as server:
         done = subprocess.run(
             ["node", str(script), f"http://127.0.0.1:{server.port}/"],
-            env=dict(os.environ, PLAYWRIGHT_CORE=str(PACKAGE), CHROMIUM=chromium),
+            env=dict(os.environ, PLAYWRIGHT_CORE=str(PACKAGE), CHROMIUM=chromium,
+                     SITE=str(site)),
             capture_output=True, text=True, timeout=300)
     check(done.returncode == 0 and done.stdout, "node:", done.stderr or "no case was run")
     for line in done.stdout.splitlines():

@@ -4,11 +4,14 @@ client notices either. Each case runs on the normal and on the ASan binary.
 """
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
+import json
 import pathlib
 import re
 import shutil
 import signal
 import socket
+import ssl
+import subprocess
 import sys
 import tempfile
 import threading
@@ -269,16 +272,335 @@ def sockets():
                     same(c.reply().status, 405, "a body of 100 bytes")
 
 
-class Load(threading.Thread):
-    """A client that never gives up its connection, and counts."""
+PAGES = """
+local web = require "tornado.web"
+local locale = require "tornado.locale"
+require "early"
+locale.load_translations("%(path)s/locale")
+local Main = web.RequestHandler:extend "Main"
+function Main:get() self:render("page.html", { word = require "word" }) end
+return web.Application({ { "/", Main } }, { template_path = "%(path)s/templates" })
+"""
 
-    def __init__(self, server, path="/"):
+
+@contextlib.contextmanager
+def pages(binary, *options):
+    """A server that reloads by itself, and the folder of its site."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
+    try:
+        for name in ("templates", "locale"):
+            (path / name).mkdir()
+        (path / "templates/page.html").write_text("{{ word }} 1 {{ _('hat') }}")
+        (path / "locale/en_US.csv").write_text('"hat","cap"\n')
+        (path / "early.lua").write_text("return true")
+        (path / "word.lua").write_text("return 'one'")
+        (path / "app.lua").write_text(PAGES % {"path": path})
+        with Server(binary, "--autoreload", *options, site=path) as server:
+            if "--workers=2" in options:
+                server.await_line("2 workers serve")
+            yield server, path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def replace(path, text):
+    """As editors do it."""
+    new = path.with_name("." + path.name + ".new")
+    new.write_text(text)
+    new.rename(path)
+
+
+def await_body(server, text):
+    until(lambda: server.get("/").body == text, f"{text!r}; now {server.get('/').body!r}\n"
+          f"{server.log()}")
+
+
+def by_itself():
+    g = "autoreload"
+
+    for workers in (1, 2):
+        @case(g, f"what is saved serves: modules, templates, locales; {workers} workers")
+        def _(binary, workers=workers):
+            with pages(binary, f"--workers={workers}") as (server, path):
+                app = PAGES % {"path": path}
+                same(server.get("/").body, b"one 1 cap", "at first")
+                steps = (("word.lua", "return 'two'", b"two 1 cap"),
+                         ("templates/page.html", "{{ word }} 2 {{ _('hat') }}", b"two 2 cap"),
+                         ("locale/en_US.csv", '"hat","bonnet"\n', b"two 2 bonnet"),
+                         ("app.lua", app.replace('"word"', '"WORD"'), b"two 2 bonnet"))
+                (path / "WORD.lua").symlink_to(path / "word.lua")
+                for i, (name, text, body) in enumerate(steps, 1):
+                    replace(path / name, text)
+                    server.await_line(rf"{name} modified: reloading")
+                    until(lambda n=i * workers: count(server, r"generation \d+ serves") == n,
+                          f"reload {i}")
+                    same({server.get("/").body for _ in range(20)}, {body}, name)
+
+        @case(g, f"what is broken is said, and the next save mends it; {workers} workers")
+        def _(binary, workers=workers):
+            with pages(binary, f"--workers={workers}") as (server, path):
+                for name, text, said in (
+                        ("word.lua", "\nreturn 'two", r"word\.lua:2: unfinished string"),
+                        ("early.lua", "\n\nerror 'on purpose'", r"early\.lua:3: on purpose"),
+                        ("templates/page.html", "\n{% if %}", r"page\.html:2: "),
+                        ("templates/page.html", "{% extends 'none.html' %}",
+                         r"page\.html:1: .*none\.html")):
+                    good = (path / name).read_text()
+                    same({server.get("/").body for _ in range(20)}, {b"one 1 cap"}, "first")
+                    replace(path / name, text)
+                    server.await_line(said)
+                    same(server.get("/").body, b"one 1 cap", "meanwhile")
+                    before = count(server, "generation \\d+ serves")
+                    replace(path / name, good)
+                    until(lambda: count(server, "generation \\d+ serves") >= before + workers,
+                          "the mended one to serve")
+
+    @case(g, "a missing module is waited for")
+    def _(binary):
+        with pages(binary) as (server, path):
+            replace(path / "app.lua", "require 'deep.new'\n" + PAGES % {"path": path})
+            server.await_line(r"module 'deep\.new' not found")
+            (path / "deep").mkdir()
+            (path / "deep/new.lua").write_text("")
+            server.await_line(r"new\.lua modified: reloading")
+            server.await_line(r"generation 3 serves")
+
+    @case(g, "a change while a reload is under way is not lost")
+    def _(binary):
+        with pages(binary) as (server, path):
+            app = PAGES % {"path": path}
+            replace(path / "app.lua", "require 'word'\nrequire('tornado.gen').sleep(0.6)\n" + app)
+            server.await_line(r"app\.lua modified")
+            replace(path / "word.lua", "return 'late'")
+            await_body(server, b"late 1 cap")
+
+    @case(g, "many files at once are one reload; without the option there is none")
+    def _(binary):
+        with pages(binary) as (server, path):
+            for i in range(20):
+                (path / f"m{i}.lua").write_text("return 1")
+            server.await_line(r"m0\.lua modified \(and 19 more\): reloading")
+            server.await_line(r"generation 2 serves")
+            same(count(server, "reloading"), 1, "reloads")
+        with pages(binary, "--autoreload=false") as (server, path):
+            replace(path / "word.lua", "return 'two'")
+            reload(server)
+            same(count(server, "modified"), 0, "autoreload")
+            same(server.get("/").body, b"two 1 cap", "by hand")
+
+    @case(g, "the configuration is watched, also when it comes later")
+    def _(binary):
+        with serving(binary) as (_, site):
+            conf = site.path / "conf.lua"
+            conf.write_text("debug = true\nmax_body_size = 10\n")
+            with Server(binary, f"--config={conf}", site=site.path) as server:
+                replace(conf, "debug = true\nmax_body_size = 1000\n")
+                server.await_line(r"conf\.lua modified: reloading")
+                server.await_line(r"generation 2 serves")
+
+
+@contextlib.contextmanager
+def configured(binary, text):
+    """A server with that configuration and a control socket, and the functions
+    reload(text), with another one, which returns what `ctornado reload` prints, and
+    status()."""
+    with serving(binary) as (_, site):
+        conf, path = site.path / "conf.lua", site.path / "control"
+        path_option = [f"--control={path}"]
+
+        def command(*words):
+            done = subprocess.run([str(binary), *words, *path_option], cwd=harness.ROOT,
+                                  stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                  timeout=harness.PATIENCE)
+            return done.stdout + done.stderr
+
+        def again(new, then=path):
+            conf.write_text(f"control = '{then}'\n{new}\n")
+            said = command("reload")
+            path_option[0] = f"--control={then}"
+            return said
+
+        conf.write_text(f"control = '{path}'\n{text}\n")
+        with Server(binary, f"--config={conf}", site=site.path) as server:
+            if "workers" in text or "supervise" in text:
+                server.await_line("workers serve")
+            yield server, site, again, lambda: json.loads(command("status", "json"))
+
+
+def await_workers(status, n):
+    def look():
+        workers = status()["workers"]
+        return len(workers) == n and all(w["state"] == "serving" for w in workers)
+    until(look, f"{n} workers; now {status()}")
+
+
+def options():
+    g = "options"
+
+    @case(g, "workers come and go, and no client notices")
+    def _(binary):
+        with configured(binary, "workers = 2") as (server, _, again, status):
+            clients = [Load(server, fresh=True) for _ in range(3)]
+            for client in clients:
+                client.start()
+            for n in (4, 1, 3):
+                check("reload: done" in again(f"workers = {n}"), "reload")
+                server.await_line(f"{n} workers from now on")
+                await_workers(status, n)
+                until(lambda: server.log().count("] reloaded") % 2 == 0, "the second reload")
+            for client in clients:
+                client.enough.set()
+                client.join(harness.PATIENCE)
+                check(not client.wrong, "a client saw:", client.wrong)
+                check(client.done > 50, f"only {client.done} requests")
+            check("died" not in server.log(), server.log())
+
+    @case(g, "a master of one worker gets more")
+    def _(binary):
+        with configured(binary, "supervise = true") as (server, _, again, status):
+            again("supervise = true\nworkers = 2")
+            await_workers(status, 2)
+            check("no folder" not in server.log(), server.log())
+
+    @case(g, "what needs a restart is named, and stays")
+    def _(binary):
+        with configured(binary, "") as (server, site, again, _):
+            site.write("two")
+            same(again("workers = 2\nsupervise = true"),
+                 "reload: done; changed, needs a restart: workers, supervise\n", "alone")
+            server.await_line(r"\[W .*changed, needs a restart: workers, supervise")
+            same(server.get("/").body, b"two", "all else is done")
+            same(again(""), "reload: done\n", "as it was")
+        with configured(binary, "workers = 2") as (server, _, again, _):
+            for _ in range(2):
+                same(again("workers = 2\nuser = 'nobody'\ngroup = 'nogroup'"),
+                     "reload: done; changed, needs a restart: user, group\n", "with a master")
+
+    for kind in ("", "workers = 2"):
+        @case(g, f"the control socket moves: {kind or 'alone'}")
+        def _(binary, kind=kind):
+            with configured(binary, kind) as (_, site, again, status):
+                other = site.path / "other"
+                same(again(kind, then=other), "reload: done\n", "the reload")
+                until(lambda: other.exists() and not (site.path / "control").exists(), "it")
+                check(status()["workers"], "status")
+
+        @case(g, f"log files and levels change: {kind or 'alone'}")
+        def _(binary, kind=kind):
+            with configured(binary, kind) as (server, site, again, _):
+                log, access = site.path / "log", site.path / "access"
+                same(again(f"{kind}\nlog_file = '{log}'\naccess_log = '{access}'\n"
+                           "log_level = 'debug'"), "reload: done\n", "to files")
+                same(server.get("/").status, 200, "status")
+                until(lambda: access.exists() and "GET /" in access.read_text(), "the access log")
+                until(lambda: "generation 1 has ended" in log.read_text(), "the log")
+                size = access.stat().st_size
+                same(again(f"{kind}\nlog_file = '/nowhere/log'").count("log_file: /nowhere/log"),
+                     1, "one that cannot be")
+                same(again(kind), "reload: done\n", "back")
+                server.get("/")
+                same(access.stat().st_size, size, "bytes of the access log")
+                until(lambda: server.log().count("generation 2 has ended"), "the terminal")
+
+        @case(g, f"addresses come and go: {kind or 'alone'}")
+        def _(binary, kind=kind):
+            with configured(binary, f"{kind}\nlisten = {{ '127.0.0.1:0' }}") as (
+                    server, _, again, status):
+                port = free_port()
+                here, there = f"'127.0.0.1:{server.port}'", f"'127.0.0.1:{port}'"
+                same(again(f"{kind}\nlisten = {{ '127.0.0.1:0', {there} }}"),
+                     "reload: done\n", "one more")
+                with socket.create_connection(("127.0.0.1", port), harness.PATIENCE) as s:
+                    s.sendall(LAST)
+                    check(s.recv(100).startswith(b"HTTP/1.1 200"), "the new one")
+                same(again(f"{kind}\nlisten = {{ {there} }}"), "reload: done\n", "one less")
+                until(lambda: not answers(server.port), f"{here} to be closed")
+                for _ in range(20):
+                    check(answers(port), "the new one is closed")
+                check(status()["workers"], "status")
+
+    @case(g, "a new unix socket for several workers is refused, and nothing has changed")
+    def _(binary):
+        with configured(binary, "workers = 2") as (server, site, again, _):
+            path = site.path / "socket"
+            said = again(f"workers = 2\nlisten = {{ '127.0.0.1:0', 'unix:{path}' }}")
+            check("nothing has changed" in said and "needs a restart" in said, said)
+            check(not path.exists(), "the socket was made")
+
+    @case(g, "a certificate is the one of the new configuration")
+    def _(binary):
+        with tempfile.TemporaryDirectory() as folder:
+            def make(name):
+                subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
+                                "-days", "1", "-subj", f"/CN={name}", "-keyout", f"{folder}/key",
+                                "-out", f"{folder}/cert"], check=True, capture_output=True)
+            text = f"certfile = '{folder}/cert'\nkeyfile = '{folder}/key'"
+            make("one")
+            with configured(binary, text) as (server, _, again, _):
+                def name():
+                    pem = ssl.get_server_certificate(("127.0.0.1", server.port))
+                    done = subprocess.run(["openssl", "x509", "-noout", "-subject"], input=pem,
+                                          capture_output=True, text=True)
+                    return done.stdout.split()[-1]
+                same(name(), "one", "first")
+                make("two")
+                again(text)
+                same(name(), "two", "after the reload")
+
+    @case(g, "limits are those of the new configuration")
+    def _(binary):
+        with configured(binary, "max_body_size = 10") as (server, site, again, _):
+            def post():
+                with server.connect() as c:
+                    c.send(b"POST / HTTP/1.1\r\nContent-Length: 100\r\n" + HOST + b"\r\n"
+                           + b"x" * 100)
+                    return c.reply().status
+            same(post(), 413, "a body of 100 bytes")
+            again("max_body_size = 1000\nmax_header_size = 300\nmax_connections = 3")
+            same(post(), 405, "a body of 100 bytes")
+            with server.connect() as c:
+                c.send(b"GET / HTTP/1.1\r\nX: " + b"x" * 400 + b"\r\n" + HOST + b"\r\n")
+                same(c.reply().status, 431, "a large head")
+            open_ones = [server.connect() for _ in range(3)]
+            for c in open_ones:
+                same(ask(c), "one", "within max_connections")
+            same(server.get("/").status, 503, "one more")
+            for c in open_ones:
+                c.close()
+            again("max_connections = 100")
+            until(lambda: server.get("/").status == 200, "room")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def answers(port):
+    """Whether somebody accepts there, and replies."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), harness.PATIENCE) as s:
+            s.sendall(LAST)
+            return s.recv(100).startswith(b"HTTP/1.1 200")
+    except ConnectionError:
+        return False
+
+
+class Load(threading.Thread):
+    """A client that never gives up its connection (or with `fresh` takes a new one each
+    time), and counts."""
+
+    def __init__(self, server, fresh=False):
         super().__init__(daemon=True)
-        self.server, self.path = server, path
+        self.server, self.fresh = server, fresh
         self.enough, self.done, self.wrong = threading.Event(), 0, None
 
     def run(self):
         try:
+            while self.fresh and not self.enough.is_set():
+                same(self.server.get("/").status, 200, "status")
+                self.done += 1
             with self.server.connect() as c:
                 while not self.enough.is_set():
                     c.send(GET)
@@ -324,4 +646,4 @@ def load():
 
 
 if __name__ == "__main__":
-    harness.run_on_binaries(SUITE, (basics, sockets, load), __doc__)
+    harness.run_on_binaries(SUITE, (basics, sockets, by_itself, options, load), __doc__)

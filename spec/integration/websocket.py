@@ -59,14 +59,14 @@ def code(number, reason=b""):
 class Client(Connection):
     """Reads as a strict client does."""
 
-    def __init__(self, server, offer=None, tls=False, tail=b""):
+    def __init__(self, server, offer=None, tls=False, tail=b"", path=b"/ws"):
         super().__init__(server.port)
         if tls:
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             self.socket = context.wrap_socket(self.socket)
         extension = b"Sec-WebSocket-Extensions: " + offer + b"\r\n" if offer else b""
-        self.send(b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+        self.send(b"GET " + path + b" HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
                   b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                   b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
                   + extension + b"\r\n" + tail)

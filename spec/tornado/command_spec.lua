@@ -52,6 +52,9 @@ describe("tornado.command", function()
         expect({ "serv" }, 2, "^$", '^ctornado: unknown command "serv" %(did you mean "serve"%?%)')
         expect({ "xyzzy" }, 2, "^$", '^ctornado: unknown command "xyzzy"; see ctornado help\n$')
         expect({ "--prot=1" }, 2, "^$", 'unknown option "prot" %(did you mean "port"')
+        expect({ "-p" }, 2, "^$", 'unknown option "%-p"; options are %-%-name=value, see ctornado')
+        expect({ "status", "--jsn" }, 2, "^$", 'unknown option "jsn" %(did you mean "json"%?%)')
+        expect({ "status", "this" }, 2, "^$", "status takes no arguments but json, got this")
         expect({ "serve", "this" }, 2, "^$", "serve takes no arguments, got this; a site is")
         expect({ "check", "this" }, 2, "^$", "check takes no arguments, got this; a site is")
         expect({ "sites/blog" }, 2, "^$", "did you mean %-%-site=sites/blog%?")
@@ -59,6 +62,19 @@ describe("tornado.command", function()
         expect({ "status", "--control=/nonexistent/socket" }, 1, "^$",
             "no server answers on /nonexistent/socket %(%[Errno 2%] No such file")
         expect({ "run" }, 2, "^$", "run needs a file")
+    end)
+
+    it("has help for each command", function()
+        local _, all = run { "help" }
+        for name in ([[serve new check routes run repl test version help status profile reload quit
+            stop reopen]]):gmatch "%l+" do
+            assert.matches("\n  ctornado [^\n]*%f[%w]" .. name .. "%f[^%w]", all)
+            expect({ "help", name }, 0, "^ctornado [^\n]*" .. name .. "[^\n]*\n\n", "^$")
+        end
+        local _, text = run { "help", "profile" }
+        assert.matches("\nOptions of its own:\n  %-%-worker=INTEGER ", text)
+        expect({ "profile", "--help" }, 0, "^ctornado profile ", "^$")
+        expect({ "help", "nwe" }, 2, "^$", 'unknown command "nwe" %(did you mean "new"%?%)')
     end)
 
     it("checks sites", function()

@@ -18,7 +18,7 @@ ctornado %s: web server, web framework and asynchronous network library
 
 To a running server, found by the options that it was started with (--port, --listen, --control):
 
-  ctornado status [json]        shows its processes and their numbers
+  ctornado status [--json]      shows its processes and their numbers
   ctornado profile 10s          shows what its Lua code spends the time with: a flame graph
   ctornado reload               has it load options and sites anew; if they fail, nothing changes
   ctornado quit | stop          ends it: when what is under way is done, or at once
@@ -72,7 +72,7 @@ did not expect fails. Needs the Debian package lua-busted.
     version = "ctornado version\n\nPrints the versions of ctornado and LuaJIT.\n",
     help = "ctornado help [COMMAND]\n\nPrints all commands and options, or one command's help.\n",
     status = [[
-ctornado status [json]
+ctornado status [--json]
 
 Shows the processes of a running server and their numbers: for people, or as one line of JSON.
 

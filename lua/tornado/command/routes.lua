@@ -232,7 +232,7 @@ function routes.run(options, rest, own, fail)
         return USAGE
     end
     if #options.sites == 0 then
-        fail("no sites in " .. options.config .. " and no --site=DIR")
+        fail("no sites in " .. options.config .. " and no --site=DIR; ctornado new DIR makes one")
         return FAILED
     end
     local loaded, reasons = sites.load_all(options.sites)

@@ -6,6 +6,8 @@ local C, vm = abi.C, abi.state
 
 local part = {}
 
+local view = ffi.new "ct_str"
+
 --- Which generation of the sites this is: 1 for the first.
 function part.generation()
     return C.ct_abi_generation(vm)
@@ -19,6 +21,24 @@ end
 --- It cannot be loaded, and why; the one before it serves on.
 function part.failed(text)
     C.ct_abi_failed(vm, text, #text)
+end
+
+--- Answers EVENT_HAND_OVER with bytes for the next generation; false when they are too many.
+function part.hand_over(bytes)
+    return C.ct_abi_hand_over(vm, bytes, #bytes) == C.CT_OK
+end
+
+--- Takes what the generation before has handed over (EVENT_ESTATE).
+function part.estate()
+    C.ct_abi_estate(vm, view)
+    local bytes = ffi.string(view.p, view.n)
+    C.ct_abi_drop_estate(vm)
+    return bytes
+end
+
+--- Asks for a reload: EVENT_RELOADED tells its end, 1 or 0 for a failure.
+function part.reload()
+    C.ct_abi_reload(vm)
 end
 
 --- The number of the user that this process runs as.
@@ -36,25 +56,38 @@ function part.workers()
     return C.ct_abi_workers(vm)
 end
 
-local text = ffi.new "ct_str"
-
 --- A folder that the workers share, and nobody else can enter; "" when there is none.
 function part.shared_folder()
-    C.ct_abi_shared_folder(vm, text)
-    return ffi.string(text.p, text.n)
+    C.ct_abi_shared_folder(vm, view)
+    return ffi.string(view.p, view.n)
+end
+
+--- Why the last reload failed; "": it did not.
+function part.reload_report()
+    C.ct_abi_reload_report(vm, view)
+    return ffi.string(view.p, view.n)
 end
 
 local TEXTS = { "addresses", "admin", "control", "user", "group" }
-local NUMBERS = { "stop_timeout", "worker_timeout", "workers", "backlog" }
+local NUMBERS = { "stop_timeout", "worker_timeout", "workers", "backlog", "supervise" }
 
---- Has this process become the master of workers; `options` are the fields of ct_supervision.
-function part.supervise(options)
+local function supervision(options)
     local out = ffi.new("ct_supervision")
     for _, name in ipairs(TEXTS) do
         out[name].p, out[name].n = options[name], #options[name]
     end
     for _, name in ipairs(NUMBERS) do out[name] = options[name] end
-    C.ct_abi_supervise(vm, out)
+    return out
+end
+
+--- Has this process become the master of workers; `options` are the fields of ct_supervision.
+function part.supervise(options)
+    C.ct_abi_supervise(vm, supervision(options))
+end
+
+--- Says what this generation wants of its process: the same fields.
+function part.wishes(options)
+    C.ct_abi_wishes(vm, supervision(options))
 end
 
 --- Takes commands on a control socket.

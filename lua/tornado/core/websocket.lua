@@ -88,6 +88,18 @@ function part.websocket_nodelay(handle, on)
     return C.ct_abi_websocket_nodelay(vm, handle, on and 1 or 0) == C.CT_OK
 end
 
+--- Gives a WebSocket to the generation that serves now, with bytes for it (EVENT_MOVED). OK, and
+-- the handle is old; CLOSED: it has begun to end; LIMIT: too many bytes.
+function part.websocket_move(handle, bytes)
+    return C.ct_abi_websocket_move(vm, handle, bytes, #bytes)
+end
+
+--- The bytes that one has brought; nil when there is no such WebSocket.
+function part.websocket_luggage(handle)
+    if C.ct_abi_websocket_luggage(vm, handle, view) ~= C.CT_OK then return nil end
+    return to_string(view.p, view.n)
+end
+
 --- Gives the handle back; what has not ended is cut off.
 function part.websocket_release(handle)
     C.ct_abi_websocket_release(vm, handle)

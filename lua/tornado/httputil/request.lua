@@ -300,6 +300,30 @@ function HTTPServerRequest:keep()
     self.kept = true
 end
 
+local KEPT = { "method", "uri", "path", "version", "protocol", "host", "remote_ip", "start_time",
+    "id", "tls" }
+
+--- What another generation needs to make the same request, for serialising. It was kept.
+function HTTPServerRequest:pack()
+    local out = { fields = {} }
+    for _, name in ipairs(KEPT) do out[name] = rawget(self, name) end
+    for name, value in self.headers:get_all() do
+        out.fields[#out.fields + 1] = name
+        out.fields[#out.fields + 1] = value
+    end
+    return out
+end
+
+--- The request of what pack() made: one that is over, without a body.
+function HTTPServerRequest.unpack(packed)
+    local request = { handle = 0, has_body = false, delegate = false, closed = false, kept = true,
+        server = false, tls = false, body = "" }
+    for _, name in ipairs(KEPT) do request[name] = packed[name] end
+    request.headers = setmetatable({ _handle = 0, _all = false, _flat = packed.fields },
+        RequestHeaders)
+    return setmetatable(request, HTTPServerRequest)
+end
+
 -- Arguments ------------------------------------------------------------------------
 
 local function last_of(text, name)

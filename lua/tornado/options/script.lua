@@ -1,4 +1,6 @@
 -- Runs a configuration file: Lua text, with nothing in its hands but the globals it is given.
+local files = require "tornado.autoreload.files"
+
 local script = {}
 
 local function read(path)
@@ -21,6 +23,7 @@ end
 
 --- Runs the file with these globals; true, or nil and what is wrong, with file:line.
 function script.run(path, globals)
+    files.note(path)
     local text, why = read(path)
     if not text then return nil, why end
     local chunk, err = loadstring(text, "@" .. path)

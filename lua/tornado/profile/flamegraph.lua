@@ -80,9 +80,12 @@ local HEAD = [==[
 <text class="sub" x="%d" y="50">%s</text>
 <text class="link" id="reset" x="%d" y="30" visibility="hidden">Whole graph</text>
 <text class="link" id="search" x="%d" y="30">Search</text>
-<text class="sub" id="found" x="%d" y="50"> </text>
 <g id="graph">
 ]==]
+
+local FOOT = '</g>\n<text class="sub" id="detail" x="%d" y="%d">' ..
+    "Click a box to zoom, Escape to leave; Ctrl-F or / to search.</text>\n" ..
+    '<text class="sub" id="found" x="%d" y="%d"> </text>'
 
 --- Returns the SVG of a tree of calls (see profile/stacks.lua) that has samples; with a title and a
 -- line of text below it.
@@ -91,11 +94,10 @@ return function(root, title, subtitle)
     local height = TOP + (depth + 1) * ROW + BOTTOM
     local out = {
         HEAD:format(WIDTH, height, WIDTH, height, SIDE, script.STYLE, SIDE, xml(title), SIDE,
-            xml(subtitle), WIDTH - SIDE - 70, WIDTH - SIDE, WIDTH - SIDE),
+            xml(subtitle), WIDTH - SIDE - 70, WIDTH - SIDE),
     }
     add(out, root, 0, 0, depth, root)
-    out[#out + 1] = ('</g>\n<text class="sub" id="detail" x="%d" y="%d">%s</text>'):format(SIDE,
-        height - 12, "Click a box to zoom, Escape to leave; Ctrl-F or / to search.")
+    out[#out + 1] = FOOT:format(SIDE, height - 12, WIDTH - SIDE, height - 12)
     out[#out + 1] = "<script><![CDATA[" .. script.SCRIPT .. "]]></script>\n</svg>\n"
     return table.concat(out, "\n")
 end

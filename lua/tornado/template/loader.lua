@@ -1,6 +1,7 @@
 -- Templates, and where they come from: a folder, or a table.
 local compiler = require "tornado.template.compiler"
 local core = require "tornado.core"
+local files = require "tornado.autoreload.files"
 local parser = require "tornado.template.parser"
 local runtime = require "tornado.template.runtime"
 local util = require "tornado.util"
@@ -208,6 +209,7 @@ end
 
 function Loader:_read(name)
     local path = self.root .. "/" .. name
+    files.note(path)
     if core.file_kind(path) ~= "file" then return nil, "no such template: " .. path end
     local file, why = io.open(path, "rb")
     if not file then return nil, why end

@@ -22,6 +22,8 @@ local Application = util.Object:extend "Application"
 local NO_ARGS = require("tornado.web.path_args").NONE
 local NOT_FOUND = { status_code = 404 }
 
+Application._add_script = false
+
 local NO_FILTERS = { before = {}, after = {} }
 
 -- What functions and groups are made of comes to the router as plain rules.
@@ -31,7 +33,7 @@ local function compile(self, rules)
     return compiled
 end
 
-local HOOKS = { "on_start", "on_stop" }
+local HOOKS = { "on_start", "on_stop", "on_reload", "on_handover" }
 
 -- Hooks stand beside the rules or among the settings, or are methods of a subclass.
 local function take_hooks(self, handlers)
@@ -50,7 +52,10 @@ end
 -- the route's name), and settings. A rule may also be { "GET /path", function(handler) ... end },
 -- or a web.group(). Beside the rules, or among the settings, may be on_start and on_stop,
 -- function(app): before the listeners open, where an error is one of loading, and when the last
--- request is over, for at most 10 seconds. Both may wait.
+-- request is over, for at most 10 seconds. Both may wait. And for a reload: on_reload(app) in the
+-- old generation, as the last thing before the new one serves, which returns what on_handover(app,
+-- state) gets there, before the first request: any Lua value without functions, as string.buffer
+-- takes it, of at most 64 MiB.
 -- Tornado: has no such hooks.
 function Application:init(handlers, settings)
     if handlers ~= nil and type(handlers) ~= "table" then
@@ -145,11 +150,16 @@ end
 -- What get_handler_delegate() returns: the server calls execute().
 local HandlerDelegate = delegates.HTTPMessageDelegate:extend "HandlerDelegate"
 
-function HandlerDelegate:execute()
+--- The handler, which has not begun yet.
+function HandlerDelegate:new_handler()
     local app = self._application
     local handler = new_handler(app, self.handler_class, self.request, self.path_args)
     if app._filters then handler._filters = self.filters or app._filters end
-    handler:_execute(self.handler_kwargs, self.path_args)
+    return handler
+end
+
+function HandlerDelegate:execute()
+    self:new_handler():_execute(self.handler_kwargs, self.path_args)
 end
 
 -- The class above the fields: `path_args` are those of the router ({ n =, ... } or { named = }).

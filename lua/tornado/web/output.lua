@@ -301,6 +301,8 @@ end
 
 local function send_whole(self)
     if self._filters then filters.after(self) end
+    local add_script = self.application._add_script -- see autoreload/page.lua
+    if add_script then self._body, self._more = add_script(self, take_body(self)), false end
     add_etag(self)
     local status, body = self._status_code, take_body(self)
     if is_bodiless(status) then strip_representation(self, status, body) end

@@ -4,6 +4,7 @@
 local core = require "tornado.core"
 local compress = require "tornado.web.compress"
 local errors = require "tornado.web.errors"
+local files = require "tornado.autoreload.files"
 local filters = require "tornado.web.filters"
 local httpserver = require "tornado.httpserver"
 local log = require "tornado.log"
@@ -436,6 +437,7 @@ end
 -- reasons.
 function StaticFileHandler:get(path)
     path = path or ""
+    if files.watcher then files.note(self.root .. "/" .. path, "static") end
     local codings = coding_flags(self.application)
     if codings and not has(self.class, "_own_reply") and not self._filters then
         local request = self.request
@@ -480,6 +482,7 @@ end
 function StaticFileHandler.rules_of(settings)
     if not settings.static_path then return nil end
     local args = { path = settings.static_path }
+    files.note_tree(settings.static_path, "static")
     for name, value in pairs(settings.static_handler_args or {}) do
         if name ~= "path" then args[name] = value end
     end

@@ -14,6 +14,7 @@ local peer = require "tornado.websocket.peer"
 local web = require "tornado.web"
 
 local SET = core.FIELD_SET
+local RESTARTS = 1012
 
 local WebSocketHandler = web.RequestHandler:extend "WebSocketHandler"
 
@@ -50,6 +51,18 @@ end
 --- that one broadcast is compressed once), max_window_bits (ours 15, the client's 12), threshold
 --- (64: shorter messages are sent as they are).
 function WebSocketHandler:get_compression_options() end -- luacheck: ignore 212/self
+
+--- Hooks of a reload. on_reload(), if there is one, is called in the old generation when the new
+-- one serves and no other hook is under way; it may wait. When it returns anything but nil, the
+-- connection goes to the new generation, to a new handler of the route of its path, whose
+-- on_handover() gets that (any value that string.buffer takes, of 1 MiB with the request's head)
+-- before the next message; neither open() nor on_close() is called for it. Otherwise it stays,
+-- until it ends or reload_grace has passed. One whose open() pulls messages stays, too.
+WebSocketHandler.on_reload = false
+
+function WebSocketHandler:on_handover()
+    self:close(RESTARTS) -- the code before had another idea of this path
+end
 
 -- From settings, or overridden: numbers, or methods that return them. Two settings more are for
 -- what a client is slow to read: websocket_max_queue, the bytes that may wait (262144), and
@@ -230,6 +243,34 @@ function WebSocketHandler:get()
     if not switch(self, deflate, threshold) then return end
     local args = self.path_args
     peer.begin(self, call_open, args)
+end
+
+-- Moving to the next generation ----------------------------------------------------------
+
+local function begin_again(self, delegate, state)
+    local result = self:initialize(delegate.handler_kwargs)
+    if concurrent.is_future(result) then gen.await(result) end
+    if delegate.path_args then path_args.decode(self, delegate.path_args) end
+    result = self:on_handover(state)
+    if concurrent.is_future(result) then gen.await(result) end
+end
+
+--- For moving.lua: what goes along with the connection.
+function WebSocketHandler:_pack(state)
+    return { state = state, request = self.request:pack(), slow = self._slow,
+        subprotocol = self.selected_subprotocol }
+end
+
+--- The handler of a delegate goes on with a connection that came with what _pack() made.
+function WebSocketHandler._take_over(delegate, handle, packed)
+    local self, request = delegate:new_handler(), delegate.request
+    request.delegate = self
+    self._headers_written, self._finished, self._slow = true, true, packed.slow
+    self.selected_subprotocol = packed.subprotocol
+    setmetatable(self, open_meta(self))
+    peer.attach(self, handle, request)
+    ioloop.enter(request)
+    peer.begin(self, begin_again, delegate, packed.state)
 end
 
 return { WebSocketHandler = WebSocketHandler }

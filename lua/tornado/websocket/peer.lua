@@ -40,6 +40,9 @@ local METHODS = {
 
 local live = {} -- handle -> its owner
 
+--- Called for each that has nothing to do, once it is set: see websocket/moving.lua.
+peer.rest = false
+
 -- What write_message() returns: Futures that are done.
 local function done(result)
     local future = concurrent.Future()
@@ -101,6 +104,7 @@ local function drain(self)
         handle = self._ws
     end
     self._busy = false
+    if peer.rest and self._ws then peer.rest(self) end
 end
 
 local function on_event(handle)
@@ -144,6 +148,28 @@ ioloop.on(core.EVENT_WEBSOCKET, on_event, on_failure)
 function peer.attach(self, handle, context)
     self._ws, self._busy, self._context = handle, true, context
     live[handle] = self
+end
+
+--- All that are open and have nothing to do.
+function peer.idle()
+    local list = {}
+    for _, self in pairs(live) do
+        if not self._busy then list[#list + 1] = self end
+    end
+    return list
+end
+
+--- Has fn(handle) take the connection away, in the context of its hooks; returns a status. With OK
+-- it has none any more, and no hook is called.
+function peer.give_away(self, fn, argument)
+    local handle = self._ws
+    local status = fn(handle, argument)
+    if status ~= OK then return status end
+    self._ws = false
+    live[handle] = nil
+    wake_writers(self)
+    wake_reader(self)
+    return status
 end
 
 --- Puts what is here into a class.

@@ -29,6 +29,7 @@ return web.Application {
     { "/build", route(function()
         local list = {}
         for i = 1, 1e9 do list[i] = { i } end
+        return list
     end) },
     { "/keep", route(function(self)
         for _ = 1, 200 do kept[#kept + 1] = ("x"):rep(1000) end

@@ -108,7 +108,8 @@ describe("tornado.command.routes", function()
         assert.equal(1, code)
         assert.matches("^ctornado: /nonexistent: no such site", err)
         code, _, err = run { "routes", "--config=/dev/null" }
-        assert.equal("1 ctornado: no sites in /dev/null and no --site=DIR\n", code .. " " .. err)
+        assert.equal(1, code)
+        assert.matches("^ctornado: no sites in /dev/null and no %-%-site=DIR", err)
         code, _, err = run { "routes", "this" }
         assert.equal(2, code)
         assert.matches("^ctornado: routes takes no arguments, got this", err)
