@@ -327,6 +327,7 @@ void ct_ws_hub_fini(ct_ws_hub *hub) {
     ct_deadlines_fini(&hub->deadlines);
     ct_ws_codecs_free(hub->codecs);
     ct_buf_fini(&hub->plain);
+    ct_buf_fini(&hub->frame);
     ct_buf_fini(&hub->coded);
     ct_slots_fini(&hub->slots);
 }

@@ -46,9 +46,12 @@ typedef struct ct_ws_hub {
     ct_list conns;     /* all, the released ones too */
     ct_deadlines deadlines;
     ct_ws_codecs *codecs; /* NULL until the first is needed */
-    /* The last message compressed without a window, for all who get it. */
-    ct_buf plain, coded;
+    /* The last message that went to several: what it is, its frame as servers send
+     * it, and its bytes compressed without a window; both empty until needed. */
+    ct_buf plain, frame, coded;
     ct_ws_params coded_for;
+    uint32_t plain_kind;
+    ct_str last; /* where the last message was: its bytes may be gone */
     unsigned char masks[CT_WS_MASKS];
     uint32_t mask_at; /* bytes of them that are used up */
 } ct_ws_hub;

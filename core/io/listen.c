@@ -407,10 +407,10 @@ void ct_listen_empty(ct_loop *loop) {
 
     for (n = end->next; n != end; n = next) {
         ct_listen *l = ct_list_of(n, ct_listen, node);
+        bool more = !l->inherited && !l->staged && !l->held && !l->kept;
 
         next = n->next;
-        if (l->inherited || l->staged || l->held || l->kept) continue;
-        while (accept_one(l)) continue;
+        while (more) more = accept_one(l);
     }
 }
 

@@ -7,6 +7,7 @@
 
 #include "http/server.h"
 #include "io/loop.h"
+#include "io/pool.h"
 #include "io/timer.h"
 #include "vm/vm.h"
 #include <stdbool.h>
@@ -20,7 +21,14 @@ typedef struct ct_generations {
     ct_server *server;
     int argc;
     char **argv;
-    ct_vm *current; /* serves, or is the first and still loads */
+    ct_vm *current;     /* serves, or is the first and still loads */
+    ct_vm *preparing;   /* to become `loading`: a thread has it; or NULL */
+    ct_modules modules; /* that it shall have compiled */
+    ct_waker *waker;
+    ct_pool *pool; /* its thread */
+    ct_job job;
+    bool opened;    /* what came of it */
+    bool abandoned; /* the process ends: no other one will serve */
     ct_vm *loading; /* or NULL */
     ct_list old;    /* of ct_vm.node: the earlier ones */
     uint32_t old_count;

@@ -219,12 +219,12 @@ static void on_line(ct_worker *w, char *line) {
 
 /* A line is shorter than the buffer. */
 static void take_lines(ct_worker *w) {
-    char *end;
+    char *newline;
 
-    while ((end = memchr(w->line, '\n', w->have))) {
-        size_t n = (size_t)(end - w->line) + 1;
+    while ((newline = memchr(w->line, '\n', w->have))) {
+        size_t n = (size_t)(newline - w->line) + 1;
 
-        *end = 0;
+        *newline = 0;
         on_line(w, w->line);
         memmove(w->line, w->line + n, w->have - n);
         w->have -= (unsigned)n;

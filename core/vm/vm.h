@@ -14,6 +14,7 @@
 #include "io/loop.h"
 #include "io/waker.h"
 #include "vm/memory.h"
+#include "vm/modules.h"
 #include "vm/watchdog.h"
 #include <stdbool.h>
 
@@ -46,9 +47,10 @@ typedef struct ct_place {
 
 struct ct_vm {
     struct lua_State *lua;
-    ct_memory memory; /* of it */
-    ct_list node;     /* for its owner */
-    ct_loop *loop;    /* borrowed, as the two below */
+    ct_list node;       /* for its owner */
+    ct_loop *loop;      /* borrowed, as the two below */
+    ct_memory memory;   /* of it */
+    ct_modules modules; /* that it has loaded */
     ct_server *server;
     ct_log *log;
     ct_events *events;      /* that wait for Lua; of this generation alone */
@@ -80,12 +82,12 @@ struct ct_vm {
     ct_pulse pulse;         /* for the watchdog */
     ct_watchdog *watchdog;  /* or NULL */
     struct ct_profile *profile; /* or NULL: it is not sampled */
-    bool wake;              /* Lua has work that no event tells of */
-    bool ready;             /* all is loaded */
-    bool wants_reload;      /* it has asked for a reload */
-    bool handed_over;       /* `estate` is what the next one gets */
-    ct_buf estate;          /* from the one before, or for the next */
-    ct_vm *const *serving;  /* the one that serves now; NULL: none ever will */
+    bool wake;                  /* Lua has work that no event tells of */
+    bool ready;                 /* all is loaded */
+    bool wants_reload;          /* it has asked for a reload */
+    bool handed_over;           /* `estate` is what the next one gets */
+    ct_buf estate;              /* from the one before, or for the next */
+    ct_vm *const *serving; /* the one that serves now; NULL: none ever will */
     bool exiting; /* see exit_code; of an old generation: it is through */
     bool thread;  /* an executor's: there is no loop, no server, no events */
     int exit_code;
@@ -100,8 +102,8 @@ struct ct_vm {
     char why[CT_VM_WHY];
 };
 
-/* A state with the standard libraries and the framework's loader. NULL and a
- * reason in *why when that fails. Borrows all arguments. */
+/* One without a Lua state yet. NULL and a reason in *why when that fails. Borrows
+ * all arguments. */
 ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, const char **why);
 
 /* Runs tornado.main with the command line. False, with the error logged, when it
@@ -115,6 +117,11 @@ bool ct_vm_turn(ct_vm *vm);
 /* Opens vm->lua: the standard libraries and the framework's loader. False, with
  * vm->lua NULL, when LuaJIT cannot. */
 bool ct_vm_open(ct_vm *vm) __attribute__((warn_unused_result));
+
+/* Opens it as well, and compiles those modules, as loading it will need them. May
+ * be called on any thread, as long as no other one has the vm. */
+bool ct_vm_prepare(ct_vm *vm, const ct_modules *modules)
+    __attribute__((warn_unused_result));
 
 /* True while a thread works for it, so that freeing it would block. */
 bool ct_vm_is_busy(const ct_vm *vm);

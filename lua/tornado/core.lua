@@ -443,6 +443,7 @@ for _, part in ipairs {
     "channels",
     "client",
     "codings",
+    "document",
     "files",
     "generation",
     "inotify",
