@@ -8,6 +8,7 @@
 #include "data/board.h"
 #include "data/metrics.h"
 #include "data/status.h"
+#include "http/peers.h"
 #include "io/listen.h"
 #include "io/signals.h"
 #include "io/timer.h"
@@ -191,6 +192,7 @@ static void on_death(ct_master *m, ct_child *c, int status) {
     if (!m->stopping || WIFSIGNALED(status)) describe_end(m, c, pid, status);
     ct_board_clear(c->row);
     ct_metrics_clear(m->metrics, c->index - 1);
+    ct_peers_clear(m->peers, c->index - 1);
     on_answer(m, c, false, "a worker died");
     if (!m->stopping && !m->ready && !c->served) give_up(m, status);
     if (m->stopping) {
@@ -360,11 +362,14 @@ static bool begin(ct_master *m) {
 
     m->board = ct_shared_get(m->shared, "board", sizeof *m->board);
     m->metrics = ct_metrics_get(m->shared);
-    if (!m->board || !m->metrics) {
+    m->peers = ct_shared_get(m->shared, "peers", ct_peers_size(CT_WORKERS));
+    if (!m->board || !m->metrics || !m->peers ||
+        !ct_vm_share_rate(m->shared)) {
         ct_log_line(m->loop->log, CT_LEVEL_ERROR, "master",
                     "shared memory cannot be made: %m");
         return false;
     }
+    ct_peers_format(m->peers);
     m->board->pid = getpid();
     m->board->workers = m->count;
     m->board->started = (int64_t)m->loop->clock.wall;

@@ -27,6 +27,7 @@ typedef struct ct_master {
     ct_shared *shared; /* borrowed */
     ct_board *board;   /* in it, as the next */
     ct_metrics *metrics;
+    void *peers; /* see http/peers.h: cleared of who died */
     ct_signals *signals;
     ct_control *control;
     ct_timer *tick; /* every second: looks at all workers */
