@@ -175,6 +175,11 @@ fuzz: fuzzers
 test: test-deps
 	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) MAKEFLAGS= spec/run
 
+# Takes minutes; see spec/faults/README.md. FAULTS="--only kills" runs some.
+faults: all test-deps
+	$(Q)CT_TIMES=1 spec/faults/slow.py $(FAULTS)
+	$(Q)spec/faults/undisturbed.py
+
 test-deps:
 	$(Q)vendor/install build test
 
@@ -182,7 +187,7 @@ test-deps:
 
 CHECKS = check-format check-tidy check-cppcheck check-luacheck \
          check-shell check-layers check-length
-C      = $(SRC) $(HEADER) $(wildcard spec/core/*.[ch] spec/fuzz/*.[ch])
+C      = $(SRC) $(HEADER) $(wildcard spec/core/*.[ch] spec/fuzz/*.[ch] spec/faults/shim/*.c)
 SHELLS = core/vm/embed.sh vendor/install .ci/run spec/run spec/layers.sh \
          $(addprefix vendor/debian/,build postinst prerm postrm) \
          $(wildcard spec/fuzz/run spec/bench/*.sh spec/integration/*.sh)
@@ -267,13 +272,14 @@ help:
 	@echo 'make test       deps, build, and run every test and check'
 	@echo 'make check      formatters, linters, layers, lengths'
 	@echo 'make asan       build/asan/ctornado and the C tests, with ASan and UBSan'
+	@echo 'make faults     the faults that take minutes: kills, sieges, a soak'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make bench      CPU per request beside nginx and Tornado; BENCH="--help"'
 	@echo 'make install    binary, documents, sites, systemd units to PREFIX=$(PREFIX), under DESTDIR'
 	@echo 'make deb        a Debian package, in build/'
 	@echo 'make clean      remove build/'
 
-.PHONY: all asan bench check $(CHECKS) clean deb deps fuzz fuzzers help install \
+.PHONY: all asan bench check $(CHECKS) clean deb deps faults fuzz fuzzers help install \
         plain run test test-deps FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

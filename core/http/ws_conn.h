@@ -11,6 +11,7 @@
 #include "base/events.h"
 #include "base/list.h"
 #include "base/slots.h"
+#include "http/seat.h"
 #include "http/websocket.h"
 #include "http/ws_deflate.h"
 #include "io/deadlines.h"
@@ -61,6 +62,7 @@ typedef struct ct_ws_conn {
     ct_deadline deadline; /* the earliest of the four below */
     uint64_t ping_at, pong_by, write_by, end_by; /* monotonic ms; 0: none */
     ct_stream stream;
+    ct_seat seat; /* a client's among the server's connections, or none */
     ct_websocket scan;
     ct_ws_deflate *deflate; /* or NULL */
     ct_buf in;              /* received, held back by a full queue */

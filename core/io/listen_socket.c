@@ -12,6 +12,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* A peer that vanished without a word while all was quiet is found by probes, after
+ * two minutes. */
+enum {
+    ALIVE_IDLE = 60, /* seconds, as the next */
+    ALIVE_PAUSE = 10,
+    ALIVE_TRIES = 6
+};
+
 static const struct sockaddr *sockaddr_of(const ct_address *a) {
     return (const struct sockaddr *)&a->sa;
 }
@@ -75,7 +83,11 @@ static void prepare(int fd, const ct_address *at) {
         return;
     }
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* peers inherit it */
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* peers inherit what is set */
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, ALIVE_IDLE);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, ALIVE_PAUSE);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, ALIVE_TRIES);
     if (at->sa.ss_family == AF_INET6)
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !at->any);
     if (at->share) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);

@@ -19,10 +19,23 @@ static uint64_t resident(void) {
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+static void show_old(const ct_generations *g, ct_board_row *row) {
+    uint32_t i = 0;
+
+    for (const ct_list *n = g->old.next; n != &g->old && i < CT_BOARD_OLD;
+         n = n->next, i++) {
+        const ct_vm *vm = ct_list_of(n, const ct_vm, node);
+
+        row->old_numbers[i] = vm->generation;
+        row->old_lua[i] = vm->memory.used;
+    }
+    row->old = g->old_count;
+}
+
 void ct_figures_show(ct_board_row *row, const ct_generations *g) {
     row->generation = g->current->generation;
-    row->old = g->old_count;
-    ct_count_set(&row->now.lua, ct_vm_memory(g->current));
+    show_old(g, row);
+    ct_count_set(&row->now.lua, g->current->memory.used);
     ct_count_set(&row->now.websockets, ct_generations_websockets(g));
     ct_count_set(&row->now.resident, resident());
     row->beat = ct_board_now();

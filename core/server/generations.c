@@ -266,6 +266,15 @@ bool ct_generations_turn(ct_generations *g) {
     return more;
 }
 
+bool ct_generations_rest(ct_generations *g) {
+    bool quiet = g->loop->quiet, more;
+
+    more = ct_memory_rest(&g->current->memory, quiet);
+    for (ct_list *n = g->old.next; n != &g->old; n = n->next)
+        more |= ct_memory_rest(&ct_list_of(n, ct_vm, node)->memory, quiet);
+    return more;
+}
+
 bool ct_generations_have_events(const ct_generations *g) {
     if (g->current->events->count) return true;
     if (g->loading && g->loading->events->count) return true;

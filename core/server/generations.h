@@ -65,6 +65,10 @@ void ct_generations_tell(ct_generations *g, bool ok, const char *text);
  * loop is stopped when the process is to end. */
 bool ct_generations_turn(ct_generations *g);
 
+/* When there is nothing to do: collects garbage for a moment. Returns true when it
+ * is to be called again before the loop waits. */
+bool ct_generations_rest(ct_generations *g);
+
 /* True when events wait for Lua. */
 bool ct_generations_have_events(const ct_generations *g);
 

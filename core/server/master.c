@@ -8,6 +8,7 @@
 #include "data/board.h"
 #include "data/metrics.h"
 #include "data/status.h"
+#include "http/peers.h"
 #include "io/signals.h"
 #include "io/timer.h"
 #include "server/child.h"
@@ -195,6 +196,7 @@ static void on_death(ct_master *m, ct_child *c, int status) {
         describe_end(m, c, pid, status);
     ct_board_clear(c->row);
     ct_metrics_clear(m->metrics, c->index - 1);
+    ct_peers_clear(m->peers, c->index - 1);
     on_answer(m, c, false, "a worker died");
     ct_master_retired(m, c);
     if (!m->stopping && !m->ready && !c->served) give_up(m, status);
@@ -378,11 +380,13 @@ static bool begin(ct_master *m) {
 
     m->board = ct_shared_get(m->shared, "board", sizeof *m->board);
     m->metrics = ct_metrics_get(m->shared);
-    if (!m->board || !m->metrics) {
+    m->peers = ct_shared_get(m->shared, "peers", ct_peers_size(CT_WORKERS));
+    if (!m->board || !m->metrics || !m->peers || !ct_vm_share_rate(m->shared)) {
         ct_log_line(m->loop->log, CT_LEVEL_ERROR, "master",
                     "shared memory cannot be made: %m");
         return false;
     }
+    ct_peers_format(m->peers);
     m->tickets = ct_keys_get(m->shared, m->loop, true);
     m->board->pid = getpid();
     m->board->heir = m->elder->waiting;

@@ -29,9 +29,10 @@ typedef struct ct_master {
     ct_vm_wishes *own, *next;   /* of later generations, or NULL */
     char **argv;
     ct_shared *shared; /* borrowed */
-    ct_board *board;   /* in it, as the two below */
+    ct_board *board;   /* in it, as the three below */
     ct_metrics *metrics;
     struct ct_tls_tickets *tickets;
+    void *peers; /* see http/peers.h: cleared of who died */
     ct_signals *signals;
     ct_control *control;
     ct_timer *tick;     /* every second: looks at all workers */

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "data/status.h"
+#include "server/crash.h"
 #include "server/figures.h"
 #include "server/keys.h"
 #include "server/master.h"
@@ -18,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -295,6 +295,7 @@ static void on_master(evutil_socket_t fd, short what, void *arg) {
         ct_log_line(&w->log, CT_LEVEL_ERROR, "worker",
                     "the master is gone: worker %u ends", w->inherit.worker);
         stop(w, SIGTERM);
+        if (!w->serving) ct_loop_stop(&w->loop); /* a site may never load */
     }
 }
 
@@ -349,16 +350,19 @@ static bool after_turn(void *arg) {
     ct_count_set(&w->row->now.connections, w->server.conn_count);
     ct_count_set(&w->row->now.requests, w->server.requests.count);
     if (!w->serving && w->generations.current->ready) begin_serving(w);
-    return more || ct_generations_have_events(&w->generations);
+    if (more || ct_generations_have_events(&w->generations)) return true;
+    return !w->loop.again && ct_generations_rest(&w->generations);
 }
 
-/* Ten thousand connections need descriptors: take what the system allows. */
-static void raise_descriptors(void) {
-    struct rlimit limit;
+/* What is counted over all workers. A master has made it ready. */
+static bool share_limits(ct_worker *w) {
+    uint32_t row = w->inherit.worker ? w->inherit.worker - 1 : 0;
+    void *peers = ct_shared_get(w->shared, "peers", ct_peers_size(CT_WORKERS));
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit); /* best effort */
+    if (!peers || !ct_vm_share_rate(w->shared)) return false;
+    if (!w->inherit.worker) ct_peers_format(peers);
+    ct_peers_init(&w->server.peers, peers, row);
+    return true;
 }
 
 /* Its row on the master's board, or a board of its own. */
@@ -384,6 +388,7 @@ static bool take_place(ct_worker *w) {
     ct_loop_count_in(&w->loop, &w->row->counters, w->metrics->rows[at]);
     w->log.counters = &w->row->counters;
     w->log.recent = &w->row->recent;
+    if (!share_limits(w)) return false;
     w->row->pid = getpid();
     w->row->state = CT_WORKER_STARTING;
     w->row->started = (int64_t)w->loop.clock.wall;
@@ -477,7 +482,8 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
     int code = 1;
 
     ct_log_init(&w->log);
-    raise_descriptors();
+    ct_crash_watch(&w->log);
+    (void)ct_abi_open_files(0);
     if (!ct_loop_init(&w->loop, &w->log, &why)) {
         ct_log_line(&w->log, CT_LEVEL_ERROR, "loop", "%s", why);
         return 1;

@@ -37,6 +37,9 @@ static void add_abi(ct_vm *vm) {
     lua_pushlightuserdata(L, vm);
     lua_pushcclosure(L, ct_watchdog_lua, 1);
     lua_setfield(L, -2, "watchdog");
+    lua_pushlightuserdata(L, vm);
+    lua_pushcclosure(L, ct_memory_limit_lua, 1);
+    lua_setfield(L, -2, "memory_limit");
     lua_setfield(L, -2, "tornado.abi");
     lua_pop(L, 1);
 }
@@ -51,7 +54,7 @@ static int open_all(lua_State *L) {
 }
 
 bool ct_vm_open(ct_vm *vm) {
-    vm->lua = luaL_newstate();
+    vm->lua = ct_memory_open(&vm->memory, vm);
     if (!vm->lua) return false;
     if (lua_cpcall(vm->lua, open_all, vm) == 0) return true;
     lua_close(vm->lua);
@@ -182,12 +185,9 @@ bool ct_vm_turn(ct_vm *vm) {
     if (vm->watchdog && ct_watchdog_sleeps(vm->watchdog))
         ct_watchdog_wake(vm->watchdog);
     run(vm);
+    if (vm->memory.collect) ct_memory_settle(&vm->memory);
     vm->pulse.busy = 0;
     return vm->wake;
-}
-
-size_t ct_vm_memory(const ct_vm *vm) {
-    return (size_t)lua_gc(vm->lua, LUA_GCCOUNT, 0) * 1024;
 }
 
 bool ct_vm_is_busy(const ct_vm *vm) {
@@ -209,7 +209,6 @@ bool ct_vm_free(ct_vm *vm) {
     ct_vm_free_datagrams(vm);
     ct_vm_free_inotifies(vm);
     ct_vm_free_resolves(vm);
-    ct_vm_free_rate(vm);
     ct_vm_free_clients(vm);
     ct_ws_hub_fini(&vm->websockets);
     ct_vm_free_tlses(vm);

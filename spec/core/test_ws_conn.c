@@ -345,12 +345,10 @@ int main(void) {
     test_too_big();
     test_compressed();
     test_moving();
-}
-
-test_shared();
-test_fini();
-ct_events_fini(&events);
-ct_loop_fini(&loop);
-ct_log_fini(&the_log);
-return check_report();
+    test_shared();
+    test_fini();
+    ct_events_fini(&events);
+    ct_loop_fini(&loop);
+    ct_log_fini(&the_log);
+    return check_report();
 }

@@ -541,9 +541,9 @@ def deaths():
             (server.home / "app.lua").write_text("require('tornado.gen').sleep(1e6)\n")
             upgrade = threading.Thread(target=server.command, args=("upgrade",))
             upgrade.start()
-            new = lambda: {pid for pid in server.processes() - before if is_parent(server.pid, pid)}
             until(lambda: len(server.processes()) == 2 * len(before), "the new processes")
-            server.kill(new().pop())
+            found = server.processes() - before
+            server.kill(next(pid for pid in found if is_parent(server.pid, pid)))
             upgrade.join()
             server.await_line("the new program died of signal 9")
             until(lambda: server.processes() == before, "the end of the new ones")
