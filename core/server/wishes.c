@@ -2,9 +2,11 @@
 #include "server/wishes.h"
 
 #include "base/mem.h"
+#include "server/child.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static const char FIELD[] =
     "\x1e"; /* between texts; \x1f is a newline in one */
@@ -26,6 +28,13 @@ bool ct_wishes_format(const ct_vm_wishes *w, char *out, size_t size) {
     exchange(out, '\n', '\x1f');
     out[n - 1] = '\n';
     return true;
+}
+
+void ct_wishes_send(const ct_vm_wishes *w, int channel) {
+    char line[CT_CHILD_ANSWER];
+
+    if (ct_wishes_format(w, line, sizeof line))
+        (void)send(channel, line, strlen(line), MSG_NOSIGNAL);
 }
 
 /* The next text of *rest; NULL: there is none. */

@@ -12,6 +12,9 @@
 bool ct_wishes_format(const ct_vm_wishes *w, char *out, size_t size)
     __attribute__((warn_unused_result));
 
+/* Sends that line; one that is longer than CT_CHILD_ANSWER is not sent. */
+void ct_wishes_send(const ct_vm_wishes *w, int channel);
+
 /* What such a line (without the newline) has; NULL when it is none. Caller frees
  * with ct_vm_wishes_free(). */
 ct_vm_wishes *ct_wishes_parse(const char *line);

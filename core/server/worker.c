@@ -78,23 +78,16 @@ static void renew_place(ct_worker *w) {
     *path = ct_memdup(vm->pid_file, strlen(vm->pid_file));
 }
 
-/* The master tries it on the first worker, and learns from it what is wanted. */
-static void tell_wishes(const ct_worker *w) {
-    char line[CT_CHILD_ANSWER];
-
-    if (ct_wishes_format(w->generations.current->wishes, line, sizeof line))
-        (void)send(w->inherit.channel, line, strlen(line), MSG_NOSIGNAL);
-}
-
-/* What was asked for while it was under way is in what serves now, or that will
- * ask again itself. */
+/* The master tries it on the first worker, and learns from it what is wanted. What was
+ * asked for meanwhile is in what serves now, or that will ask again itself. */
 static void on_reloaded(bool ok, const char *text, void *arg) {
     ct_worker *w = arg;
     bool again = w->again && !ok;
     char note[256] = "";
 
     ct_figures_show(w->row, &w->generations);
-    if (ok && w->inherit.worker == 1) tell_wishes(w);
+    if (ok && w->inherit.worker == 1)
+        ct_wishes_send(w->generations.current->wishes, w->inherit.channel);
     if (w->inherit.worker) {
         tell_master(w, ok, text);
     } else {

@@ -16,10 +16,12 @@ static ct_vm_wishes *make(const char *user) {
     w->addresses = text("127.0.0.1:80\nunix:/run/a b");
     w->admin = text("");
     w->control = text("/run/control");
+    w->pid_file = text("/run/pid");
     w->user = text(user);
     w->group = text("");
     w->stop_timeout = 2.5;
     w->worker_timeout = 60;
+    w->ticket_rotation = 600;
     w->workers = 3;
     w->backlog = 4096;
     return w;
@@ -37,6 +39,8 @@ static void line(void) {
     CHECK(got && strcmp(got->addresses, w->addresses) == 0);
     CHECK(got && strcmp(got->admin, "") == 0);
     CHECK(got && strcmp(got->control, "/run/control") == 0);
+    CHECK(got && strcmp(got->pid_file, "/run/pid") == 0);
+    CHECK(got && got->ticket_rotation > 599);
     CHECK(got && strcmp(got->user, "www") == 0 && !*got->group);
     CHECK(got && got->workers == 3 && got->backlog == 4096);
     CHECK(got && got->stop_timeout > 2.4 && got->stop_timeout < 2.6);

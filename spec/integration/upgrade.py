@@ -136,11 +136,11 @@ class Upgradable(Server):
             shutil.rmtree(self.home, ignore_errors=True)
 
     def processes(self):
-        """The pids of all masters and workers: they name the folder in their arguments."""
+        """The pids of all masters and workers: their arguments name the site."""
         found = set()
         for path in pathlib.Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if os.fsencode(f"--control={self.socket}") in (path / "cmdline").read_bytes():
+                if os.fsencode(f"--site={self.home}\0") in (path / "cmdline").read_bytes():
                     found.add(int(path.name))
         return found
 
