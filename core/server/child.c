@@ -177,7 +177,7 @@ bool ct_child_adopt(ct_child *children, uint32_t count,
 
     for (uint32_t k = 0; k < count; k++)
         children[k].own_count = children[k].socket_count;
-    while (copy && (address = strsep(&rest, "\n"))) {
+    while (count && copy && (address = strsep(&rest, "\n"))) {
         if (!ct_address_parse(&at, address, &expected)) continue;
         while ((fd = ct_listen_claim(children->loop, &at)) != -1) {
             ct_child *c = &children[i++ % count];
