@@ -510,7 +510,7 @@ def deaths():
             (server.home / "app.lua").write_text(slow)
             upgrade = threading.Thread(target=server.command, args=("upgrade",))
             upgrade.start()
-            server.await_line("to take over")
+            until(lambda: server.processes() - before, "the new process")
             server.kill(server.pid)
             upgrade.join()
             until(lambda: server.count("taken over"), "the new process to take over")
