@@ -187,7 +187,10 @@ local function leave(app, seconds, late)
     local deadline = core.monotonic() + seconds
     local function look()
         local count = generation.count()
-        if count > 0 and core.monotonic() <= deadline then return ioloop.call_later(0.05, look) end
+        if count > 0 and core.monotonic() <= deadline then
+            generation.settle()
+            return ioloop.call_later(0.05, look)
+        end
         local more = count > 0 and late and late(count)
         if more then
             deadline, late = core.monotonic() + more, nil

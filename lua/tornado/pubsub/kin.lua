@@ -3,17 +3,26 @@
 -- an end of a socket to the next one (its heir) and to the one before (its elder); messages get
 -- their ids from the newest, or from its backend. An elder that was joined with other workers hands
 -- its place among them over.
+--
+-- One in the middle that has nothing left but to be the way between those two leaves, so that many
+-- reloads leave no chain: it asks both to LEAVE it alone, each answers LEFT behind all that it has
+-- sent and keeps the rest back; then the heir ADOPTs the end of the elder's socket and has it
+-- RESUME. Of two that want to leave, the older one goes first: it does not answer the other one,
+-- which asks again when it has another elder.
+local core = require "tornado.core"
 local frames = require "tornado.pubsub.frames"
 local generation = require "tornado.generation"
 local IOStream = require("tornado.iostream").IOStream
 local ioloop = require "tornado.ioloop"
 local Local = require "tornado.pubsub.local"
+local log = require "tornado.log"
 local Message = require "tornado.pubsub.message"
 local util = require "tornado.util"
 
 local encode = frames.encode
 
 local MESSAGE, PUBLISH, HERE, STATE = 1, 2, 3, 4
+local LEAVE, LEFT, ADOPT, RESUME = 5, 6, 7, 8
 local MAX_FRAME = 67108864
 local MAX_BACKLOG = 268435456 -- bytes that may wait for another generation
 
@@ -53,14 +62,23 @@ end
 --- Takes a hub, whose other generations it will be told of.
 function Kin:init(hub)
     self.hub = hub
-    self._ends = {} -- role -> { stream =, frames =, size =, writes = }
+    self._ends = {} -- role -> see new_end()
     self._dirty = false
+    self._leaving = false -- role -> true of who has answered LEFT
     self._head, self._body = false, false -- of the frame that is looked at
     generation.hold("kin", function()
         local elder, heir = self._ends.elder, self._ends.heir
         if elder and heir then return 1 end -- it is the way between those two
-        return heir and heir.writes and 1 or 0
-    end)
+        return heir and (heir.writes or heir.held) and 1 or 0
+    end, nil, function() self:leave() end)
+end
+
+-- `frames` wait to be written; `held`, when it is a table, those behind a LEFT.
+local function new_end(descriptor, waiting, size)
+    return {
+        stream = IOStream(descriptor), frames = waiting or {}, size = size or 0, writes = false,
+        held = false, waiter = false,
+    }
 end
 
 local function write_all(out)
@@ -71,18 +89,25 @@ local function write_all(out)
         out.size = out.size - #bytes
     end
     out.writes = false
+    if out.waiter then ioloop.wake(out.waiter) end
+    out.waiter = false
+end
+
+local function start_writing(out)
+    if out.writes then return end
+    out.writes = true
+    ioloop.spawn_callback(write_all, out)
 end
 
 local function send_bytes(self, role, head, body)
     local out = self._ends[role]
     if not out then return end
-    local n = #out.frames
-    out.frames[n + 1], out.frames[n + 2] = head, body
+    local list = out.held or out.frames
+    local n = #list
+    list[n + 1], list[n + 2] = head, body
     out.size = out.size + #head + #body
     if out.size > MAX_BACKLOG then return out.stream:close() end
-    if out.writes then return end
-    out.writes = true
-    ioloop.spawn_callback(write_all, out)
+    if not out.held then start_writing(out) end
 end
 
 --- Sends a frame to the heir or the elder, if there is one.
@@ -156,7 +181,72 @@ on[STATE] = function(self, _, state)
     if backend.take then backend:take(state or nil) end
 end
 
--- Until the other generation has ended.
+-- One in the middle leaves ----------------------------------------------------------------
+
+local function keep_back(self, role)
+    self:send(role, { LEFT })
+    self._ends[role].held = {}
+end
+
+local function let_go(out)
+    local held = out.held
+    out.held = false
+    if not held then return end
+    for i = 1, #held do out.frames[#out.frames + 1] = held[i] end
+    start_writing(out)
+end
+
+on[LEAVE] = function(self, role)
+    if role == "elder" or not self._leaving then keep_back(self, role) end
+end
+
+on[RESUME] = function(self, role)
+    if self._ends[role] then let_go(self._ends[role]) end
+end
+
+local function flushed(out)
+    if not out.writes then return end
+    out.waiter = ioloop.waiter()
+    ioloop.wait(out.waiter)
+end
+
+-- Both have answered, and what they have sent before has gone on.
+local function introduce(self)
+    local elder, heir = self._ends.elder, self._ends.heir
+    if not elder or not heir then return end
+    local copy, why = core.descriptor_copy(elder.stream:fileno())
+    if not copy then
+        log.gen_log:error("pubsub: this generation has to stay: %s", why)
+        self._leaving = false
+        self:send("heir", { RESUME })
+        return self:send("elder", { RESUME })
+    end
+    flushed(elder)
+    self:send("heir", { ADOPT, copy })
+    flushed(heir)
+    self._ends = {}
+    elder.stream:close()
+    heir.stream:close()
+end
+
+on[LEFT] = function(self, role)
+    local leaving = self._leaving
+    if not leaving then return end
+    leaving[role] = true
+    if leaving.elder and leaving.heir then ioloop.spawn_callback(introduce, self) end
+end
+
+--- Begins to leave: there is nothing here but the way between the elder and the heir.
+function Kin:leave()
+    if self._leaving or self.hub.backend._held or not (self._ends.elder and self._ends.heir) then
+        return
+    end
+    self._leaving = {}
+    self:send("elder", { LEAVE })
+    self:send("heir", { LEAVE })
+end
+
+-- Until the other generation has ended, or has been replaced.
 local function read(self, role, stream)
     local ok, frame, head, body = pcall(frames.read, stream, MAX_FRAME)
     while ok do
@@ -166,10 +256,23 @@ local function read(self, role, stream)
         ok, frame, head, body = pcall(frames.read, stream, MAX_FRAME)
     end
     stream:close()
+    if not self._ends[role] or self._ends[role].stream ~= stream then return end
     self._ends[role] = nil
     self.hub._presence:forget(role)
     if role == "heir" then return self.hub:use(Local.over(self.hub.backend.store)) end
     on[STATE](self, role, false)
+end
+
+on[ADOPT] = function(self, role, descriptor)
+    local before = self._ends[role]
+    local list = { encode { RESUME }, "" }
+    for _, bytes in ipairs(before.held or {}) do list[#list + 1] = bytes end
+    local one = new_end(descriptor, list, before.size + #list[1])
+    self._ends[role] = one
+    before.stream:close()
+    start_writing(one)
+    ioloop.spawn_callback(read, self, role, one.stream)
+    if self._leaving then self:send(role, { LEAVE }) end
 end
 
 local function send_history(self)
@@ -196,11 +299,11 @@ end
 
 -- The elder gives what it has; both tell who is there.
 function Kin:join(role, descriptor)
-    local stream, hub = IOStream(descriptor), self.hub
+    local one, hub = new_end(descriptor), self.hub
     local before = self._ends[role]
+    self._ends[role] = one
     if before then before.stream:close() end
-    self._ends[role] = { stream = stream, frames = {}, size = 0, writes = false }
-    ioloop.spawn_callback(read, self, role, stream)
+    ioloop.spawn_callback(read, self, role, one.stream)
     local state
     if role == "heir" then
         send_history(self)
