@@ -28,6 +28,7 @@ typedef struct ct_board_row {
     _Atomic uint32_t old;        /* earlier generations that still have work */
     _Atomic uint64_t beat;       /* CLOCK_MONOTONIC ms of its last turn */
     _Atomic int64_t started;     /* seconds since 1970 */
+    _Atomic uint32_t restarts;   /* how often a worker died here */
     ct_gauges now;
     ct_counters counters; /* of all that had this place */
     ct_recent recent;     /* their errors */

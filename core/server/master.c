@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "data/board.h"
+#include "data/history.h"
 #include "data/metrics.h"
 #include "data/status.h"
 #include "io/listen.h"
@@ -240,6 +241,7 @@ static void on_death(master *m, ct_child *c, int status) {
     }
     c->early = ct_board_now() - c->began < EARLY ? c->early + 1 : 0;
     m->board->replaced++;
+    m->board->rows[c->index - 1].restarts++;
     if (ct_child_pause(c) == 0) start(m, c);
 }
 
@@ -478,7 +480,7 @@ static bool begin(master *m) {
 
     m->board = ct_shared_get(m->shared, "board", sizeof *m->board);
     m->metrics = ct_metrics_get(m->shared);
-    if (!m->board || !m->metrics) {
+    if (!m->board || !m->metrics || !ct_history_get(m->shared)) {
         ct_log_line(m->loop->log, CT_LEVEL_ERROR, "master",
                     "shared memory cannot be made: %m");
         return false;

@@ -63,6 +63,7 @@ static void on_tick(void *arg) {
 
     show_numbers(w);
     show_lag(w);
+    ct_history_take(w->history, w->board);
     if (!w->inherit.worker) ct_notify("WATCHDOG=1");
 }
 
@@ -337,7 +338,8 @@ static bool take_place(ct_worker *w) {
     w->shared = i->worker ? &i->shared : &w->own; /* a master may come */
     w->board = ct_shared_get(w->shared, "board", sizeof *w->board);
     w->metrics = ct_metrics_get(w->shared);
-    if (!w->board || !w->metrics || i->worker > CT_WORKERS) {
+    w->history = ct_history_get(w->shared);
+    if (!w->board || !w->metrics || !w->history || i->worker > CT_WORKERS) {
         ct_log_line(&w->log, CT_LEVEL_ERROR, "worker", "no shared memory: %m");
         return false;
     }
@@ -373,7 +375,8 @@ static int run(ct_worker *w, int argc, char **argv) {
                              .folder = w->inherit.folder,
                              .shared = w->shared,
                              .board = w->board,
-                             .metrics = w->metrics };
+                             .metrics = w->metrics,
+                             .history = w->history };
 
     w->loop.after_turn = after_turn;
     w->loop.after_arg = w;

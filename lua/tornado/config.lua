@@ -28,7 +28,7 @@ config.OPTIONS = {
     { "user", "string", "", "user that workers run as, when the master is root" },
     { "group", "string", "", "group that workers run as; empty: the user's" },
     { "control", "string", "auto", "unix socket for reload, status, quit; none; auto" },
-    { "admin", "string", "", "address for health, readiness and metrics: HOST:PORT, unix:/PATH" },
+    { "admin", "string", "", "address for dashboard, health and metrics: HOST:PORT, unix:/PATH" },
     { "debug", "boolean", false, "development: tracebacks in replies, access log to stderr" },
     { "autoreload", "switch", "auto", "reload by itself when a file changes; auto: with debug" },
     { "log_level", "level", "info", "debug, info, warning, error or none" },
