@@ -6,7 +6,8 @@
 --     local jobs = metrics.counter("jobs_total", { help = "Jobs done.", labels = { "kind" } })
 --     jobs:inc(1, "mail")
 --
--- Without a server (ctornado run, specs) they are this process's own.
+-- Without a server (ctornado run, specs) they are this process's own. Functions of an executor's
+-- threads cannot count: they raise.
 local core = require "tornado.core"
 local log = require "tornado.log"
 local util = require "tornado.util"

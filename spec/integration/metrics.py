@@ -9,6 +9,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -365,6 +366,30 @@ def counting():
                 found = numbers(server)
                 same(found['visits_total{what="three",more="x"}'], 1, "visits with other labels")
                 same(visits(found), 1, "the metric of before is not shown any more")
+
+    @case(g, "TLS handshakes")
+    def _(binary):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+        def visit(server, session):
+            tcp = socket.create_connection(("127.0.0.1", server.port), harness.PATIENCE)
+            with context.wrap_socket(tcp, session=session) as s:
+                s.sendall(harness.LAST)
+                while s.recv(65536):
+                    pass
+                return s.session
+        with Site(binary, "--certfile=self-signed", "--debug") as server:
+            visit(server, visit(server, None))
+            with server.connect() as c:
+                c.send(harness.LAST)
+                same(c.reply().status, 400, "plain text")
+            found = numbers(server)
+            same(found['ctornado_tls_handshakes_total{result="ok"}'], 2, "handshakes")
+            same(found['ctornado_tls_handshakes_total{result="failed"}'], 1, "failed")
+            same(found["ctornado_tls_resumed_total"], 1, "resumed")
+            same(found[GETS], 2, "requests")
 
     @case(g, "an open connection, and what is under way")
     def _(binary):

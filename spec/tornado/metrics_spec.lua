@@ -3,6 +3,7 @@
 local core = require "tornado.core"
 local escape = require "tornado.escape"
 local gen = require "tornado.gen"
+local ioloop = require "tornado.ioloop"
 local metrics = require "tornado.metrics"
 local testing = require "tornado.testing"
 local web = require "tornado.web"
@@ -315,6 +316,11 @@ describe("tornado.metrics", function()
         end
         one:set(1, "x")
         refuses("expected 1 label values, got 2", one.set, one, 1, "x", "y")
+    end)
+
+    it("can be loaded by threads, which cannot count", function()
+        refuses("cannot wait on the thread pool: metric_add", ioloop.run_in_executor,
+            "spec.tornado.concurrent.jobs", "count_metric")
     end)
 
     it("does not count what finds no room, and says so once", function()

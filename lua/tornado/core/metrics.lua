@@ -67,9 +67,13 @@ local TYPES = {
     min = C.CT_METRIC_GAUGE_MIN, histogram = C.CT_METRIC_HISTOGRAM,
 }
 
+-- An executor's thread may load what has metrics; counting raises there.
+local IN_THREAD = 1
+
 --- A metric's number, or nil when there is no room. `type` is counter, histogram, or of a gauge how
 -- workers are put together: sum, max, min. `labels` is a list, `bounds` one of numbers.
 function part.metric(name, type, labels, help, bounds)
+    if abi.thread then return IN_THREAD end
     local wish, names = ffi.new "ct_metric_wish", table.concat(labels, ",")
     local numbers = ffi.new("double[?]", #bounds + 1, bounds)
     wish.name.p, wish.name.n = name, #name
@@ -82,6 +86,7 @@ end
 
 --- The number of one of its series, or nil when there is no room. `labels` as they are printed.
 function part.metric_series(metric, labels)
+    if abi.thread then return IN_THREAD end
     local series = C.ct_abi_metric_series(vm, metric, labels, #labels)
     return series ~= 0 and series or nil
 end

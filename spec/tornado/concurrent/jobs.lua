@@ -97,4 +97,10 @@ function jobs.hmacs(n)
     return last
 end
 
+function jobs.count_metric()
+    local counter = require("tornado.metrics").counter "of_a_thread_total"
+    require "tornado.web"
+    counter:inc()
+end
+
 return jobs
