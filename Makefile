@@ -15,6 +15,7 @@ SERVER = $(wildcard core/server/*.c)
 MAIN   = core/main.c
 
 LUA    = $(sort $(shell find lua -type f))
+TEXTS  = $(LUA) ctornado.conf
 LAYERS = $(BASE) $(IO) $(HTTP) $(DATA) $(VM) $(SERVER)
 SRC    = $(LAYERS) $(wildcard $(MAIN))
 HEADER = $(wildcard core/*.h core/*/*.h)
@@ -109,14 +110,14 @@ build/abi.h: $(ABI)
 # The scripts inside the binary: the list decides scripts.S, the files scripts.o.
 build/scripts.list: FORCE
 	@mkdir -p $(@D)
-	@echo '$(LUA)' | cmp -s - $@ || echo '$(LUA)' > $@
+	@echo '$(TEXTS)' | cmp -s - $@ || echo '$(TEXTS)' > $@
 
 build/scripts.S: core/vm/embed.sh build/scripts.list build/abi.h
 	$(call say,EMBED)
-	$(Q)core/vm/embed.sh build/abi.h $(LUA) > $@.new && mv $@.new $@
+	$(Q)core/vm/embed.sh build/abi.h $(TEXTS) > $@.new && mv $@.new $@
 
 build/obj/scripts.o $(addprefix build/,$(addsuffix /obj/scripts.o,asan plain fuzz)): \
-    build/scripts.S build/abi.h $(LUA)
+    build/scripts.S build/abi.h $(TEXTS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -c -o $@ $<
 
@@ -174,6 +175,11 @@ fuzz: fuzzers
 test: test-deps
 	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) MAKEFLAGS= spec/run
 
+# Takes minutes; see spec/faults/README.md. FAULTS="--only kills" runs some.
+faults: all test-deps
+	$(Q)CT_TIMES=1 spec/faults/slow.py $(FAULTS)
+	$(Q)spec/faults/undisturbed.py
+
 test-deps:
 	$(Q)vendor/install build test
 
@@ -181,8 +187,9 @@ test-deps:
 
 CHECKS = check-format check-tidy check-cppcheck check-luacheck \
          check-shell check-layers check-length
-C      = $(SRC) $(HEADER) $(wildcard spec/core/*.[ch] spec/fuzz/*.[ch])
+C      = $(SRC) $(HEADER) $(wildcard spec/core/*.[ch] spec/fuzz/*.[ch] spec/faults/shim/*.c)
 SHELLS = core/vm/embed.sh vendor/install .ci/run spec/run spec/layers.sh \
+         $(addprefix vendor/debian/,build postinst prerm postrm) \
          $(wildcard spec/fuzz/run spec/bench/*.sh spec/integration/*.sh)
 
 check:
@@ -224,20 +231,31 @@ deps:
 
 run: deps
 	$(Q)$(MAKE) $(J) all
-	$(BIN) --site=sites/welcome --debug
+	$(BIN) --debug
 
 bench: all
 	$(Q)vendor/install build bench
 	$(Q)spec/bench/compare $(BENCH)
 
+deb: all
+	$(Q)vendor/install build deb
+	$(Q)vendor/debian/build $(BIN)
+
+build/ctornado.1: vendor/debian/manpage.lua $(BIN)
+	$(call say,MAN)
+	$(Q)$(BIN) run $< > $@.new && mv $@.new $@
+
 DOC   = $(DESTDIR)$(PREFIX)/share/doc/ctornado
 SHARE = $(DESTDIR)$(PREFIX)/share/ctornado
 UNIT  = $(DESTDIR)$(PREFIX)/lib/systemd/system
+MAN   = $(DESTDIR)$(PREFIX)/share/man/man1
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DOC) $(SHARE) $(UNIT)
+install: all build/ctornado.1
+	install -d $(DESTDIR)$(PREFIX)/bin $(DOC) $(SHARE) $(UNIT) $(MAN)
 	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/ctornado
 	install -m 644 ctornado.conf LICENSE $(wildcard *.md) $(DOC)
+	sed 's|/usr/local/|$(PREFIX)/|g' build/ctornado.1 > $(MAN)/ctornado.1
+	chmod 644 $(MAN)/ctornado.1
 	cp -R sites $(SHARE)
 	chmod -R u=rwX,go=rX $(SHARE)
 	sed 's|/usr/local/|$(PREFIX)/|g' vendor/ctornado.service > $(UNIT)/ctornado.service
@@ -250,16 +268,18 @@ clean:
 help:
 	@echo 'make            build/ctornado'
 	@echo 'make deps       install the packages that the build needs (apt)'
-	@echo 'make run        deps, build, and serve sites/welcome on 127.0.0.1:8888'
+	@echo 'make run        deps, build, and serve sites/welcome and the manual on 127.0.0.1:8888'
 	@echo 'make test       deps, build, and run every test and check'
 	@echo 'make check      formatters, linters, layers, lengths'
 	@echo 'make asan       build/asan/ctornado and the C tests, with ASan and UBSan'
+	@echo 'make faults     the faults that take minutes: kills, sieges, a soak'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)'
 	@echo 'make bench      CPU per request beside nginx and Tornado; BENCH="--help"'
 	@echo 'make install    binary, documents, sites, systemd units to PREFIX=$(PREFIX), under DESTDIR'
+	@echo 'make deb        a Debian package, in build/'
 	@echo 'make clean      remove build/'
 
-.PHONY: all asan bench check $(CHECKS) clean deps fuzz fuzzers help install \
+.PHONY: all asan bench check $(CHECKS) clean deb deps faults fuzz fuzzers help install \
         plain run test test-deps FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:

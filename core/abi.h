@@ -17,6 +17,7 @@
 #include "abi/channel.h"
 #include "abi/client.h"
 #include "abi/datagram.h"
+#include "abi/document.h"
 #include "abi/file.h"
 #include "abi/form.h"
 #include "abi/generation.h"

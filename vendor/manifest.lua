@@ -5,6 +5,7 @@
 --   kind  build     to compile and run the server
 --         test      for `make test`
 --         bench     the peers of `make bench`
+--         deb       for `make deb`
 --         (both, where it says "test bench")
 --         optional  opened at run time by those who use it, never installed here
 --
@@ -26,6 +27,7 @@ return {
     { "libbrotli-dev", kind = "build", licence = "MIT", why = "brotli of replies" },
     { "libc-ares-dev", kind = "build", licence = "MIT", why = "names resolved without blocking: DNS, hosts, resolv.conf" },
     { "libcurl4-openssl-dev", kind = "build", licence = "curl", why = "requests to other servers: HTTP/1.1, HTTP/2, TLS, proxies" },
+    { "libmd4c-html0", kind = "build", licence = "MIT", why = "Markdown for tornado.markdown and the manual; opened at run time" },
     { "libmimalloc-dev", kind = "build", licence = "MIT", why = "the allocator, also libevent's" },
 
     { "lua-busted", kind = "test", licence = "MIT", why = "runs the specs inside `ctornado test`" },
@@ -47,13 +49,15 @@ return {
     { "socat", kind = "test bench", licence = "GPL-2.0 (a program, not linked)", why = "a client and a peer of raw streams that is not ours" },
     { "strace", kind = "test", licence = "LGPL-2.1", why = "counts the system calls of a request" },
     { "tinyproxy-bin", kind = "test", licence = "GPL-2", why = "a proxy between tornado.httpclient and a server" },
+    { "faketime", kind = "test", licence = "GPL-2 (preloaded into a server under test)", why = "a clock that jumps" },
     { "haproxy", kind = "test", licence = "GPL-2", why = "stands in front, with the PROXY protocol and TLS" },
     { "chromium", kind = "test", licence = "BSD-3-Clause", why = "the browser that the sites are tried with" },
-    { "nodejs", kind = "test", licence = "MIT", why = "runs the browser tests", command = "node" },
-    { "npm", kind = "test", licence = "Artistic-2.0", why = "gets playwright-core, which drives Chromium (into build/)", command = "npm" },
+    { "nodejs", kind = "test", licence = "MIT", why = "runs the browser tests, and `ws`, a peer of WebSockets", command = "node" },
+    { "npm", kind = "test", licence = "Artistic-2.0", why = "gets playwright-core, which drives Chromium, and `ws` (into build/)", command = "npm" },
     { "wrk", kind = "test bench", licence = "modified Apache-2.0", why = "load, in tests of reload and in the bench" },
 
     { "nginx-light", kind = "test bench", licence = "BSD-2-Clause", why = "the peer for static files and for Lua handlers; a server for tornado.httpclient" },
+    { "dpkg-dev", kind = "test deb", licence = "GPL-2", why = "finds what a Debian package needs (dpkg-shlibdeps)" },
     { "libnginx-mod-http-lua", kind = "bench", licence = "BSD-2-Clause", why = "OpenResty's engine inside nginx" },
     { "lua-nginx-websocket", kind = "bench", licence = "BSD-2-Clause", why = "WebSockets for it" },
 }

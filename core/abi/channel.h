@@ -78,6 +78,8 @@ const char *ct_abi_errno_text(int error);
 /* A pipe (what out[1] takes out[0] gives), or two connected sockets. */
 int ct_abi_pipe(ct_vm *vm, int32_t *out);
 int ct_abi_pair(ct_vm *vm, int32_t *out);
+/* A second descriptor of the same thing, the caller's; -1 when that fails. */
+int ct_abi_descriptor_copy(ct_vm *vm, int descriptor);
 int ct_abi_descriptor_close(int descriptor);
 
 #endif

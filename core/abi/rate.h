@@ -15,4 +15,9 @@ typedef struct ct_rate_answer {
 int ct_abi_rate_take(ct_vm *vm, const char *key, uint32_t size, double interval,
                      double burst, ct_rate_answer *out);
 
+/* What the limits of a client count by, in place of its address: of IPv6 the
+ * first 64 bits, for that is what one client is given. Returns how many bytes. */
+uint32_t ct_abi_rate_network(ct_vm *vm, const char *ip, uint32_t size,
+                             ct_str *out);
+
 #endif

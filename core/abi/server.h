@@ -92,6 +92,10 @@ int ct_abi_listen_address(ct_vm *vm, uint32_t listener, ct_str *out);
  * CT_EVENT_ENDED comes with the last of them. */
 int ct_abi_listen_close(ct_vm *vm, uint32_t listener, int drop);
 
+/* Lets this process have so many descriptors; 0: as many as the system allows. More
+ * than that takes root. Returns how many it may have now. */
+double ct_abi_open_files(double count);
+
 /* Ends the process with that exit code after this turn. */
 void ct_abi_exit(ct_vm *vm, int code);
 

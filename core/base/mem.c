@@ -37,6 +37,10 @@ void *ct_realloc(void *p, size_t size) {
     return checked(realloc(p, size), size);
 }
 
+void *ct_mem_try(void *p, size_t size) {
+    return p ? realloc(p, size) : malloc(size);
+}
+
 char *ct_memdup(const char *p, size_t n) {
     char *copy = ct_alloc(n + 1);
 

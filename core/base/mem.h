@@ -19,6 +19,10 @@ void *ct_alloc0(size_t size);
 /* Resizes what ct_alloc() gave; `p` may be NULL. */
 void *ct_realloc(void *p, size_t size);
 
+/* As ct_realloc(), for a caller that can go on without: NULL when there is no
+ * memory, and `p` is as it was. */
+void *ct_mem_try(void *p, size_t size);
+
 /* A copy of `n` bytes with a zero byte behind. Caller frees with ct_free(). */
 char *ct_memdup(const char *p, size_t n);
 

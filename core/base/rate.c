@@ -1,6 +1,8 @@
 /* Two processes that make a bucket for the same new key at once may make two, of
  * which the later is never found again; one that is given up while another takes
- * from it may keep what that took. Both are off by a request or two, in a race. */
+ * from it may keep what that took. Both are off by a request or two, in a race, and
+ * so is what a process leaves that is killed between the two words: the new key
+ * with the old one's time, which was the soonest of its window. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/rate.h"
 
@@ -30,6 +32,7 @@ ct_rate *ct_rate_init(void *memory, uint32_t buckets) {
     ct_rate *r = memory;
 
     ct_assert(buckets >= WINDOW && (buckets & (buckets - 1)) == 0);
+    if (r->mask) return r;
     ct_digest_random(&r->key, sizeof r->key);
     r->mask = buckets - 1;
     return r;

@@ -29,7 +29,7 @@ typedef struct ct_rate_state {
 size_t ct_rate_size(uint32_t buckets);
 
 /* Makes a table in zeroed memory of that size, aligned to 64 bytes; with a random
- * key. Before others look at it. */
+ * key. One that is there already stays. Before others look at it. */
 ct_rate *ct_rate_init(void *memory, uint32_t buckets);
 
 /* Takes one from the bucket of the key `p`. `now`: CLOCK_MONOTONIC, in seconds,

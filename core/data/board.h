@@ -12,7 +12,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { CT_WORKERS = 256 }; /* the most workers of one server */
+enum {
+    CT_WORKERS = 256, /* the most workers of one server */
+    CT_BOARD_OLD =
+        4 /* the most earlier generations that are shown one by one */
+};
 
 typedef enum ct_worker_state {
     CT_WORKER_NONE,
@@ -29,6 +33,9 @@ typedef struct ct_board_row {
     _Atomic uint64_t beat;       /* CLOCK_MONOTONIC ms of its last turn */
     _Atomic int64_t started;     /* seconds since 1970 */
     _Atomic uint32_t restarts;   /* how often a worker died here */
+    /* Of the earliest of the `old`: which they are, and their states' bytes. */
+    _Atomic uint32_t old_numbers[CT_BOARD_OLD];
+    _Atomic uint64_t old_lua[CT_BOARD_OLD];
     ct_gauges now;
     ct_counters counters; /* of all that had this place */
     ct_recent recent;     /* their errors */

@@ -27,6 +27,15 @@ static unsigned long long handled_by(const ct_board_row *r) {
     return ct_counters_replies(&r->counters);
 }
 
+/* Which generations have how much memory: "7":4194304,"6":... */
+static void put_memory(ct_buf *b, const ct_board_row *r) {
+    put(b, ",\"memory\":{\"%u\":%llu", r->generation, of(&r->now.lua));
+    for (uint32_t i = 0; i < r->old && i < CT_BOARD_OLD; i++)
+        put(b, ",\"%u\":%llu", r->old_numbers[i],
+            (unsigned long long)r->old_lua[i]);
+    ct_buf_add(b, "}}", 2);
+}
+
 static void put_worker(ct_buf *b, uint32_t index, const ct_board_row *r) {
     static const char *const states[] = { "down", "starting", "serving",
                                           "ending" };
@@ -35,10 +44,11 @@ static void put_worker(ct_buf *b, uint32_t index, const ct_board_row *r) {
     put(b,
         "%s{\"worker\":%u,\"pid\":%d,\"state\":\"%s\",\"generation\":%u,"
         "\"old_generations\":%u,\"connections\":%llu,\"requests\":%llu,"
-        "\"handled\":%llu,\"lua_bytes\":%llu,\"started\":%lld}",
+        "\"handled\":%llu,\"lua_bytes\":%llu,\"started\":%lld",
         index ? "," : "", index + 1, (int)r->pid, states[state < 4 ? state : 0],
         r->generation, r->old, of(&r->now.connections), of(&r->now.requests),
         handled_by(r), of(&r->now.lua), (long long)r->started);
+    put_memory(b, r);
 }
 
 char *ct_status_text(const ct_board *b) {

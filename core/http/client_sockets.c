@@ -142,8 +142,12 @@ static bool is_public4(uint32_t ip) {
         { 0xa9fe0000, 0xffff0000 }, /* link-local */
         { 0xac100000, 0xfff00000 }, /* RFC 1918 */
         { 0xc0000000, 0xffffff00 }, /* RFC 6890 */
+        { 0xc0000200, 0xffffff00 }, /* documentation, RFC 5737 */
+        { 0xc0586300, 0xffffff00 }, /* RFC 7526 */
         { 0xc0a80000, 0xffff0000 }, /* RFC 1918 */
         { 0xc6120000, 0xfffe0000 }, /* RFC 2544 */
+        { 0xc6336400, 0xffffff00 }, /* documentation */
+        { 0xcb007100, 0xffffff00 }, /* documentation */
         { 0xe0000000, 0xe0000000 }, /* multicast, reserved, broadcast */
     };
 
@@ -152,7 +156,16 @@ static bool is_public4(uint32_t ip) {
     return true;
 }
 
-/* Only 2000::/3 is given out; what carries an IPv4 address is judged by it. */
+/* Of 2000::/3, which alone is given out: not 2001::/23 (RFC 2928, Teredo among
+ * them) and what is for documentation (RFC 3849, RFC 9637). */
+static bool is_given_out(const uint8_t *a) {
+    if ((a[0] & 0xe0) != 0x20) return false;
+    if (a[0] == 0x20 && a[1] == 0x01)
+        return a[2] > 1 && (a[2] != 0x0d || a[3] != 0xb8);
+    return a[0] != 0x3f || a[1] != 0xff || a[2] & 0xf0;
+}
+
+/* What carries an IPv4 address is judged by it. */
 static bool is_public6(const uint8_t *a) {
     static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff },
                          nat64[12] = { 0, 0x64, 0xff, 0x9b };
@@ -161,7 +174,7 @@ static bool is_public6(const uint8_t *a) {
     if (a[0] == 0x20 && a[1] == 0x02)
         v4 = a + 2; /* RFC 3056 */
     else if (memcmp(a, mapped, 12) != 0 && memcmp(a, nat64, 12) != 0)
-        return (a[0] & 0xe0) == 0x20;
+        return is_given_out(a);
     return is_public4((uint32_t)v4[0] << 24 | (uint32_t)v4[1] << 16 |
                       (uint32_t)v4[2] << 8 | v4[3]);
 }

@@ -29,7 +29,8 @@ curl_socket_t ct_client_sockets_open(struct ct_client *c,
 int ct_client_sockets_close(void *client, curl_socket_t fd);
 
 /* True for an address that everybody can reach: not loopback, private
- * (RFC 1918, 4193), link-local, shared (RFC 6598), multicast or unspecified. */
+ * (RFC 1918, 4193), link-local, shared (RFC 6598), multicast, unspecified, or for
+ * protocols and documents (RFC 6890). */
 bool ct_client_is_public(const struct sockaddr *sa);
 
 /* Frees the table. */

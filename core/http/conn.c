@@ -8,6 +8,7 @@
 #include "http/body.h"
 #include "http/preface.h"
 #include "http/reply.h"
+#include "http/seat.h"
 #include "http/secure.h"
 #include <errno.h>
 #include <sys/socket.h>
@@ -99,8 +100,7 @@ void ct_conn_close(ct_conn *c, bool reset) {
     ct_buf_fini(&c->out);
     ct_segments_free(&s->files, c->files);
     c->files = NULL;
-    s->conn_count--;
-    if (c->counted) ct_peers_remove(&s->peers, &c->peer);
+    ct_seat_close(c);
     ct_listener_left(c->listener);
 }
 
@@ -489,7 +489,7 @@ void ct_conn_open(ct_listener *l, int fd, const ct_peer *peer) {
     ct_deadline_init(&c->deadline);
     ct_list_add(&s->conns, &c->node);
     c->peer = *peer;
-    s->conn_count++;
+    ct_seat_open(c);
     ct_preface_begin(c);
     set_deadline(c);
     ct_secure_open(c);

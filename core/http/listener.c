@@ -7,6 +7,7 @@
 #include "http/conn.h"
 #include "http/preface.h"
 #include "http/request.h"
+#include "http/seat.h"
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -30,7 +31,7 @@ static void turn_away(const ct_listener *l, int fd, const ct_peer *peer) {
     if (s->loop->clock.mono_ms < s->complain_at) return;
     s->complain_at = s->loop->clock.mono_ms + 1000;
     ct_peer_ip(peer, ip);
-    if (s->conn_count >= s->options.max_connections)
+    if (ct_seat_is_full(s))
         ct_log_line(s->loop->log, CT_LEVEL_WARNING, "http",
                     "max_connections (%u) reached: new clients get 503",
                     s->options.max_connections);
@@ -43,7 +44,7 @@ static void open_conn(ct_listener *l, int fd, const ct_peer *peer) {
     ct_server *s = l->server;
 
     ct_count_add(&l->counters->accepted, 1);
-    if (s->conn_count >= s->options.max_connections ||
+    if (ct_seat_is_full(s) ||
         (!l->options->proxy_protocol && ct_preface_is_over(l, peer)))
         turn_away(l, fd, peer);
     else

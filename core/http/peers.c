@@ -1,102 +1,162 @@
-/* Open addressing, at most half full, with a keyed hash: clients choose what is in
- * it. An entry that goes lets those behind it move up, so none is ever marked as
- * deleted (Knuth, 6.4, algorithm R). */
+/* A row is a hash table with open addressing and a keyed hash, for clients choose
+ * what is in it. An entry that goes lets those behind it move up, so none is ever
+ * marked as deleted (Knuth, 6.4, algorithm R). Others read a row while its owner
+ * moves entries: they may miss one then, or see it twice, and a limit is off by
+ * that many for a moment; nobody waits for anybody. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/peers.h"
 
 #include "base/assert.h"
 #include "base/digest.h"
-#include "base/mem.h"
+#include <stdatomic.h>
 #include <string.h>
 
-enum { FIRST_SIZE = 64 };
+enum { SIZE = 32768, FULL = SIZE / 4 * 3 };
 
-typedef struct ct_peers_entry {
-    uint8_t ip[8];
-    uint8_t family;
-    uint32_t count; /* 0: free */
+typedef struct entry {
+    _Atomic(uint64_t) key;   /* the hash of an address */
+    _Atomic(uint32_t) count; /* 0: free */
 } entry;
 
-static entry entry_of(const ct_peer *p) {
-    entry e = { .family = p->family };
+typedef struct table_row {
+    _Alignas(64) _Atomic(uint32_t) open;
+    uint32_t used;
+    entry entries[SIZE];
+} table_row;
 
-    memcpy(e.ip, p->ip, p->family == AF_INET ? 4 : 8);
-    return e;
+struct ct_peers_table {
+    ct_hash_key key;
+    bool ready;
+    _Atomic(uint32_t) used; /* rows */
+    table_row rows[];
+};
+
+size_t ct_peers_size(uint32_t rows) {
+    return sizeof(struct ct_peers_table) + rows * sizeof(table_row);
 }
 
-static uint32_t home(const ct_peers *t, const entry *e) {
-    return (uint32_t)ct_hash64(&t->key, e->ip, sizeof e->ip) & (t->size - 1);
+void ct_peers_format(void *memory) {
+    struct ct_peers_table *table = memory;
+
+    if (!table->ready) ct_digest_random(&table->key, sizeof table->key);
+    table->ready = true;
 }
 
-/* Where it is, or would be put. */
-static uint32_t find(const ct_peers *t, const entry *e) {
-    uint32_t i = home(t, e);
+void ct_peers_init(ct_peers *t, void *memory, uint32_t row) {
+    struct ct_peers_table *table = memory;
+    uint32_t used = table->used;
 
-    while (t->entries[i].count &&
-           (t->entries[i].family != e->family ||
-            memcmp(t->entries[i].ip, e->ip, sizeof e->ip) != 0))
-        i = (i + 1) & (t->size - 1);
+    *t = (ct_peers){ .table = table, .row = row };
+    ct_peers_clear(memory, row);
+    while (used <= row &&
+           !atomic_compare_exchange_weak(&table->used, &used, row + 1))
+        continue;
+}
+
+/* Most have never touched their entries, which are to stay without memory. */
+void ct_peers_clear(void *memory, uint32_t row) {
+    struct ct_peers_table *table = memory;
+
+    table->rows[row].open = 0;
+    if (!table->rows[row].used) return;
+    memset(&table->rows[row], 0, sizeof table->rows[row]);
+}
+
+/* -- In all ---------------------------------------------------------------- */
+
+void ct_peers_enter(ct_peers *t) {
+    if (t->table) t->table->rows[t->row].open++;
+}
+
+void ct_peers_leave(ct_peers *t) {
+    if (t->table) t->table->rows[t->row].open--;
+}
+
+uint32_t ct_peers_total(const ct_peers *t) {
+    uint32_t sum = 0;
+
+    for (uint32_t i = 0; t->table && i < t->table->used; i++)
+        sum += t->table->rows[i].open;
+    return sum;
+}
+
+/* -- Of an address --------------------------------------------------------- */
+
+static uint64_t key_of(const ct_peers *t, const ct_peer *p) {
+    uint8_t bytes[9] = { p->family };
+
+    memcpy(bytes + 1, p->ip, p->family == AF_INET ? 4 : 8);
+    return ct_hash64(&t->table->key, bytes, sizeof bytes);
+}
+
+/* Where it is, or would be put; bounded, for its owner may be moving it. */
+static uint32_t find(table_row *r, uint64_t key) {
+    uint32_t i = (uint32_t)key & (SIZE - 1);
+
+    for (uint32_t n = 0; n < SIZE; n++, i = (i + 1) & (SIZE - 1))
+        if (!r->entries[i].count || r->entries[i].key == key) break;
     return i;
 }
 
-static void grow(ct_peers *t) {
-    ct_peers old = *t;
-
-    if (!old.size) ct_digest_random(&t->key, sizeof t->key);
-    t->size = old.size ? old.size * 2 : FIRST_SIZE;
-    t->entries = ct_alloc0(t->size * sizeof *t->entries);
-    for (uint32_t i = 0; i < old.size; i++)
-        if (old.entries[i].count)
-            t->entries[find(t, &old.entries[i])] = old.entries[i];
-    ct_free(old.entries);
-}
-
 uint32_t ct_peers_count(const ct_peers *t, const ct_peer *p) {
-    entry e = entry_of(p);
+    uint32_t sum = 0;
+    uint64_t key;
 
-    return t->size ? t->entries[find(t, &e)].count : 0;
+    if (!t->table) return 0;
+    key = key_of(t, p);
+    for (uint32_t i = 0; i < t->table->used; i++) {
+        const entry *e =
+            &t->table->rows[i].entries[find(&t->table->rows[i], key)];
+
+        if (e->key == key) sum += e->count;
+    }
+    return sum;
 }
 
-void ct_peers_add(ct_peers *t, const ct_peer *p) {
-    entry e = entry_of(p), *at;
+bool ct_peers_add(ct_peers *t, const ct_peer *p) {
+    table_row *r;
+    entry *e;
+    uint64_t key;
 
-    if (2 * (t->used + 1) > t->size) grow(t);
-    at = &t->entries[find(t, &e)];
-    if (!at->count) {
-        *at = e;
-        t->used++;
+    if (!t->table) return false;
+    key = key_of(t, p);
+    r = &t->table->rows[t->row];
+    e = &r->entries[find(r, key)];
+    if (!e->count) {
+        if (r->used >= FULL) return false;
+        e->key = key;
+        r->used++;
     }
-    at->count++;
+    e->count++;
+    return true;
 }
 
 /* Closes the hole at `hole`: what could stand there moves up. */
-static void close_hole(ct_peers *t, uint32_t hole) {
-    uint32_t mask = t->size - 1;
+static void close_hole(table_row *r, uint32_t hole) {
+    enum { MASK = SIZE - 1 };
 
-    for (uint32_t i = (hole + 1) & mask; t->entries[i].count;
-         i = (i + 1) & mask) {
-        uint32_t from = home(t, &t->entries[i]);
+    for (uint32_t i = (hole + 1) & MASK; r->entries[i].count;
+         i = (i + 1) & MASK) {
+        uint32_t from = (uint32_t)r->entries[i].key & MASK;
 
-        if (((i - from) & mask) < ((i - hole) & mask)) continue;
-        t->entries[hole] = t->entries[i];
+        if (((i - from) & MASK) < ((i - hole) & MASK)) continue;
+        r->entries[hole].key = r->entries[i].key;
+        r->entries[hole].count = r->entries[i].count;
         hole = i;
     }
-    t->entries[hole].count = 0;
+    r->entries[hole].count = 0;
 }
 
 void ct_peers_remove(ct_peers *t, const ct_peer *p) {
-    entry e = entry_of(p);
-    uint32_t i;
+    table_row *r = &t->table->rows[t->row];
+    uint64_t key = key_of(t, p);
+    uint32_t i = find(r, key);
 
-    ct_assert(t->size);
-    i = find(t, &e);
-    ct_assert(t->entries[i].count);
-    if (--t->entries[i].count) return;
-    t->used--;
-    close_hole(t, i);
-}
-
-void ct_peers_fini(ct_peers *t) {
-    ct_free(t->entries);
-    *t = (ct_peers){ 0 };
+    ct_assert(r->entries[i].count && r->entries[i].key == key);
+    if (r->entries[i].count > 1) {
+        r->entries[i].count--;
+        return;
+    }
+    r->used--;
+    close_hole(r, i);
 }

@@ -49,8 +49,7 @@ static bool count(ct_conn *c) {
     if (!l->options->max_connections_per_ip || is_trusted(l, &c->peer))
         return true;
     if (ct_preface_is_over(l, &c->peer)) return false;
-    ct_peers_add(&c->server->peers, &c->peer);
-    c->counted = true;
+    c->counted = ct_peers_add(&c->server->peers, &c->peer);
     return true;
 }
 

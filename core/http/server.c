@@ -85,7 +85,6 @@ void ct_server_fini(ct_server *s) {
         ct_request_destroy(r);
     }
     ct_files_fini(&s->files);
-    ct_peers_fini(&s->peers);
     ct_deadlines_fini(&s->deadlines);
     evbuffer_free(s->head_buffer);
     ct_free(s->uncounted);

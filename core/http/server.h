@@ -47,7 +47,7 @@ typedef struct ct_server {
     ct_slots requests;  /* handle -> ct_request */
     ct_slots listeners; /* handle -> ct_listener, closed ones too */
     ct_list conns;      /* all */
-    ct_peers peers;     /* how many of them each address has */
+    ct_peers peers;     /* how many there are, over all processes */
     ct_list corked;     /* replies that wait for the end of the turn */
     ct_list ready;      /* input to look at when the turn is over */
     ct_list begun;      /* requests that began in this turn */

@@ -55,6 +55,7 @@ void ct_ws_drop(ct_ws_conn *w, bool reset) {
     w->broken = true;
     ct_deadlines_remove(&w->hub->deadlines, &w->deadline);
     ct_stream_fini(&w->stream, reset);
+    ct_seat_leave(&w->seat);
     forget_input(w);
     ct_buf_fini(&w->out);
     if (w->deflate) ct_ws_deflate_fini(w->deflate);
@@ -326,6 +327,7 @@ void ct_ws_hub_fini(ct_ws_hub *hub) {
     ct_deadlines_fini(&hub->deadlines);
     ct_ws_codecs_free(hub->codecs);
     ct_buf_fini(&hub->plain);
+    ct_buf_fini(&hub->frame);
     ct_buf_fini(&hub->coded);
     ct_slots_fini(&hub->slots);
 }

@@ -11,6 +11,7 @@
 #include "base/events.h"
 #include "base/list.h"
 #include "base/slots.h"
+#include "http/seat.h"
 #include "http/websocket.h"
 #include "http/ws_deflate.h"
 #include "io/deadlines.h"
@@ -45,9 +46,12 @@ typedef struct ct_ws_hub {
     ct_list conns;     /* all, the released ones too */
     ct_deadlines deadlines;
     ct_ws_codecs *codecs; /* NULL until the first is needed */
-    /* The last message compressed without a window, for all who get it. */
-    ct_buf plain, coded;
+    /* The last message that went to several: what it is, its frame as servers send
+     * it, and its bytes compressed without a window; both empty until needed. */
+    ct_buf plain, frame, coded;
     ct_ws_params coded_for;
+    uint32_t plain_kind;
+    ct_str last; /* where the last message was: its bytes may be gone */
     unsigned char masks[CT_WS_MASKS];
     uint32_t mask_at; /* bytes of them that are used up */
 } ct_ws_hub;
@@ -58,6 +62,7 @@ typedef struct ct_ws_conn {
     ct_deadline deadline; /* the earliest of the four below */
     uint64_t ping_at, pong_by, write_by, end_by; /* monotonic ms; 0: none */
     ct_stream stream;
+    ct_seat seat; /* a client's among the server's connections, or none */
     ct_websocket scan;
     ct_ws_deflate *deflate; /* or NULL */
     ct_buf in;              /* received, held back by a full queue */

@@ -40,7 +40,7 @@ void ct_ws_flush(ct_ws_conn *w) {
     if (!w->broken) ct_ws_sent(w);
 }
 
-/* Sends bytes that lie in the scratch. */
+/* Sends bytes that are the caller's; `out` is empty. */
 static void send_now(ct_ws_conn *w, const char *p, size_t n) {
     ssize_t sent = ct_stream_send(&w->stream, p, n);
 
@@ -97,35 +97,71 @@ void ct_ws_frame(ct_ws_conn *w, ct_websocket_opcode opcode, bool compressed,
         ct_ws_flush(w);
 }
 
-/* -- Messages -------------------------------------------------------------- */
+/* -- What goes to many ----------------------------------------------------- */
+
+static bool is_known(const ct_ws_hub *hub, ct_websocket_opcode kind,
+                     ct_str payload) {
+    return payload.n && hub->plain.len == payload.n &&
+           hub->plain_kind == (uint32_t)kind &&
+           memcmp(ct_buf_bytes(&hub->plain), payload.p, payload.n) == 0;
+}
+
+static void keep(ct_ws_hub *hub, ct_websocket_opcode kind, ct_str payload) {
+    ct_buf_fini(&hub->plain);
+    ct_buf_fini(&hub->frame);
+    ct_buf_fini(&hub->coded);
+    if (payload.n <= SHARED_MAX) ct_buf_add(&hub->plain, payload.p, payload.n);
+    hub->plain_kind = kind;
+}
 
 /* The same message compressed the same way goes to many: it is kept. */
-static ct_str compress_shared(ct_ws_conn *w, ct_str payload) {
+static ct_str compress_shared(ct_ws_conn *w, ct_websocket_opcode kind,
+                              ct_str payload) {
     const ct_ws_params *params = &w->deflate->params;
     ct_ws_hub *hub = w->hub;
-    bool known = hub->plain.len == payload.n &&
-                 hub->coded_for.level == params->level &&
-                 hub->coded_for.memory == params->memory &&
-                 hub->coded_for.own_bits == params->own_bits &&
-                 memcmp(ct_buf_bytes(&hub->plain), payload.p, payload.n) == 0;
+    bool known = is_known(hub, kind, payload);
 
-    if (!known) {
+    if (!known) keep(hub, kind, payload);
+    if (!known || !hub->coded.len || hub->coded_for.level != params->level ||
+        hub->coded_for.memory != params->memory ||
+        hub->coded_for.own_bits != params->own_bits) {
         ct_buf_fini(&hub->coded);
-        ct_buf_fini(&hub->plain);
         ct_ws_compress(w->deflate, payload.p, payload.n, &hub->coded);
-        if (payload.n <= SHARED_MAX)
-            ct_buf_add(&hub->plain, payload.p, payload.n);
         hub->coded_for = *params;
     }
     return (ct_str){ ct_buf_bytes(&hub->coded), (uint32_t)hub->coded.len };
 }
+
+/* A message that is sent from the same place twice running goes to many: it is
+ * composed once more, and then no more. True when it was sent so. */
+static bool send_shared(ct_ws_conn *w, ct_websocket_opcode kind, ct_str payload,
+                        bool known) {
+    ct_ws_hub *hub = w->hub;
+    bool again = hub->last.p == payload.p && hub->last.n == payload.n;
+
+    hub->last = payload;
+    if (!known && !again) return false;
+    if (w->options.client || w->corked || w->out.len || !payload.n ||
+        payload.n > SHARED_MAX)
+        return false;
+    if (!known) keep(hub, kind, payload);
+    if (!hub->frame.len) {
+        char *at = ct_buf_reserve(&hub->frame, payload.n + CT_WEBSOCKET_HEAD);
+
+        ct_buf_added(&hub->frame, compose(w, at, kind, false, payload));
+    }
+    send_now(w, ct_buf_bytes(&hub->frame), hub->frame.len);
+    return true;
+}
+
+/* -- Messages -------------------------------------------------------------- */
 
 static void send_compressed(ct_ws_conn *w, ct_websocket_opcode kind,
                             ct_str payload) {
     ct_buf coded = { 0 };
 
     if (!w->deflate->params.own_takeover) {
-        ct_ws_frame(w, kind, true, compress_shared(w, payload));
+        ct_ws_frame(w, kind, true, compress_shared(w, kind, payload));
         return;
     }
     ct_ws_compress(w->deflate, payload.p, payload.n, &coded);
@@ -153,9 +189,11 @@ static bool has_room(const ct_ws_conn *w, size_t n) {
 
 int ct_ws_send(ct_ws_conn *w, ct_websocket_opcode kind, ct_str payload) {
     bool data = kind == CT_WEBSOCKET_TEXT || kind == CT_WEBSOCKET_BINARY;
+    bool known = data && is_known(w->hub, kind, payload);
 
     if (w->broken || w->sent_close || w->ended) return CT_CLOSED;
-    if (kind == CT_WEBSOCKET_TEXT && !is_utf8(payload)) return CT_ERROR;
+    if (kind == CT_WEBSOCKET_TEXT && !known && !is_utf8(payload))
+        return CT_ERROR;
     if (!data && payload.n > CT_WEBSOCKET_CONTROL) return CT_ERROR;
     if (!has_room(w, payload.n)) {
         ct_ws_flush(w); /* what is only corked need not wait */
@@ -166,7 +204,7 @@ int ct_ws_send(ct_ws_conn *w, ct_websocket_opcode kind, ct_str payload) {
     cork(w);
     if (data && w->deflate && payload.n && payload.n >= w->options.threshold)
         send_compressed(w, kind, payload);
-    else
+    else if (!data || !send_shared(w, kind, payload, known))
         ct_ws_frame(w, kind, false, payload);
     w->corked = false;
     return w->broken ? CT_CLOSED : CT_OK;

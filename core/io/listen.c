@@ -22,7 +22,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BURST = 128 };
+/* A peer that vanished without a word while all was quiet is found by probes, after
+ * two minutes. */
+enum {
+    BURST = 128,
+    ALIVE_IDLE = 60, /* seconds, as the next */
+    ALIVE_PAUSE = 10,
+    ALIVE_TRIES = 6
+};
 
 static const double PAUSE = 0.1; /* seconds */
 
@@ -106,7 +113,11 @@ static void prepare(int fd, const ct_address *at) {
         return;
     }
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* peers inherit it */
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* peers inherit what is set */
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, ALIVE_IDLE);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, ALIVE_PAUSE);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, ALIVE_TRIES);
     if (at->sa.ss_family == AF_INET6)
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !at->any);
     if (at->share) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
@@ -396,10 +407,10 @@ void ct_listen_empty(ct_loop *loop) {
 
     for (n = end->next; n != end; n = next) {
         ct_listen *l = ct_list_of(n, ct_listen, node);
+        bool more = !l->inherited && !l->staged && !l->held && !l->kept;
 
         next = n->next;
-        if (l->inherited || l->staged || l->held || l->kept) continue;
-        while (accept_one(l)) continue;
+        while (more) more = accept_one(l);
     }
 }
 

@@ -92,6 +92,7 @@ static bool turn(ct_loop *loop) {
     loop->again = false;
     loop->fresh = false;
     if (event_base_loop(loop->base, flags) == -1) return false;
+    loop->quiet = !loop->fresh;
     ct_loop_now(loop);
     if (loop->after_turn && loop->after_turn(loop->after_arg))
         loop->again = true;

@@ -20,6 +20,7 @@ typedef struct ct_loop {
     bool stopped;
     bool again;                    /* set: the next turn must not wait */
     bool fresh;                    /* the clock was read in this turn */
+    bool quiet;                    /* no callback came in this turn */
     double muted_till;             /* libevent may log one line a second */
     bool (*after_turn)(void *arg); /* true: call again without waiting */
     void *after_arg;

@@ -146,25 +146,56 @@ static bool turn_loading(ct_generations *g) {
     return more;
 }
 
-static ct_vm *begin(ct_generations *g, const char **why) {
+static ct_vm *new_vm(ct_generations *g, const char **why) {
     ct_vm *vm = ct_vm_new(g->loop, g->server, why);
 
     if (!vm) return NULL;
     vm->generation = ++g->count;
     vm->place = g->place;
     vm->serving = &g->current;
-    *why = "the framework cannot be loaded: the log says why";
-    if (ct_vm_start(vm, g->argc, g->argv)) return vm;
+    return vm;
+}
+
+/* Runs the framework's first lines in a vm that is open (`opened`); frees it when
+ * it cannot. */
+static ct_vm *start(ct_generations *g, ct_vm *vm, bool opened,
+                    const char **why) {
+    *why = opened ? "the framework cannot be loaded: the log says why"
+                  : "LuaJIT cannot make a state";
+    if (opened && ct_vm_start(vm, g->argc, g->argv)) return vm;
     (void)!ct_vm_free(vm); /* it has had no time to begin a thread */
     return NULL;
 }
 
-void ct_generations_reload(ct_generations *g, ct_reload_fn *done, void *arg) {
+/* On a thread: compiling the framework takes most of the time that loading does. */
+static void prepare(ct_job *job) {
+    ct_generations *g = ct_list_of(job, ct_generations, job);
+
+    g->opened = ct_vm_prepare(g->preparing, &g->modules);
+}
+
+static void prepared(ct_job *job) {
+    ct_generations *g = ct_list_of(job, ct_generations, job);
+    ct_vm *vm = g->preparing;
     const char *why;
 
-    if (g->loading || !g->current->ready) {
-        why = g->loading ? "a reload is under way already: ask again after it"
-                         : "the server has not started yet";
+    g->preparing = NULL;
+    if (g->abandoned) {
+        (void)!ct_vm_free(vm);
+        return;
+    }
+    g->loading = start(g, vm, g->opened, &why);
+    if (!g->loading) report(g, false, why);
+    g->loop->again = true;
+}
+
+void ct_generations_reload(ct_generations *g, ct_reload_fn *done, void *arg) {
+    bool busy = g->loading || g->preparing;
+    const char *why;
+
+    if (busy || !g->current->ready) {
+        why = busy ? "a reload is under way already: ask again after it"
+                   : "the server has not started yet";
         ct_log_line(g->loop->log, CT_LEVEL_WARNING, "reload", "%s", why);
         done(false, why, arg);
         return;
@@ -172,13 +203,17 @@ void ct_generations_reload(ct_generations *g, ct_reload_fn *done, void *arg) {
     g->done = done;
     g->done_arg = arg;
     g->options = g->server->options;
-    g->loading = begin(g, &why);
-    if (!g->loading) {
+    g->preparing = new_vm(g, &why);
+    if (!g->preparing) {
         report(g, false, why);
         return;
     }
     ct_timer_start(g->limit, CT_RELOAD_TIMEOUT, false);
-    g->loop->again = true;
+    g->modules = g->current->modules;
+    g->job = (ct_job){ .run = prepare, .done = prepared };
+    if (ct_pool_add(g->pool, &g->job)) return;
+    prepare(&g->job); /* no thread can be made */
+    prepared(&g->job);
 }
 
 void ct_generations_tell(ct_generations *g, bool ok, const char *text) {
@@ -203,7 +238,12 @@ bool ct_generations_init(ct_generations *g, ct_loop *loop, ct_server *server,
     ct_list_init(&g->old);
     g->limit = ct_timer_new(loop, on_limit, g);
     g->sweep = ct_timer_new(loop, on_sweep, g);
-    g->current = begin(g, &why);
+    g->waker = ct_waker_new(loop);
+    why = "no file descriptors are left (ulimit -n)";
+    if (g->waker) g->pool = ct_pool_new(g->waker, 1, 1);
+    if (g->waker) g->current = new_vm(g, &why);
+    if (g->current)
+        g->current = start(g, g->current, ct_vm_open(g->current), &why);
     if (!g->current) ct_log_line(loop->log, CT_LEVEL_ERROR, "vm", "%s", why);
     return g->current != NULL;
 }
@@ -219,6 +259,15 @@ bool ct_generations_turn(ct_generations *g) {
     if (g->old_count) more |= turn_old(g);
     if (g->current->exiting && (!g->old_count || g->current->exit_code))
         ct_loop_stop(g->loop);
+    return more;
+}
+
+bool ct_generations_rest(ct_generations *g) {
+    bool quiet = g->loop->quiet, more;
+
+    more = ct_memory_rest(&g->current->memory, quiet);
+    for (ct_list *n = g->old.next; n != &g->old; n = n->next)
+        more |= ct_memory_rest(&ct_list_of(n, ct_vm, node)->memory, quiet);
     return more;
 }
 
@@ -244,6 +293,8 @@ void ct_generations_stop(ct_generations *g, int signal) {
         ct_events_add(ct_list_of(n, ct_vm, node)->events, CT_EVENT_STOP,
                       (uint32_t)signal);
     if (g->loading) give_up(g, "the server ends");
+    if (g->preparing && !g->abandoned) report(g, false, "the server ends");
+    g->abandoned = true;
 }
 
 void ct_generations_reopen(ct_generations *g) {
@@ -251,8 +302,11 @@ void ct_generations_reopen(ct_generations *g) {
 }
 
 bool ct_generations_fini(ct_generations *g) {
-    bool all = true;
+    bool all;
 
+    g->abandoned = true;
+    all = ct_pool_free(g->pool, 1);
+    if (all) ct_waker_free(g->waker);
     if (g->loading) all &= ct_vm_free(g->loading);
     while (!ct_list_is_empty(&g->old)) {
         ct_vm *vm = ct_list_of(g->old.next, ct_vm, node);

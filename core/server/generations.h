@@ -7,6 +7,7 @@
 
 #include "http/server.h"
 #include "io/loop.h"
+#include "io/pool.h"
 #include "io/timer.h"
 #include "vm/vm.h"
 #include <stdbool.h>
@@ -20,7 +21,14 @@ typedef struct ct_generations {
     ct_server *server;
     int argc;
     char **argv;
-    ct_vm *current; /* serves, or is the first and still loads */
+    ct_vm *current;     /* serves, or is the first and still loads */
+    ct_vm *preparing;   /* to become `loading`: a thread has it; or NULL */
+    ct_modules modules; /* that it shall have compiled */
+    ct_waker *waker;
+    ct_pool *pool; /* its thread */
+    ct_job job;
+    bool opened;    /* what came of it */
+    bool abandoned; /* the process ends: no other one will serve */
     ct_vm *loading; /* or NULL */
     ct_list old;    /* of ct_vm.node: the earlier ones */
     uint32_t old_count;
@@ -53,6 +61,10 @@ void ct_generations_tell(ct_generations *g, bool ok, const char *text);
 /* Lets all of them take their events. True when there is more to do at once; the
  * loop is stopped when the process is to end. */
 bool ct_generations_turn(ct_generations *g);
+
+/* When there is nothing to do: collects garbage for a moment. Returns true when it
+ * is to be called again before the loop waits. */
+bool ct_generations_rest(ct_generations *g);
 
 /* True when events wait for Lua. */
 bool ct_generations_have_events(const ct_generations *g);

@@ -2,13 +2,14 @@
  * others follow; when it fails, nobody has changed. A worker that dies is
  * replaced at once, but ever later when it keeps dying. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "server/master.h"
+#include "server/master_parts.h"
 
 #include "base/mem.h"
 #include "data/board.h"
 #include "data/history.h"
 #include "data/metrics.h"
 #include "data/status.h"
+#include "http/peers.h"
 #include "io/listen.h"
 #include "io/signals.h"
 #include "io/timer.h"
@@ -29,43 +30,11 @@
 #include <unistd.h>
 
 enum {
-    EARLY = 2000,   /* ms: dying sooner counts as dying early */
-    LAST_WORDS = 2, /* seconds between asking a hung worker and killing it */
-    LEAVE = 1000,   /* ms before one leaves that nothing new comes to it */
-    OWN = 2         /* seconds more than the workers' own stop_timeout */
+    EARLY = 2000,  /* ms: dying sooner counts as dying early */
+    LAST_WORDS = 2 /* seconds between asking a hung worker and killing it */
 };
 
-typedef struct master {
-    ct_loop *loop;
-    const ct_vm_wishes *wishes; /* the first ones, or `own` */
-    ct_vm_wishes *own, *next;   /* of later generations, or NULL */
-    char **argv;
-    ct_shared *shared; /* borrowed */
-    ct_board *board;   /* in it */
-    ct_metrics *metrics;
-    ct_signals *signals;
-    ct_control *control;
-    ct_timer *tick; /* every second: looks at all workers */
-    ct_child *children;
-    char folder[CT_FOLDER_PATH]; /* that the workers share; empty: none */
-    uint32_t count;              /* places of `children` that were ever used */
-    uint32_t target;             /* workers that there shall be */
-    uint32_t running;
-    bool ready;    /* every worker has served */
-    bool stopping; /* told to end */
-    int exit_code;
-    uint64_t kill_at; /* stopping: ms, when patience is over */
-    /* A reload: */
-    ct_control_peer *asker; /* or NULL: a signal's */
-    bool reloading;
-    bool again;          /* a worker asked for another one meanwhile */
-    uint32_t waited_for; /* answers */
-    bool failed;
-    char why
-        [CT_CHILD_ANSWER]; /* \x1f stands for a newline while it is under way */
-} master;
-
-static void say(const master *m, ct_log_level level, const char *text,
+static void say(const ct_master *m, ct_log_level level, const char *text,
                 uint32_t index, int pid) {
     ct_log_line(m->loop->log, level, "master", "worker %u (pid %d) %s", index,
                 pid, text);
@@ -73,13 +42,14 @@ static void say(const master *m, ct_log_level level, const char *text,
 
 /* -- Stopping -------------------------------------------------------------- */
 
-static void kill_all(const master *m, int signal) {
+static void kill_all(const ct_master *m, int signal) {
     for (uint32_t i = 0; i < m->count; i++)
         ct_child_kill(&m->children[i], signal);
 }
 
-static void stop(master *m, bool gently) {
-    double patience = gently ? m->wishes->stop_timeout + OWN : OWN;
+static void stop(ct_master *m, bool gently) {
+    double patience =
+        gently ? m->wishes->stop_timeout + CT_MASTER_OWN : CT_MASTER_OWN;
 
     if (m->stopping && gently) return;
     m->stopping = true;
@@ -91,13 +61,8 @@ static void stop(master *m, bool gently) {
 
 /* -- Reloading ------------------------------------------------------------- */
 
-static void reload(master *m, ct_control_peer *asker);
-static void adopt(master *m);
-static void on_child(ct_child *c, const char *line, int status, void *arg);
-static void on_command(ct_control_peer *peer, const char *command, void *arg);
-
 /* All workers tell the browsers of developers. */
-static void tell_all(const master *m) {
+static void tell_all(const ct_master *m) {
     char line[CT_CHILD_ANSWER + 16];
 
     snprintf(line, sizeof line, m->failed ? "failed %s\n" : "done\n", m->why);
@@ -106,7 +71,7 @@ static void tell_all(const master *m) {
 }
 
 /* What of it the running processes cannot do. */
-static void take_note(master *m) {
+static void take_note(ct_master *m) {
     char names[128] = "";
 
     if (m->next)
@@ -116,7 +81,7 @@ static void take_note(master *m) {
     ct_log_line(m->loop->log, CT_LEVEL_WARNING, "master", "reload: %s", m->why);
 }
 
-static void end_reload(master *m) {
+static void end_reload(ct_master *m) {
     bool again = m->again && m->failed;
 
     m->reloading = m->again = false;
@@ -132,17 +97,17 @@ static void end_reload(master *m) {
     ct_log_line(m->loop->log, m->failed ? CT_LEVEL_ERROR : CT_LEVEL_INFO,
                 "master",
                 m->failed ? "reload: nothing has changed" : "reloaded");
-    if (again) reload(m, NULL);
-    if (!m->failed && !m->stopping) adopt(m);
+    if (again) ct_master_reload(m, NULL);
+    if (!m->failed && !m->stopping) ct_master_adopt(m);
 }
 
-static void ask(master *m, ct_child *c) {
+static void ask(ct_master *m, ct_child *c) {
     ct_child_say(c, "reload\n");
     c->asked = true;
     m->waited_for++;
 }
 
-static void ask_others(master *m) {
+static void ask_others(ct_master *m) {
     for (uint32_t i = 1; i < m->target; i++) {
         ct_child *c = &m->children[i];
 
@@ -152,7 +117,7 @@ static void ask_others(master *m) {
     }
 }
 
-static void on_answer(master *m, ct_child *c, bool ok, const char *why) {
+static void on_answer(ct_master *m, ct_child *c, bool ok, const char *why) {
     bool first = c->index == 1;
 
     if (!c->asked) return;
@@ -166,7 +131,7 @@ static void on_answer(master *m, ct_child *c, bool ok, const char *why) {
     if (!m->waited_for) end_reload(m);
 }
 
-static void reload(master *m, ct_control_peer *asker) {
+void ct_master_reload(ct_master *m, ct_control_peer *asker) {
     if (m->reloading || !m->ready) {
         const char *why =
             m->ready ? "a reload is under way already: ask again after it"
@@ -191,7 +156,7 @@ static void reload(master *m, ct_control_peer *asker) {
 
 /* -- Workers --------------------------------------------------------------- */
 
-static void start(master *m, ct_child *c) {
+void ct_master_start(ct_master *m, ct_child *c) {
     c->row->state = CT_WORKER_STARTING;
     if (ct_child_start(c, m->wishes, m->shared, m->argv)) {
         m->running++;
@@ -205,7 +170,7 @@ static void start(master *m, ct_child *c) {
     c->began = ct_board_now();
 }
 
-static void describe_end(const master *m, const ct_child *c, int pid,
+static void describe_end(const ct_master *m, const ct_child *c, int pid,
                          int status) {
     char text[64];
 
@@ -215,19 +180,20 @@ static void describe_end(const master *m, const ct_child *c, int pid,
 }
 
 /* None has ever served: what it has written says why, and no other one will. */
-static void give_up(master *m, int status) {
+static void give_up(ct_master *m, int status) {
     m->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
     if (!m->exit_code) m->exit_code = 1;
     stop(m, false);
 }
 
-static void on_death(master *m, ct_child *c, int status) {
+static void on_death(ct_master *m, ct_child *c, int status) {
     int pid = c->row->pid;
 
     m->running--;
     if (!m->stopping || WIFSIGNALED(status)) describe_end(m, c, pid, status);
     ct_board_clear(c->row);
     ct_metrics_clear(m->metrics, c->index - 1);
+    ct_peers_clear(m->peers, c->index - 1);
     on_answer(m, c, false, "a worker died");
     if (!m->stopping && !m->ready && !c->served) give_up(m, status);
     if (m->stopping) {
@@ -242,95 +208,12 @@ static void on_death(master *m, ct_child *c, int status) {
     c->early = ct_board_now() - c->began < EARLY ? c->early + 1 : 0;
     m->board->replaced++;
     m->board->rows[c->index - 1].restarts++;
-    if (ct_child_pause(c) == 0) start(m, c);
-}
-
-/* -- Other options ---------------------------------------------------------- */
-
-static bool place(master *m, uint32_t i) {
-    ct_child *c = &m->children[i];
-
-    c->loop = m->loop;
-    c->index = i + 1;
-    c->row = &m->board->rows[i];
-    c->fn = on_child;
-    c->arg = m;
-    c->kill_at = 0;
-    if (!i) return ct_child_listen(c, m->wishes, NULL);
-    return ct_child_join(c, m->wishes, m->children);
-}
-
-static void dismiss(const master *m, ct_child *c) {
-    ct_child_fini(c);
-    ct_child_say(c, "leave\n");
-    c->leave_at = 0;
-    c->kill_at =
-        ct_board_now() + (uint64_t)((m->wishes->stop_timeout + OWN) * 1000);
-}
-
-static bool hire(master *m, uint32_t i) {
-    ct_child *c = &m->children[i];
-
-    if (!c->leave_at && !place(m, i)) return false;
-    c->leave_at = 0;
-    m->target = i + 1;
-    if (m->count < m->target) m->count = m->target;
-    m->board->workers = m->target;
-    if (!c->pid) start(m, c);
-    return true;
-}
-
-/* Fewer workers: the last ones leave, when what was on the way to them has come.
- * More: they begin where the first one is. Each knows by its generation how many
- * there are, so all get another one. */
-static void resize(master *m, uint32_t wanted) {
-    const ct_child *first = m->children;
-    uint32_t before = m->target;
-
-    while (m->target < wanted && hire(m, m->target)) continue;
-    while (m->target > wanted)
-        m->children[--m->target].leave_at = ct_board_now() + LEAVE;
-    if (m->target == before) return;
-    m->board->workers = m->target;
-    for (unsigned i = 0; i < first->socket_count; i++)
-        ct_listen_spread(first->sockets[i], m->target);
-    ct_log_line(m->loop->log, CT_LEVEL_INFO, "master", "%u workers from now on",
-                m->target);
-    reload(m, NULL);
-}
-
-static void open_control(master *m) {
-    char why[256];
-
-    if (m->control && ct_control_is_at(m->control, m->wishes->control)) return;
-    ct_control_free(m->control);
-    m->control = NULL;
-    if (!*m->wishes->control) return;
-    m->control = ct_control_new(m->loop, m->wishes->control, on_command, m, why,
-                                sizeof why);
-    if (!m->control)
-        ct_log_line(m->loop->log, CT_LEVEL_WARNING, "control",
-                    "%s: only signals control this server", why);
-}
-
-/* The workers have what is theirs of it already. */
-static void adopt(master *m) {
-    ct_vm_wishes *next = m->next;
-
-    if (!next) return;
-    m->next = NULL;
-    ct_wishes_stay(next, m->wishes);
-    ct_vm_wishes_free(m->own);
-    m->wishes = m->own = next;
-    open_control(m);
-    for (uint32_t i = 0; i < m->target; i++)
-        ct_child_keep(&m->children[i], next);
-    resize(m, next->workers);
+    if (ct_child_pause(c) == 0) ct_master_start(m, c);
 }
 
 /* -- What is told ------------------------------------------------------------ */
 
-static void on_serving(master *m, ct_child *c) {
+static void on_serving(ct_master *m, ct_child *c) {
     c->served = true;
     if (c->behind) ct_child_say(c, "reload\n");
     c->behind = false;
@@ -344,16 +227,16 @@ static void on_serving(master *m, ct_child *c) {
 }
 
 /* A worker's Lua asks for a reload. */
-static void on_wanted(master *m) {
+static void on_wanted(ct_master *m) {
     if (m->reloading)
         m->again = true;
     else
-        reload(m, NULL);
+        ct_master_reload(m, NULL);
 }
 
 /* "serving", "reload", "ok" or "error REASON" (with \x1f for newlines). */
-static void on_child(ct_child *c, const char *line, int status, void *arg) {
-    master *m = arg;
+void ct_master_on_child(ct_child *c, const char *line, int status, void *arg) {
+    ct_master *m = arg;
 
     if (!line) {
         on_death(m, c, status);
@@ -373,7 +256,7 @@ static void on_child(ct_child *c, const char *line, int status, void *arg) {
 
 /* One that has not turned its loop for too long is told to show where it is
  * (SIGABRT), and then killed. */
-static void check_pulse(master *m, ct_child *c, uint64_t now) {
+static void check_pulse(ct_master *m, ct_child *c, uint64_t now) {
     uint64_t beat = c->row->beat;
     double limit = m->wishes->worker_timeout;
 
@@ -388,7 +271,7 @@ static void check_pulse(master *m, ct_child *c, uint64_t now) {
 }
 
 static void on_tick(void *arg) {
-    master *m = arg;
+    ct_master *m = arg;
     uint64_t now = ct_board_now();
 
     if (m->stopping && now >= m->kill_at) kill_all(m, SIGKILL);
@@ -396,11 +279,11 @@ static void on_tick(void *arg) {
         ct_child *c = &m->children[i];
 
         check_pulse(m, c, now);
-        if (c->leave_at && now >= c->leave_at) dismiss(m, c);
+        if (c->leave_at && now >= c->leave_at) ct_master_dismiss(m, c);
         if (c->kill_at && now >= c->kill_at) ct_child_kill(c, SIGKILL);
         if (!c->pid && i < m->target && !m->stopping &&
             now - c->began >= ct_child_pause(c))
-            start(m, c);
+            ct_master_start(m, c);
     }
     ct_notify("WATCHDOG=1");
 }
@@ -408,10 +291,10 @@ static void on_tick(void *arg) {
 /* -- The process ----------------------------------------------------------- */
 
 static void on_signal(int signal, void *arg) {
-    master *m = arg;
+    ct_master *m = arg;
 
     if (signal == SIGHUP)
-        reload(m, NULL);
+        ct_master_reload(m, NULL);
     else if (signal == SIGUSR1)
         kill_all(m, SIGUSR1);
     else
@@ -419,7 +302,7 @@ static void on_signal(int signal, void *arg) {
 }
 
 /* "worker N": what follows is a question to that one. */
-static void ask_worker(const master *m, ct_control_peer *peer,
+static void ask_worker(const ct_master *m, ct_control_peer *peer,
                        const char *number) {
     unsigned long n = strtoul(number, NULL, 10);
     const ct_child *c = n >= 1 && n <= m->count ? &m->children[n - 1] : NULL;
@@ -435,11 +318,12 @@ static void ask_worker(const master *m, ct_control_peer *peer,
     close(fd);
 }
 
-static void on_command(ct_control_peer *peer, const char *command, void *arg) {
-    master *m = arg;
+void ct_master_on_command(ct_control_peer *peer, const char *command,
+                          void *arg) {
+    ct_master *m = arg;
 
     if (strcmp(command, "reload") == 0) {
-        reload(m, peer);
+        ct_master_reload(m, peer);
     } else if (strcmp(command, "status") == 0) {
         char *text = ct_status_text(m->board);
 
@@ -460,13 +344,13 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
     }
 }
 
-static bool open_all(master *m) {
+static bool open_all(ct_master *m) {
     for (uint32_t i = 0; i < m->count; i++)
-        if (!place(m, i)) return false;
+        if (!ct_master_place(m, i)) return false;
     return true;
 }
 
-static void share_folder(master *m) {
+static void share_folder(ct_master *m) {
     if (ct_folder_make(m->folder, m->wishes->user))
         ct_inherit_share(m->folder);
     else
@@ -475,16 +359,19 @@ static void share_folder(master *m) {
                     "of its own: %m");
 }
 
-static bool begin(master *m) {
+static bool begin(ct_master *m) {
     static const int list[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1 };
 
     m->board = ct_shared_get(m->shared, "board", sizeof *m->board);
     m->metrics = ct_metrics_get(m->shared);
-    if (!m->board || !m->metrics || !ct_history_get(m->shared)) {
+    m->peers = ct_shared_get(m->shared, "peers", ct_peers_size(CT_WORKERS));
+    if (!m->board || !m->metrics || !m->peers || !ct_history_get(m->shared) ||
+        !ct_vm_share_rate(m->shared)) {
         ct_log_line(m->loop->log, CT_LEVEL_ERROR, "master",
                     "shared memory cannot be made: %m");
         return false;
     }
+    ct_peers_format(m->peers);
     m->board->pid = getpid();
     m->board->workers = m->count;
     m->board->started = (int64_t)m->loop->clock.wall;
@@ -492,24 +379,25 @@ static bool begin(master *m) {
     share_folder(m);
     m->signals = ct_signals_new(m->loop, list, 5, on_signal, m);
     m->tick = ct_timer_new(m->loop, on_tick, m);
-    open_control(m);
+    ct_master_control(m);
     return true;
 }
 
 int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_shared *shared,
                   char **argv) {
-    master m = { .loop = loop,
-                 .wishes = wishes,
-                 .argv = argv,
-                 .shared = shared,
-                 .count = wishes->workers,
-                 .target = wishes->workers };
+    ct_master m = { .loop = loop,
+                    .wishes = wishes,
+                    .argv = argv,
+                    .shared = shared,
+                    .count = wishes->workers,
+                    .target = wishes->workers };
 
     prctl(PR_SET_NAME, "ctornado-master");
     m.children = ct_alloc0(CT_WORKERS * sizeof *m.children);
     m.exit_code = begin(&m) ? 0 : 1;
     if (m.exit_code == 0) {
-        for (uint32_t i = 0; i < m.count; i++) start(&m, &m.children[i]);
+        for (uint32_t i = 0; i < m.count; i++)
+            ct_master_start(&m, &m.children[i]);
         ct_timer_start(m.tick, 1, true);
         if (!ct_loop_run(loop)) m.exit_code = 1;
     }

@@ -36,11 +36,15 @@ static char *take_text(char **rest) {
     return ct_memdup(text, strlen(text));
 }
 
-static bool take_numbers(ct_vm_wishes *w, const char *text) {
-    /* NOLINTNEXTLINE(cert-err34-c): our own child has written them */
-    return text &&
-           sscanf(text, "wishes %u %u %lf %lf", &w->workers, &w->backlog,
-                  &w->stop_timeout, &w->worker_timeout) == 4;
+static bool take_numbers(ct_vm_wishes *w, char *text) {
+    char *p = text;
+
+    if (strncmp(p, "wishes ", 7) != 0) return false;
+    w->workers = (uint32_t)strtoul(p + 7, &p, 10);
+    w->backlog = (uint32_t)strtoul(p, &p, 10);
+    w->stop_timeout = strtod(p, &p);
+    w->worker_timeout = strtod(p, &p);
+    return *p == 0;
 }
 
 ct_vm_wishes *ct_wishes_parse(const char *line) {

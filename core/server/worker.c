@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "data/status.h"
+#include "server/crash.h"
 #include "server/master.h"
 #include "server/notify.h"
 #include "server/pass.h"
@@ -16,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -37,13 +37,26 @@ static uint64_t resident(void) {
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+static void show_old(const ct_generations *g, ct_board_row *row) {
+    uint32_t i = 0;
+
+    for (const ct_list *n = g->old.next; n != &g->old && i < CT_BOARD_OLD;
+         n = n->next, i++) {
+        const ct_vm *vm = ct_list_of(n, const ct_vm, node);
+
+        row->old_numbers[i] = vm->generation;
+        row->old_lua[i] = vm->memory.used;
+    }
+    row->old = g->old_count;
+}
+
 static void show_numbers(ct_worker *w) {
     const ct_generations *g = &w->generations;
     ct_board_row *row = w->row;
 
     row->generation = g->current->generation;
-    row->old = g->old_count;
-    ct_count_set(&row->now.lua, ct_vm_memory(g->current));
+    show_old(g, row);
+    ct_count_set(&row->now.lua, g->current->memory.used);
     ct_count_set(&row->now.websockets, ct_generations_websockets(g));
     ct_count_set(&row->now.resident, resident());
     row->beat = ct_board_now();
@@ -237,12 +250,12 @@ static void on_line(ct_worker *w, char *line) {
 
 /* A line is shorter than the buffer. */
 static void take_lines(ct_worker *w) {
-    char *end;
+    char *newline;
 
-    while ((end = memchr(w->line, '\n', w->have))) {
-        size_t n = (size_t)(end - w->line) + 1;
+    while ((newline = memchr(w->line, '\n', w->have))) {
+        size_t n = (size_t)(newline - w->line) + 1;
 
-        *end = 0;
+        *newline = 0;
         on_line(w, w->line);
         memmove(w->line, w->line + n, w->have - n);
         w->have -= (unsigned)n;
@@ -316,16 +329,19 @@ static bool after_turn(void *arg) {
     ct_count_set(&w->row->now.connections, w->server.conn_count);
     ct_count_set(&w->row->now.requests, w->server.requests.count);
     if (!w->serving && w->generations.current->ready) begin_serving(w);
-    return more || ct_generations_have_events(&w->generations);
+    if (more || ct_generations_have_events(&w->generations)) return true;
+    return !w->loop.again && ct_generations_rest(&w->generations);
 }
 
-/* Ten thousand connections need descriptors: take what the system allows. */
-static void raise_descriptors(void) {
-    struct rlimit limit;
+/* What is counted over all workers. A master has made it ready. */
+static bool share_limits(ct_worker *w) {
+    uint32_t row = w->inherit.worker ? w->inherit.worker - 1 : 0;
+    void *peers = ct_shared_get(w->shared, "peers", ct_peers_size(CT_WORKERS));
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit); /* best effort */
+    if (!peers || !ct_vm_share_rate(w->shared)) return false;
+    if (!w->inherit.worker) ct_peers_format(peers);
+    ct_peers_init(&w->server.peers, peers, row);
+    return true;
 }
 
 /* Its row on the master's board, or a board of its own. */
@@ -350,6 +366,7 @@ static bool take_place(ct_worker *w) {
     ct_loop_count_in(&w->loop, &w->row->counters, w->metrics->rows[at]);
     w->log.counters = &w->row->counters;
     w->log.recent = &w->row->recent;
+    if (!share_limits(w)) return false;
     w->row->pid = getpid();
     w->row->state = CT_WORKER_STARTING;
     w->row->started = (int64_t)w->loop.clock.wall;
@@ -428,7 +445,8 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
     int code = 1;
 
     ct_log_init(&w->log);
-    raise_descriptors();
+    ct_crash_watch(&w->log);
+    (void)ct_abi_open_files(0);
     if (!ct_loop_init(&w->loop, &w->log, &why)) {
         ct_log_line(&w->log, CT_LEVEL_ERROR, "loop", "%s", why);
         return 1;

@@ -126,6 +126,13 @@ int ct_abi_pair(ct_vm *vm, int32_t *out) {
     return CT_ERROR;
 }
 
+int ct_abi_descriptor_copy(ct_vm *vm, int descriptor) {
+    int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+
+    if (copy == -1) (void)ct_vm_failed(vm, "copy of a descriptor");
+    return copy;
+}
+
 int ct_abi_descriptor_close(int descriptor) {
     return close(descriptor) == 0 ? CT_OK : CT_ERROR;
 }

@@ -27,6 +27,7 @@ static void on_change(void *arg) {
 
 static void free_channel(vm_channel *c, bool reset) {
     ct_channel_free(c->channel, reset);
+    ct_seat_leave(&c->seat);
     ct_free(c);
 }
 
@@ -125,7 +126,9 @@ uint32_t ct_abi_request_detach(ct_vm *vm, uint32_t request) {
 
     if (!r || !r->conn) return 0;
     c = new_channel(vm, 0);
+    ct_seat_move(&c->seat, r->conn);
     c->channel = ct_handover(r, on_change, c);
+    if (!c->channel) ct_seat_leave(&c->seat);
     if (keep(c) == 0) return 0;
     on_change(c); /* there may be input already */
     return c->handle;

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -203,4 +204,20 @@ int ct_abi_descriptors(void) {
     while (readdir(dir)) n++;
     closedir(dir);
     return n;
+}
+
+double ct_abi_open_files(double count) {
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+    limit.rlim_cur = count > 0 ? (rlim_t)count : limit.rlim_max;
+    if (limit.rlim_cur > limit.rlim_max) {
+        const struct rlimit more = { limit.rlim_cur, limit.rlim_cur };
+
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0) return count;
+        limit.rlim_cur = limit.rlim_max;
+    }
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* what there is, is returned */
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    return (double)limit.rlim_cur;
 }

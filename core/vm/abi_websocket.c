@@ -94,7 +94,13 @@ static uint32_t open_as(ct_vm *vm, const ct_websocket_options *given,
 
 static bool from_request(void *from, ct_ws_conn *to, ct_stream_fn *fn,
                          void *arg) {
-    return ct_handover_stream(from, &to->stream, &to->in, &to->out, fn, arg);
+    ct_request *r = from;
+
+    ct_seat_move(&to->seat, r->conn);
+    if (ct_handover_stream(r, &to->stream, &to->in, &to->out, fn, arg))
+        return true;
+    ct_seat_leave(&to->seat);
+    return false;
 }
 
 uint32_t ct_abi_websocket_accept(ct_vm *vm, uint32_t request,

@@ -3,6 +3,7 @@
 #ifndef CT_VM_CHANNEL_H
 #define CT_VM_CHANNEL_H
 
+#include "http/seat.h"
 #include "io/channel.h"
 #include "vm/vm.h"
 
@@ -11,6 +12,7 @@ typedef struct vm_channel {
     ct_channel *channel;
     uint32_t handle;
     uint32_t acceptor; /* that it came from, or 0 */
+    ct_seat seat;      /* of a detached connection, or none */
 } vm_channel;
 
 /* A channel with a handle for the socket or pipe `fd`, which it takes; 0 when

@@ -1,5 +1,3 @@
-/* The framework's modules are in the binary (embed.sh); `require` finds them
- * before the file system, so that binary and framework cannot differ. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vm/vm.h"
 
@@ -13,60 +11,16 @@
 #include <lualib.h>
 #include <string.h>
 
-static const ct_script *find_script(const char *name) {
-    for (const ct_script *s = ct_scripts; s->name; s++)
-        if (strcmp(s->name, name) == 0) return s;
-    return NULL;
-}
-
-/* A loader for package.loaders: the module's chunk, or why not. Its name in
- * tracebacks is that of its file: "tornado/web.lua". */
-static int load_script(lua_State *L) {
-    const char *name = luaL_checkstring(L, 1), *chunk;
-    const ct_script *s = find_script(name);
-
-    if (!s) {
-        lua_pushfstring(L, "\n\tno module '%s' in the binary", name);
-        return 1;
-    }
-    chunk = luaL_gsub(L, name, ".", "/");
-    chunk = lua_pushfstring(L, "@%s.lua", chunk);
-    if (luaL_loadbuffer(L, s->text, s->size, chunk)) return lua_error(L);
-    return 1;
-}
-
-/* Puts load_script behind package.preload's loader. */
-static void add_loader(lua_State *L) {
-    lua_getglobal(L, "package");
-    lua_getfield(L, -1, "loaders");
-    for (int i = (int)lua_objlen(L, -1); i >= 2; i--) {
-        lua_rawgeti(L, -1, i);
-        lua_rawseti(L, -2, i + 1);
-    }
-    lua_pushcfunction(L, load_script);
-    lua_rawseti(L, -2, 2);
-    lua_pop(L, 2);
-}
-
 /* Called where the JIT compiler's traces shall end (see core.barrier). */
 static int barrier(lua_State *L) {
     (void)L;
     return 0;
 }
 
-/* function(name): the text of a file in the binary, or nil. */
-static int script_text(lua_State *L) {
-    const ct_script *s = find_script(luaL_checkstring(L, 1));
-
-    if (!s) return 0;
-    lua_pushlstring(L, s->text, s->size);
-    return 1;
-}
-
 /* package.loaded["tornado.abi"] = { vm = , text = , ... }: what core.lua begins with. */
 static void add_abi(ct_vm *vm) {
     lua_State *L = vm->lua;
-    const ct_script *abi = find_script("abi.h");
+    const ct_script *abi = ct_modules_find("abi.h");
 
     lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
     lua_createtable(L, 0, 2);
@@ -76,13 +30,16 @@ static void add_abi(ct_vm *vm) {
     lua_setfield(L, -2, "text");
     lua_pushcfunction(L, barrier);
     lua_setfield(L, -2, "barrier");
-    lua_pushcfunction(L, script_text);
+    lua_pushcfunction(L, ct_modules_text);
     lua_setfield(L, -2, "script");
     lua_pushboolean(L, vm->thread);
     lua_setfield(L, -2, "thread");
     lua_pushlightuserdata(L, vm);
     lua_pushcclosure(L, ct_watchdog_lua, 1);
     lua_setfield(L, -2, "watchdog");
+    lua_pushlightuserdata(L, vm);
+    lua_pushcclosure(L, ct_memory_limit_lua, 1);
+    lua_setfield(L, -2, "memory_limit");
     lua_setfield(L, -2, "tornado.abi");
     lua_pop(L, 1);
 }
@@ -91,18 +48,24 @@ static int open_all(lua_State *L) {
     ct_vm *vm = lua_touserdata(L, 1);
 
     luaL_openlibs(L);
-    add_loader(L);
+    ct_modules_add_loader(L, &vm->modules);
     add_abi(vm);
     return 0;
 }
 
 bool ct_vm_open(ct_vm *vm) {
-    vm->lua = luaL_newstate();
+    vm->lua = ct_memory_open(&vm->memory, vm);
     if (!vm->lua) return false;
     if (lua_cpcall(vm->lua, open_all, vm) == 0) return true;
     lua_close(vm->lua);
     vm->lua = NULL;
     return false;
+}
+
+bool ct_vm_prepare(ct_vm *vm, const ct_modules *modules) {
+    if (!ct_vm_open(vm)) return false;
+    ct_modules_compile(vm->lua, modules);
+    return true;
 }
 
 ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, const char **why) {
@@ -118,11 +81,7 @@ ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, const char **why) {
     ct_ws_hub_init(&vm->websockets, loop, vm->events);
     vm->waker = ct_waker_new(loop);
     *why = "no file descriptors are left (ulimit -n)";
-    if (!vm->waker) goto fail;
-    *why = "LuaJIT cannot make a state";
-    if (ct_vm_open(vm)) return vm;
-
-fail:
+    if (vm->waker) return vm;
     (void)!ct_vm_free(vm);
     return NULL;
 }
@@ -223,12 +182,9 @@ bool ct_vm_turn(ct_vm *vm) {
     if (vm->watchdog && ct_watchdog_sleeps(vm->watchdog))
         ct_watchdog_wake(vm->watchdog);
     run(vm);
+    if (vm->memory.collect) ct_memory_settle(&vm->memory);
     vm->pulse.busy = 0;
     return vm->wake;
-}
-
-size_t ct_vm_memory(const ct_vm *vm) {
-    return (size_t)lua_gc(vm->lua, LUA_GCCOUNT, 0) * 1024;
 }
 
 bool ct_vm_is_busy(const ct_vm *vm) {
@@ -250,7 +206,6 @@ bool ct_vm_free(ct_vm *vm) {
     ct_vm_free_datagrams(vm);
     ct_vm_free_inotifies(vm);
     ct_vm_free_resolves(vm);
-    ct_vm_free_rate(vm);
     ct_vm_free_clients(vm);
     ct_ws_hub_fini(&vm->websockets);
     ct_vm_free_tlses(vm);

@@ -13,6 +13,8 @@
 #include "http/ws_conn.h"
 #include "io/loop.h"
 #include "io/waker.h"
+#include "vm/memory.h"
+#include "vm/modules.h"
 #include "vm/watchdog.h"
 #include <stdbool.h>
 
@@ -47,8 +49,10 @@ typedef struct ct_place {
 
 struct ct_vm {
     struct lua_State *lua;
-    ct_list node;  /* for its owner */
-    ct_loop *loop; /* borrowed, as the two below */
+    ct_list node;       /* for its owner */
+    ct_loop *loop;      /* borrowed, as the two below */
+    ct_memory memory;   /* of it */
+    ct_modules modules; /* that it has loaded */
     ct_server *server;
     ct_log *log;
     ct_events *events;      /* that wait for Lua; of this generation alone */
@@ -77,7 +81,6 @@ struct ct_vm {
     int pump_ref;           /* its registry reference */
     int next_pump;          /* that of the function that gives another one */
     struct ct_rate *rate;   /* rate limits; NULL: none was asked for yet */
-    bool own_rate;          /* it was made here */
     ct_pulse pulse;         /* for the watchdog */
     ct_watchdog *watchdog;  /* or NULL */
     struct ct_profile *profile; /* or NULL: it is not sampled */
@@ -101,8 +104,8 @@ struct ct_vm {
     char why[CT_VM_WHY];
 };
 
-/* A state with the standard libraries and the framework's loader. NULL and a
- * reason in *why when that fails. Borrows all arguments. */
+/* One without a Lua state yet. NULL and a reason in *why when that fails. Borrows
+ * all arguments. */
 ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, const char **why);
 
 /* Runs tornado.main with the command line. False, with the error logged, when it
@@ -117,11 +120,13 @@ bool ct_vm_turn(ct_vm *vm);
  * vm->lua NULL, when LuaJIT cannot. */
 bool ct_vm_open(ct_vm *vm) __attribute__((warn_unused_result));
 
+/* Opens it as well, and compiles those modules, as loading it will need them. May
+ * be called on any thread, as long as no other one has the vm. */
+bool ct_vm_prepare(ct_vm *vm, const ct_modules *modules)
+    __attribute__((warn_unused_result));
+
 /* True while a thread works for it, so that freeing it would block. */
 bool ct_vm_is_busy(const ct_vm *vm);
-
-/* Bytes that the Lua state has. */
-size_t ct_vm_memory(const ct_vm *vm);
 
 /* Frees the state with all that it has handles of. False when a thread is still
  * at work after a second: then the process must end by _exit(), and nothing else
@@ -138,8 +143,9 @@ void ct_vm_free_watches(ct_vm *vm);
 void ct_vm_free_datagrams(ct_vm *vm);
 void ct_vm_free_inotifies(ct_vm *vm);
 
-/* Frees the table of rate limits, if it was made here (abi_rate.c). */
-void ct_vm_free_rate(ct_vm *vm);
+/* The table of rate limits that all processes share, made if there is none; NULL
+ * with errno set (abi_rate.c). */
+struct ct_rate *ct_vm_share_rate(struct ct_shared *shared);
 
 /* Gives up all names that are being asked for (abi_resolver.c). */
 void ct_vm_free_resolves(ct_vm *vm);

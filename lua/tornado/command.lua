@@ -73,6 +73,13 @@ end
 -- How long an answer may take: a reload loads all sites first.
 local ANSWER_TIME = { reload = 70 }
 
+-- What is printed of a good answer: of a reload, what it could not change.
+local function answer_of(name, text, as_json)
+    if name ~= "status" then return name .. ": done" .. (text ~= "" and "; " .. text or "") end
+    if as_json then return (text:gsub("%s+$", "")) end
+    return control.describe(text)
+end
+
 local function ask(name)
     return function(options, rest, own)
         local word = name == "status" and rest[1] == "json"
@@ -97,11 +104,7 @@ local function ask(name)
             fail(name .. ": nothing has changed: " .. text)
             return FAILED
         end
-        if name ~= "status" then
-            print(name .. ": done" .. (text ~= "" and "; " .. text or ""))
-        else
-            print(as_json and (text:gsub("%s+$", "")) or control.describe(text))
-        end
+        print(answer_of(name, text, as_json))
         return DONE
     end
 end

@@ -8,6 +8,7 @@ local concurrent = {}
 --- Raised where something waits that was cancelled.
 concurrent.CancelledError = util.CancelledError
 
+--- A result or an error that may not be there yet; gen.await() waits for it.
 local Future = util.Object:extend "Future"
 concurrent.Future = Future
 

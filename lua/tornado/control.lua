@@ -68,6 +68,14 @@ function control.describe(json)
         lines[#lines + 1] = ROW:format(w.worker, w.pid, w.state, generation, w.connections,
             w.requests, w.handled, math.floor(w.lua_bytes / 1024), ago(w.started, now))
     end
+    for _, w in ipairs(status.workers) do
+        for number, bytes in pairs(w.memory) do
+            if tonumber(number) ~= w.generation then
+                lines[#lines + 1] = ("worker %d still has generation %s: %d KiB"):format(w.worker,
+                    number, math.floor(bytes / 1024))
+            end
+        end
+    end
     return table.concat(lines, "\n")
 end
 

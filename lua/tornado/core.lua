@@ -312,12 +312,24 @@ function core.watchdog(stall, limit, err)
     abi.watchdog(stall, limit, err)
 end
 
+--- Limits the memory of this Lua state to so many bytes (0: no limit): raises `err` in who uses up
+-- more than that, garbage not counted.
+function core.memory_limit(bytes, err)
+    abi.memory_limit(bytes, err)
+end
+
 --- Makes the loop turn again without waiting.
 function core.wake()
     C.ct_abi_wake(vm)
 end
 
 -- The server ------------------------------------------------------------------
+
+--- Lets this process have so many file descriptors (0: all that the system allows). Returns how
+-- many it may have then.
+function core.open_files(count)
+    return tonumber(C.ct_abi_open_files(count))
+end
 
 --- Sets a limit of the server; `name` as in enum ct_option, in lower case.
 function core.set_option(name, value)
@@ -431,6 +443,7 @@ for _, part in ipairs {
     "channels",
     "client",
     "codings",
+    "document",
     "files",
     "generation",
     "inotify",

@@ -11,9 +11,10 @@ local leaving = {}
 
 --- Registers a kind of thing: count() returns how many there are, and finish(why), if given, has
 -- them end: why is "stop" (the server ends) or "reload" (a newer generation has waited long
--- enough).
-function generation.hold(name, count, finish)
-    holders[name] = { count = count, finish = finish }
+-- enough). settle(), if given, is called from time to time while such things are all that is left
+-- of a generation that is to end.
+function generation.hold(name, count, finish, settle)
+    holders[name] = { count = count, finish = finish, settle = settle }
 end
 
 --- How many things keep this generation alive.
@@ -21,6 +22,18 @@ function generation.count()
     local n = 0
     for _, holder in pairs(holders) do n = n + holder.count() end
     return n
+end
+
+--- Lets the last kind of thing that is left come to its end.
+function generation.settle()
+    local last
+    for _, holder in pairs(holders) do
+        if holder.count() > 0 then
+            if last then return end
+            last = holder
+        end
+    end
+    if last and last.settle then last.settle() end
 end
 
 --- Has all of them end.

@@ -77,6 +77,8 @@ local function on_failure(handle, err, traceback)
     local request = find(handle)
     if not request then
         log.app_log:error("Uncaught exception: " .. (traceback or tostring(err)))
+        core.reply(handle, 500, "", "", "", -1, core.REPLY_CLOSE) -- there was no memory for it
+        core.request_release(handle)
         return
     end
     local delegate = request.delegate

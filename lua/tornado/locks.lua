@@ -12,6 +12,7 @@ local locks = {}
 
 -- Condition --------------------------------------------------------------------------------
 
+--- Lets coroutines wait until another one says that something has changed.
 local Condition = util.Object:extend "Condition"
 locks.Condition = Condition
 
@@ -51,6 +52,7 @@ end
 
 -- Event ------------------------------------------------------------------------------------
 
+--- A flag that coroutines can wait for.
 local Event = util.Object:extend "Event"
 locks.Event = Event
 

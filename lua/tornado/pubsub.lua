@@ -75,9 +75,10 @@ end
 
 local default
 local configured = false
+local limits = LIMITS -- of the default hub
 
 local function hub()
-    default = default or pubsub.Hub()
+    default = default or pubsub.Hub(Local(limits))
     return default
 end
 
@@ -94,16 +95,23 @@ end
 generation.join("heir", join "heir")
 generation.join("elder", join "elder")
 
---- Gives the functions of this module another backend. Before the first of them is used.
+--- Before the first of the functions of this module is used: gives them another backend; or, from
+-- a table with options of Local(), sets the limits of the one they have, which is joined with those
+-- of the other workers all the same.
 function pubsub.configure(backend)
     if default then error("configure() must come before the first use", 2) end
+    if type(backend) == "table" and not backend.attach then
+        limits = check_numbers(util.options(backend, LIMITS, "configure"), LIMITS)
+        return
+    end
     default, configured = Hub(backend), true
 end
 
 local function join_others(own, path)
     return function(state)
         local backend = pubsub.cluster { path = path, index = core.worker(),
-            count = core.workers() }
+            count = core.workers(), history = limits.history,
+            history_bytes = limits.history_bytes, topics = limits.topics }
         backend:go_on(own.backend.store, state)
         local ok, err = pcall(own.use, own, backend)
         if ok then return end

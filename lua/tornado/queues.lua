@@ -36,6 +36,7 @@ function Queue:_init()
     self._items, self._first, self._last = {}, 1, 0
 end
 
+--- How many items are in it.
 function Queue:qsize()
     return self._last - self._first + 1
 end
@@ -202,6 +203,7 @@ function PriorityQueue:_init()
     self._items, self._order, self._size, self._count = {}, {}, 0, 0
 end
 
+--- How many items are in it.
 function PriorityQueue:qsize()
     return self._size
 end

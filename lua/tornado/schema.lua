@@ -65,6 +65,7 @@ end
 
 -- The base ---------------------------------------------------------------------------
 
+--- What the functions here return: a check, which does not change.
 local Schema = util.Object:extend "Schema"
 schema.Schema = Schema
 
@@ -139,6 +140,7 @@ local function take_field(self, key, value, check)
     return value
 end
 
+--- The value that an argument's text stands for.
 function Schema:from_text(text) return text end -- luacheck: ignore 212/self
 
 local function finish(check, value)

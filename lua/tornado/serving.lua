@@ -11,6 +11,7 @@ local httpserver = require "tornado.httpserver"
 local ioloop = require "tornado.ioloop"
 local lifecycle = require "tornado.web.lifecycle"
 local log = require "tornado.log"
+local memory = require "tornado.memory"
 local sites = require "tornado.sites"
 local tracing = require "tornado.tracing"
 local util = require "tornado.util"
@@ -44,6 +45,19 @@ local function reopen(options)
     local ok, why = set_logs(options)
     if ok then return log.gen_log:info("log files are open anew") end
     log.gen_log:error("reopen: " .. why)
+end
+
+local function set_open_files(options)
+    local wanted = options.max_open_files
+    local got = core.open_files(wanted)
+    if got < wanted then
+        log.gen_log:warning("max_open_files: %d, for the system allows no more (`ulimit -Hn`)", got)
+    end
+    local clients = got * core.workers()
+    if options.max_connections > clients then
+        log.gen_log:warning("max_connections is %d, but descriptors are there for %d: raise " ..
+            "`ulimit -Hn` (LimitNOFILE), or lower it", options.max_connections, clients)
+    end
 end
 
 local function set_limits(options)
@@ -173,7 +187,10 @@ local function leave(app, seconds, late)
     local deadline = core.monotonic() + seconds
     local function look()
         local count = generation.count()
-        if count > 0 and core.monotonic() <= deadline then return ioloop.call_later(0.05, look) end
+        if count > 0 and core.monotonic() <= deadline then
+            generation.settle()
+            return ioloop.call_later(0.05, look)
+        end
         local more = count > 0 and late and late(count)
         if more then
             deadline, late = core.monotonic() + more, nil
@@ -292,6 +309,7 @@ end
 -- A later generation changes nothing before its sites are loaded.
 local function prepare(options)
     local app, ok, reasons
+    memory.set_limit(options.lua_memory_limit) -- of this generation alone, from here on
     if wants_autoreload(options) then autoreload.start() end
     ok, reasons = set_early(options)
     if not ok then return nil, reasons end
@@ -375,6 +393,7 @@ function serving.start(options)
         lifecycle.stop(app)
         return nil, reasons
     end
+    set_open_files(options)
     watchdog.start(options.stall_warning, options.cpu_limit) -- from here on not the one before
     core.control(serving.control_path(options))
     core.wishes(wishes(options))

@@ -100,6 +100,7 @@ function Mounts:start_request(request)
         if (not mount.host or mount.host == host) and
             (not mount.prefix or is_under(request.path, mount.prefix)) then
             if mount.prefix then
+                request.query = request.query -- is found behind the path as it was sent
                 local path = request.path:sub(#mount.prefix + 1)
                 request.path = path == "" and "/" or path
             end

@@ -1,8 +1,9 @@
 -- The page that `make run` shows: that the server answers, and where to go next.
 -- welcome.html, .css, .js and .svg lie beside this file and are read once, here;
 -- /status.json is made for each request. Every reply has the security headers, and
--- errors look like the rest (error.html). After a change: `build/ctornado reload`.
+-- errors look like the rest (error.html). With --debug, a change to any of them is seen.
 -- The page shows this file itself, coloured by highlight() below.
+local autoreload = require "tornado.autoreload"
 local core = require "tornado.core"
 local escape = require "tornado.escape"
 local httputil = require "tornado.httputil"
@@ -13,6 +14,7 @@ local folder = debug.getinfo(1, "S").source:match("^@(.*)/")
 local started = core.monotonic()
 
 local function read(name)
+    autoreload.watch(folder .. "/" .. name)
     local file = assert(io.open(folder .. "/" .. name, "rb"))
     local text = file:read("*a")
     file:close()

@@ -4,7 +4,9 @@
 
 #include "base/hash.h"
 #include "check.h"
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -112,7 +114,32 @@ static void test_processes(void) {
     munmap(r, ct_rate_size(64));
 }
 
+/* Whoever takes may be killed at any moment: nobody waits for it, and no bucket is
+ * emptier than it can be. */
+static void test_killed(void) {
+    ct_rate *r = make(64);
+    ct_rate_rule rule = { 1, 5 };
+    char key[16];
+
+    for (int i = 0; i < 1000; i++) {
+        pid_t child = fork();
+
+        for (unsigned n = 0; child == 0; n++) {
+            snprintf(key, sizeof key, "k%u", n % 300);
+            ct_rate_take(r, key, strlen(key), &rule, 100 + i * 10 + n * 1e-4,
+                         &s);
+        }
+        usleep((useconds_t)(50 + i * 7 % 300));
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        ct_rate_take(r, "k1", 2, &rule, 107 + i * 10, &s);
+        CHECK(s.allowed && s.remaining == 4 && s.reset <= 5);
+    }
+    munmap(r, ct_rate_size(64));
+}
+
 int main(void) {
+    test_killed();
     test_hash();
     test_bucket();
     test_long();

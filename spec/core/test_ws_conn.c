@@ -250,6 +250,77 @@ static void test_compressed(void) {
     free(bytes);
 }
 
+/* What waits goes along to another hub, compression with windows and a deadline,
+ * too; the hub that it left may end before it. */
+static void test_moving(void) {
+    const ct_ws_params params = { 15, 15, true, true, 6, 8 };
+    ct_ws_options with = usual;
+    ct_ws_hub other;
+    ct_ws_conn *s, *c;
+    uint32_t handle, old;
+
+    ct_ws_hub_init(&other, &loop, &events);
+    with.deflate = &params;
+    with.ping_interval = 60000;
+    open_pair(&s, &c, &with);
+    CHECK(ct_ws_send(c, CT_WEBSOCKET_TEXT, text("one hat")) == CT_OK);
+    CHECK(ct_ws_send(c, CT_WEBSOCKET_TEXT, text("two hats")) == CT_OK);
+    turn();
+    CHECK(takes(s, CT_WEBSOCKET_TEXT, "one hat"));
+    old = s->handle;
+    handle = ct_ws_move(s, &other);
+    CHECK(handle && ct_slots_get(&other.slots, handle) == s);
+    CHECK(!ct_slots_get(&hub.slots, old) || old == c->handle);
+    CHECK(takes(s, CT_WEBSOCKET_TEXT, "two hats"));
+    CHECK(ct_ws_send(c, CT_WEBSOCKET_TEXT, text("three hats")) == CT_OK);
+    turn();
+    CHECK(takes(s, CT_WEBSOCKET_TEXT, "three hats"));
+    CHECK(ct_ws_send(s, CT_WEBSOCKET_TEXT, text("four hats")) == CT_OK);
+    turn();
+    CHECK(takes(c, CT_WEBSOCKET_TEXT, "four hats"));
+    CHECK(ct_ws_close(s, 1000, text("")) == CT_OK);
+    CHECK(ct_ws_move(s, &hub) == 0); /* it has begun to end */
+    turn();
+    release(s, c);
+    turn();
+    ct_ws_hub_fini(&other);
+}
+
+/* What goes to many from the same place: its frame is kept, and is not taken for
+ * that of other bytes, another kind or another way of sending. */
+static void test_shared(void) {
+    const ct_ws_params params = { 15, 15, false, true, 6, 8 };
+    ct_ws_options with = usual;
+    ct_ws_conn *s[2], *c[2];
+    char bytes[] = "a message to all, a message to all";
+
+    with.deflate = &params;
+    open_pair(&s[0], &c[0], &usual);
+    open_pair(&s[1], &c[1], &with);
+    for (int i = 0; i < 24; i++) {
+        uint32_t kind = i / 3 % 2 ? CT_WEBSOCKET_BINARY : CT_WEBSOCKET_TEXT;
+
+        bytes[0] = (char)('a' + i / 6);
+        for (int k = 0; k < 2; k++) {
+            CHECK(ct_ws_send(s[k], kind, text(bytes)) == CT_OK);
+            turn();
+            CHECK(takes(c[k], kind, bytes) && is_empty(c[k]));
+            CHECK(ct_ws_send(c[k], kind, text(bytes)) == CT_OK);
+            turn();
+            CHECK(takes(s[k], kind, bytes) && is_empty(s[k]));
+        }
+    }
+    CHECK(hub.frame.len > 0);
+    bytes[3] = (char)0xff; /* known as bytes, and still no text */
+    for (int i = 0; i < 3; i++) {
+        CHECK(ct_ws_send(s[0], CT_WEBSOCKET_BINARY, text(bytes)) == CT_OK);
+        CHECK(ct_ws_send(s[0], CT_WEBSOCKET_TEXT, text(bytes)) == CT_ERROR);
+    }
+    ct_ws_release(s[0]);
+    ct_ws_release(c[0]);
+    release(s[1], c[1]);
+}
+
 /* What is open when the state ends is freed with it. */
 static void test_fini(void) {
     ct_ws_conn *s, *c;
@@ -273,6 +344,8 @@ int main(void) {
     test_limits();
     test_too_big();
     test_compressed();
+    test_moving();
+    test_shared();
     test_fini();
     ct_events_fini(&events);
     ct_loop_fini(&loop);

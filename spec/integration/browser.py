@@ -15,30 +15,11 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True
-from harness import (ROOT, Failure, Server, Skip, Tally, arguments, binaries, check,
-                     finish)
+import npm
+from harness import ROOT, Failure, Server, Tally, arguments, binaries, check, finish
 
 VERSION = "1.65.1"
-FOLDER = ROOT / "build/browser"
-PACKAGE = FOLDER / "node_modules/playwright-core"
 TESTS = ROOT / "spec/integration/browser"
-UNREACHABLE = ("ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT", "EAI_AGAIN", "ECONNRESET",
-               "ENETUNREACH", "ERR_SOCKET_TIMEOUT")
-
-
-def install():
-    """Puts playwright-core into build/browser. Raises Skip without a registry."""
-    if PACKAGE.exists() and f'"version": "{VERSION}"' in (PACKAGE / "package.json").read_text():
-        return
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--ignore-scripts",
-         "--prefix", str(FOLDER), f"playwright-core@{VERSION}"],
-        cwd=FOLDER, capture_output=True, text=True, timeout=300)
-    if done.returncode and any(word in done.stderr for word in UNREACHABLE):
-        raise Skip("NO BROWSER TEST WAS RUN: npm's registry cannot be reached, and "
-                   f"playwright-core is not in {FOLDER}")
-    check(done.returncode == 0, "npm install:", done.stderr)
 
 
 @contextlib.contextmanager
@@ -58,14 +39,14 @@ def site_of(script):
 
 def drive(binary, script, tally):
     """Runs the cases of a script against its site; counts each."""
-    install()
+    package = npm.install("browser", "playwright-core", VERSION)
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     check(chromium, "chromium is missing: run make deps")
     with site_of(script) as (site, *options), Server(binary, *options, site=site) as server:
         admin = re.search(r"admin listener: (\S+)", server.log())
         done = subprocess.run(
             ["node", str(script), f"http://127.0.0.1:{server.port}/"],
-            env=dict(os.environ, PLAYWRIGHT_CORE=str(PACKAGE), CHROMIUM=chromium,
+            env=dict(os.environ, PLAYWRIGHT_CORE=str(package), CHROMIUM=chromium,
                      SITE=str(site), SERVER=str(server.process.pid),
                      ADMIN=f"{admin.group(1)}/" if admin else ""),
             capture_output=True, text=True, timeout=300)

@@ -127,9 +127,9 @@ def sites():
     refuses("app.lua", "a folder without app.lua", 1, "ctornado: ./app.lua: missing; it "
             "should return a web.Application", "--site=.")
     refuses("app.lua", "none", 1, "ctornado: no site to serve: give --site=DIR, or "
-            "sites = { ... } in ctornado.conf")
+            "sites = { ... } in ctornado.conf; ctornado new DIR makes one")
     refuses("app.lua", "check of none", 1, "ctornado: no sites in ctornado.conf and no "
-            "--site=DIR", "check")
+            "--site=DIR; ctornado new DIR makes one", "check")
 
     @case("app.lua", "every site that fails is named")
     def _(binary):
@@ -147,7 +147,8 @@ def command_lines():
             'ctornado: unknown option "prot" (did you mean "port"?)', "--prot=3")
     refuses(g, "unknown option, nothing near", 2,
             'ctornado: unknown option "zzzzzz"; see ctornado help', "--zzzzzz=1")
-    refuses(g, "short option", 2, 'ctornado: unknown option "-x"; see ctornado help', "-x")
+    refuses(g, "short option", 2, 'ctornado: unknown option "-x"; options are --name=value, '
+            "see ctornado help", "-x")
     refuses(g, "unknown command", 2, 'ctornado: unknown command "sevre" (did you mean '
             '"serve"?); see ctornado help', "sevre")
     refuses(g, "an argument too many", 2, "ctornado: serve takes no arguments, got x; a site "

@@ -343,6 +343,8 @@ def by_itself():
                         ("word.lua", "\nreturn 'two", r"word\.lua:2: unfinished string"),
                         ("early.lua", "\n\nerror 'on purpose'", r"early\.lua:3: on purpose"),
                         ("templates/page.html", "\n{% if %}", r"page\.html:2: "),
+                        ("app.lua", PAGES.replace("page.html", "none.html") % {"path": path},
+                         r"app\.lua:7: no such template: .*/none\.html"),
                         ("templates/page.html", "{% extends 'none.html' %}",
                          r"page\.html:1: .*none\.html")):
                     good = (path / name).read_text()
@@ -399,8 +401,46 @@ def by_itself():
                 server.await_line(r"generation 2 serves")
 
 
+TALK = """
+local core = require "tornado.core"
+local pubsub = require "tornado.pubsub"
+local web = require "tornado.web"
+
+local Hear = web.RequestHandler:extend "Hear"
+function Hear:get()
+    local stream = self:event_stream()
+    pubsub.subscribe("topic", stream)
+    stream:send("worker " .. core.worker())
+end
+
+local Say = web.RequestHandler:extend "Say"
+function Say:get() pubsub.publish("topic", self:get_argument("text")) end
+
+return web.Application { { "/hear", Hear }, { "/say", Say } }
+"""
+
+
+def listen_everywhere(server, n):
+    """Connections with a stream of /hear, one to each worker."""
+    found = {}
+
+    def more():
+        c = server.connect()
+        c.send(b"GET /hear HTTP/1.1\r\n" + HOST + b"\r\n")
+        same(c.head().status, 200, "status")
+        while not (name := re.search(rb"worker \d", c.line())):
+            pass
+        if name.group() in found:
+            c.close()
+        else:
+            found[name.group()] = c
+        return len(found) == n
+    until(more, f"streams of {n} workers; now {found.keys()}")
+    return list(found.values())
+
+
 @contextlib.contextmanager
-def configured(binary, text):
+def configured(binary, text, app=None):
     """A server with that configuration and a control socket, and the functions
     reload(text), with another one, which returns what `ctornado reload` prints, and
     status()."""
@@ -420,6 +460,8 @@ def configured(binary, text):
             path_option[0] = f"--control={then}"
             return said
 
+        if app:
+            site.spoil(app)
         conf.write_text(f"control = '{path}'\n{text}\n")
         with Server(binary, f"--config={conf}", site=site.path) as server:
             if "workers" in text or "supervise" in text:
@@ -461,6 +503,25 @@ def options():
             again("supervise = true\nworkers = 2")
             await_workers(status, 2)
             check("no folder" not in server.log(), server.log())
+
+    @case(g, "workers that come and go are one pubsub")
+    def _(binary):
+        with configured(binary, "workers = 2", app=TALK) as (server, _, again, status):
+            for n in (3, 2):
+                again(f"workers = {n}")
+                server.await_line(f"{n} workers from now on")
+                await_workers(status, n)
+                until(lambda: server.log().count("] reloaded") % 2 == 0, "the second reload")
+                streams = listen_everywhere(server, n)
+                for i in range(10):
+                    server.get(f"/say?text={n}-{i}")
+                for stream in streams:
+                    got = set()
+                    while len(got) < 10:
+                        line = stream.line().decode()
+                        if found := re.search(rf'{n}-\d+', line):
+                            got.add(found.group())
+                    stream.close()
 
     @case(g, "what needs a restart is named, and stays")
     def _(binary):
@@ -616,7 +677,7 @@ def load():
 
     @case(g, "a hundred reloads, half of them broken: no client notices", alone=True)
     def _(binary):
-        with serving(binary) as (server, site):
+        with serving(binary, "--max_keepalive_requests=100000000") as (server, site):
             idle = [server.connect() for _ in range(200)]
             for c in idle:
                 same(ask(c), "one", "idle, first")

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Many event streams on one topic: every subscriber gets every message in order,
-and readers that never read cost bounded memory and hold up nobody. SUBSCRIBERS
-and SLOW in the environment say how many (1000 and 200; 10000 and 1000 take a
-minute); CT_TIMES=1 prints what was measured.
+"""Many event streams on one topic, of one process and of two workers: every subscriber
+gets every message in order, and readers that never read cost bounded memory and hold
+up nobody. SUBSCRIBERS and SLOW in the environment say how many (1000 and 200; 10000
+and 1000 take two minutes); CT_TIMES=1 prints what was measured.
 """
 # SPDX-License-Identifier: Apache-2.0
 import os
@@ -24,6 +24,7 @@ from harness import (PATIENCE, Connection, Server, Suite, Tally, arguments, bina
 SUBSCRIBERS = int(os.environ.get("SUBSCRIBERS", 1000))
 SLOW = int(os.environ.get("SLOW", 200))
 MESSAGES, FLOOD, FLOOD_SIZE = 100, 400, 20000
+LIMITS = "--max_connections=20000", "--write_timeout=120"
 SITE = """
 local core = require "tornado.core"
 local gen = require "tornado.gen"
@@ -41,12 +42,13 @@ local Publish = web.RequestHandler:extend "Publish"
 
 function Publish:get()
     local text = ("x"):rep(tonumber(self:get_argument "size"))
+    local pause = tonumber(self:get_argument("pause", "0.001"))
     local started, longest = core.precise(), 0
     for i = 1, tonumber(self:get_argument "n") do
         local before = core.precise()
         pubsub.publish("topic", i .. text)
         longest = math.max(longest, core.precise() - before)
-        gen.sleep(0.001)
+        gen.sleep(pause)
     end
     self:write { seconds = core.precise() - started, longest = longest }
 end
@@ -132,10 +134,10 @@ def read_all(peers, messages, trigger):
     poll.close()
 
 
-def begin(server, n, size):
+def begin(server, n, size, pause=0.001):
     """Begins to publish; returns the connection on which the answer comes."""
     c = Connection(server.port)
-    c.send(f"GET /publish?n={n}&size={size} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    c.send(f"GET /publish?n={n}&size={size}&pause={pause} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
     return c
 
 
@@ -163,6 +165,101 @@ def all_in_order(server):
     end = time.monotonic() + PATIENCE
     while get(server, "/state")["subscribers"]:
         check(time.monotonic() < end, "subscribers stay when their clients have left")
+
+
+class Workers(Server):
+    """A server with two workers and a run directory of its own."""
+
+    def __init__(self, binary, site):
+        self.run = tempfile.TemporaryDirectory(prefix="ct-")
+        super().__init__(binary, "--workers=2", f"--control={self.run.name}/control", *LIMITS,
+                         site=site, env={"XDG_RUNTIME_DIR": self.run.name})
+
+    def start(self):
+        super().start()
+        self.await_line("2 workers serve")
+        return self
+
+    def __exit__(self, *how):
+        super().__exit__(*how)
+        self.run.cleanup()
+
+    def cpu(self):
+        """Seconds of CPU time of the workers, each."""
+        path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        used = []
+        for pid in pathlib.Path(path).read_text().split():
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            used.append((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
+        return used
+
+
+class Recorder:
+    """Keeps what comes on one stream, with the times; looks at it when all has come."""
+
+    def __init__(self, sock):
+        self.sock, self.pieces, self.count = sock, [], 0
+
+    def read(self, now):
+        data = self.sock.recv(1 << 20)
+        check(data, "a stream has ended after", self.count, "messages")
+        self.pieces.append((now, data))
+        self.count += data.count(b"\n\n")
+
+    def delays(self, messages):
+        """Checks the order; yields the seconds between each message's id and its coming."""
+        text, number = b"", 0
+        for now, data in self.pieces:
+            *events, text = (text + data).split(b"\n\n")
+            for event in events:
+                found = re.fullmatch(rb"id: (\d+)\ndata: (\d+)x*", event)
+                if found:
+                    number += 1
+                    same(int(found[2]), number, "the next message")
+                    yield now - int(found[1]) / 1e6
+        same(number, messages, "messages")
+
+
+def record(peers, messages, trigger):
+    """Reads until each has got them all; returns all delays, sorted."""
+    poll, recorders = select.epoll(), {}
+    for s in peers:
+        poll.register(s, select.EPOLLIN)
+        recorders[s.fileno()] = Recorder(s)
+    trigger()
+    left, end = len(peers), time.monotonic() + 8 * PATIENCE
+    while left:
+        check(time.monotonic() < end, left, "subscribers did not get all")
+        for fd, _ in poll.poll(1):
+            recorder = recorders[fd]
+            had = recorder.count
+            recorder.read(time.time())
+            # What the stream begins with is an empty event, too.
+            left -= had <= messages < recorder.count
+    poll.close()
+    return sorted(d for recorder in recorders.values() for d in recorder.delays(messages))
+
+
+@case("workers", "each subscriber of two gets all messages in order", alone=True)
+def two_workers(other):
+    pause = max(0.01, SUBSCRIBERS / 25000)  # that one reader has time for them all
+    with Workers(other.binary, other.site) as server:
+        peers = subscribe(server, SUBSCRIBERS)
+        before, publisher = server.cpu(), []
+        delays = record(peers, MESSAGES, lambda: publisher.append(
+            begin(server, MESSAGES, 10, pause)))
+        used = [now - then for now, then in zip(server.cpu(), before)]
+        publisher[0].reply()
+        publisher[0].close()
+        report(f"{SUBSCRIBERS} subscribers of two workers, {MESSAGES} messages, one in "
+               f"{pause * 1000:.0f} ms: CPU {used[0]:.2f} and {used[1]:.2f} s, "
+               f"{sum(used) / len(delays) * 1e6:.1f} us an event; delay in ms: median "
+               f"{delays[len(delays) // 2] * 1000:.1f}, p99 "
+               f"{delays[len(delays) * 99 // 100] * 1000:.1f}, longest {delays[-1] * 1000:.1f}")
+        check(all(used), "one of the workers has had nothing to do")
+        for s in peers:
+            s.close()
+        until(lambda: get(server, "/state")["subscribers"] == 0, "all to be gone")
 
 
 @case("slow readers", "cost bounded memory and hold up nobody", alone=True)
@@ -245,8 +342,7 @@ def main():
     (folder / "app.lua").write_text(SITE)
     try:
         for binary in binaries():
-            with Server(binary, "--max_connections=20000", "--write_timeout=120",
-                        site=folder) as server:
+            with Server(binary, *LIMITS, site=folder) as server:
                 tally.run_all([c for c in suite.cases if options.only in c[0]], server)
     finally:
         shutil.rmtree(folder)

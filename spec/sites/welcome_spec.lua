@@ -46,7 +46,9 @@ describe("sites/welcome", function()
     end)
 
     it("has what its page refers to, and nothing inline", function()
-        local server = testing.serve(app)
+        local server = testing.serve(assert(sites.load_all {
+            "sites/welcome", { path = "sites/manual", prefix = "/manual" },
+        }))
         local page = server:fetch("/").body
         local found = {}
         for path in page:gmatch('[hs][re][ec]f?="(/[^"]*)"') do found[path] = true end

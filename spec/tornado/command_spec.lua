@@ -106,6 +106,11 @@ describe("tornado.command", function()
         os.execute("cd " .. site .. "/pages && ln -s . loop && ln -s .. sub/up && " ..
             "ln -s none sub/gone && mkfifo pipe")
         expect({ "check", "--site=" .. site }, 0, ": good, 2 templates\n$", "^$")
+        put("more.lua", "\n-- self:render('not.html')\nself:render('base.html')\n" ..
+            "local text = self:render_string(\"sub/none.html\", {}) picture:render 'x'")
+        expect({ "check", "--site=" .. site }, 1, "^$",
+            "^ctornado: .*/more%.lua:4: no such template: .*/pages/sub/none%.html\n$")
+        put("more.lua", "")
         put("pages/a.html", "1\n2\n{{ a b }}")
         put("pages/b.html", "{% include a.html %}")
         put("pages/c.html", "\n{% nonsense %}")

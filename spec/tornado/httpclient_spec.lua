@@ -3,7 +3,9 @@
 local core = require "tornado.core"
 local gen = require "tornado.gen"
 local httpclient = require "tornado.httpclient"
+local HTTPHeaders = require("tornado.httputil").HTTPHeaders
 local ioloop = require "tornado.ioloop"
+local redirects = require "tornado.httpclient.redirects"
 local testing = require "tornado.testing"
 local urls = require "tornado.httpclient.urls"
 local web = require "tornado.web"
@@ -412,6 +414,29 @@ describe("tornado.httpclient", function()
         assert.is_nil(sent.Authorization)
         sent = fetch("/goto?to=http://x:y@" .. other.address .. "/echo"):json().headers
         assert.is_nil(sent.Authorization)
+    end)
+
+    it("counts another scheme, port or host as another origin", function()
+        local function secrets_behind(from, to)
+            local request = httpclient.HTTPRequest(from, { client_cert = "c.pem",
+                client_key = "c.key", auth_username = "u", auth_password = "p", headers = {
+                    Authorization = "a", Cookie = "b", ["Proxy-Authorization"] = "c" } })
+            local parts = urls.parse(from)
+            local response = { code = 302, headers = HTTPHeaders { Location = to } }
+            local new = redirects.next(request, parts, parts, response)
+            local headers = new.headers
+            local any = headers:has "Authorization" or headers:has "Cookie" or
+                headers:has "Proxy-Authorization" or new.auth_username or new.auth_password or
+                new.client_cert or new.client_key
+            return any and true or false
+        end
+        assert.is_true(secrets_behind("https://a.test/", "/x"))
+        assert.is_true(secrets_behind("https://a.test/", "https://A.test:443/x"))
+        assert.is_false(secrets_behind("https://a.test/", "http://a.test/x"))
+        assert.is_false(secrets_behind("http://a.test/", "https://a.test/x"))
+        assert.is_false(secrets_behind("https://a.test/", "https://a.test:444/x"))
+        assert.is_false(secrets_behind("https://a.test/", "https://b.a.test/x"))
+        assert.is_false(secrets_behind("https://a.test/", "//b.test/x"))
     end)
 
     it("authenticates", function()

@@ -6,6 +6,10 @@ local queues = require "tornado.queues"
 local testing = require "tornado.testing"
 local util = require "tornado.util"
 local web = require "tornado.web"
+local websocket = require "tornado.websocket"
+local frames = dofile "spec/tornado/websocket/frames.lua"
+
+local TEXT, CLOSE = 1, 8
 
 -- A function that keeps the data of what it gets, and the list.
 local function collector()
@@ -242,6 +246,35 @@ describe("a hub", function()
         sub = hub:subscribe("x", function(message) socket:write_message(message.data) end)
         hub:publish("x", "too late, too")
         testing.wait_until(function() return sub.closed end)
+    end)
+
+    it("ends with its WebSocket, without a message", function()
+        local Member = websocket.WebSocketHandler:extend "Member"
+        local subs = {}
+        function Member:open()
+            subs[1] = hub:subscribe("x", self, { name = "ann" })
+            subs[2] = hub:subscribe("y", self)
+            subs[2]:close()
+            self:write_message "open"
+        end
+        function Member:on_message() self:write_message "here" end
+        function Member:on_close()
+            subs.late = hub:subscribe("x", self)
+        end
+        local server = frames.serve(Member)
+        for _, how in ipairs { "close", "cut" } do
+            local member = frames.connect(server, "/")
+            assert.equal("open", select(2, member:read()))
+            assert.same({ "ann" }, hub:presence "x")
+            member:send(TEXT, "?")
+            assert.equal("here", select(2, member:read()))
+            if how == "close" then member:send(CLOSE, "") else member.connection:close(true) end
+            testing.wait_until(function() return subs.late and subs.late.closed end)
+            assert.is_true(subs[1].closed)
+            assert.equal(0, hub:subscribers "x")
+            subs.late = nil
+            if how == "close" then member:read_close() end
+        end
     end)
 
     it("refuses what it cannot use", function()

@@ -117,6 +117,39 @@ describe("tornado.sites", function()
                 { headers = { Host = "d.EXAMPLE:80" } }).body)
         end)
 
+        it("keeps the prefix where a slash is added or taken away", function()
+            make { ["a/app.lua"] = [[
+                local web = require("tornado.web")
+                local A, B = web.RequestHandler:extend(), web.RequestHandler:extend()
+                A.get = web.addslash(function(self) self:write("a") end)
+                B.get = web.removeslash(function(self) self:write("b") end)
+                return web.Application { { "/a/?", A }, { "/b/?", B } }
+            ]] }
+            local server = testing.serve(assert(sites.load_all {
+                { path = root .. "/a", prefix = "/p" },
+            }))
+            assert.equal("/p/a/?x=1", server:fetch("/p/a?x=1").headers:get("Location"))
+            assert.equal("/p/b", server:fetch("/p/b/").headers:get("Location"))
+            assert.equal("a", server:fetch("/p/a/").body)
+        end)
+
+        it("gives a site below a prefix its arguments, too", function()
+            make { ["a/app.lua"] = [[
+                return require("tornado.web").Application { { "GET /x", function(handler)
+                    local request = handler.request
+                    return request.query .. " " .. handler:get_argument("q", "none") .. " " ..
+                        #handler:get_arguments("q") .. " " .. request.uri
+                end } }
+            ]] }
+            local server = testing.serve(assert(sites.load_all {
+                { path = root .. "/a", prefix = "/long/prefix" },
+            }))
+            assert.equal("q=1&b=2 1 1 /long/prefix/x?q=1&b=2",
+                server:fetch("/long/prefix/x?q=1&b=2").body)
+            assert.equal(" none 0 /long/prefix/x", server:fetch("/long/prefix/x").body)
+            assert.equal(" none 0 /long/prefix/x?", server:fetch("/long/prefix/x?").body)
+        end)
+
         it("answers 404 when no site fits", function()
             make { ["a/app.lua"] = says "a" }
             local server = testing.serve(assert(sites.load_all {

@@ -162,7 +162,7 @@ function Executor:shutdown()
     core.executor_close(self._handle)
 end
 
--- A call where the caller is, in its own Lua state.
+--- An executor whose calls are made where the caller is, in its own Lua state.
 local Dummy = util.Object:extend "DummyExecutor"
 
 function Dummy:run(module, name, ...)

@@ -17,4 +17,12 @@ function part.rate_take(key, interval, burst)
     return status == C.CT_OK, answer.remaining, answer.reset, answer.retry
 end
 
+local text = ffi.new "ct_str"
+
+--- What limits of a client count by, in place of its address: of IPv6 the network (/64).
+function part.rate_network(ip)
+    C.ct_abi_rate_network(vm, ip, #ip, text)
+    return ffi.string(text.p, text.n)
+end
+
 return part

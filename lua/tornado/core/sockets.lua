@@ -116,6 +116,13 @@ function sockets.pair()
     return two[0], two[1]
 end
 
+--- A second descriptor of the same thing, the caller's; or nil and why not.
+function sockets.descriptor_copy(descriptor)
+    local copy = C.ct_abi_descriptor_copy(vm, descriptor)
+    if copy < 0 then return nil, why() end
+    return copy
+end
+
 --- Closes a descriptor that nothing here owns.
 function sockets.descriptor_close(descriptor)
     return C.ct_abi_descriptor_close(descriptor) == C.CT_OK

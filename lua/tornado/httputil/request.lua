@@ -24,6 +24,7 @@ local MAX_ARGUMENTS = 1000 -- more are an error, never cut off silently
 -- protocol is another one where the server or a proxy (httputil/proxy.lua) says so; _events is the
 -- event stream that answers it. The last four are those of a context (see
 -- ioloop.lua): a request is its handler's.
+--- A request, as handlers have it in self.request.
 local HTTPServerRequest = {
     __name = "HTTPServerRequest", protocol = "http", _events = false, kept = false,
     _scope = false, _values = false, _root = true, _free = false,
@@ -301,7 +302,7 @@ function HTTPServerRequest:keep()
 end
 
 local KEPT = { "method", "uri", "path", "version", "protocol", "host", "remote_ip", "start_time",
-    "id", "tls" }
+    "id", "tls", "query" }
 
 --- What another generation needs to make the same request, for serialising. It was kept.
 function HTTPServerRequest:pack()

@@ -4,7 +4,7 @@ local util = require "tornado.util"
 
 local UNITS = { days = 86400, hours = 3600, minutes = 60, seconds = 1, milliseconds = 0.001 }
 
--- A span of time: timedelta { minutes = 1, seconds = 30 }.
+--- A span of time: timedelta { minutes = 1, seconds = 30 }.
 local timedelta = util.Object:extend "timedelta"
 
 function timedelta:init(parts)
@@ -91,12 +91,14 @@ return function(ioloop)
     ioloop.timedelta = timedelta
     out.PeriodicCallback = require "tornado.ioloop.periodic"(ioloop)
     add_functions(ioloop, out)
+    --- Tornado's IOLoop, as an object: its methods are the functions of this module.
     local IOLoop = util.Object:extend "IOLoop"
     out.IOLoop = IOLoop
     for _, name in ipairs(FORWARDED) do
         local fn = ioloop[name] or out[name]
         IOLoop[name] = function(_, ...) return fn(...) end
     end
+    --- As add_callback().
     IOLoop.add_callback_from_signal = IOLoop.add_callback
     add_running(ioloop, IOLoop)
     local current = IOLoop()

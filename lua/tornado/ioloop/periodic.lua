@@ -63,6 +63,7 @@ function PeriodicCallback:stop()
     self._timeout = false
 end
 
+--- Returns whether it was started, and not stopped.
 function PeriodicCallback:is_running()
     return self._running
 end

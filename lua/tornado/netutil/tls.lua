@@ -75,6 +75,7 @@ end
 
 -- Contexts ---------------------------------------------------------------------------
 
+--- What TLS connections are made with: certificates, versions, ciphers, who is trusted.
 local SSLContext = util.Object:extend "SSLContext"
 tls.SSLContext = SSLContext
 

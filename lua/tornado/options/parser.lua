@@ -256,6 +256,7 @@ function OptionParser:add_parse_callback(fn)
     self._callbacks[#self._callbacks + 1] = fn
 end
 
+--- Calls what add_parse_callback() was given.
 function OptionParser:run_parse_callbacks()
     for _, fn in ipairs(self._callbacks) do fn() end
 end

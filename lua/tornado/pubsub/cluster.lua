@@ -8,15 +8,17 @@
 -- tells others what they have missed. Only when an owner dies in the middle of passing a message
 -- on may that be delivered twice, with two ids.
 local core = require "tornado.core"
+local frames = require "tornado.pubsub.frames"
 local Inlet = require "tornado.pubsub.inlet"
 local ioloop = require "tornado.ioloop"
+local Journal = require "tornado.pubsub.journal"
 local Link = require "tornado.pubsub.link"
 local Local = require "tornado.pubsub.local"
 local log = require "tornado.log"
 local Message = require "tornado.pubsub.message"
 local util = require "tornado.util"
 
-local encode = Inlet.encode
+local encode = frames.encode
 local byte, max = string.byte, math.max
 
 local Cluster = Local:extend "ClusterBackend"
@@ -38,12 +40,18 @@ end
 
 -- The frames -------------------------------------------------------------------------------
 
-local HELLO, PUBLISH, MESSAGE, SYNC, HERE, ALL_HERE = 1, 2, 3, 4, 5, 6
+local HELLO, PUBLISH, MESSAGE, SYNC, HERE, ALL_HERE, BEGIN = 1, 2, 3, 4, 5, 6, 7
 
+-- What a peer answers is one number: that of the last message of the journal that it has; -1 when
+-- it knows nothing of this instance.
+local UNKNOWN = -1
+
+local ACKNOWLEDGE = 0.05 -- seconds until it says so
 local GRACE = 1 -- seconds: who is in a worker that is gone for less is not said to have left
 
-local function message_frame(kind, message)
-    return encode { kind, message.topic, message.id, message.data, message.origin,
+-- `number` is that of the journal; 0: it is from the history.
+local function message_frame(kind, number, message)
+    return encode { kind, number, message.topic, message.id, message.data, message.origin,
         message.serial }
 end
 
@@ -68,26 +76,58 @@ local function send_presence(self, link)
     link:send(encode { ALL_HERE })
 end
 
--- The history of this worker's topics, and of the other's own, which may be new; as much as half
--- of the buffer holds.
-local function send_history(self, link, index)
+-- The history of this worker's topics up to a number of the journal, and of the other's own, which
+-- may be new; as much as half of the buffer holds.
+local function send_history(self, link, index, number)
     for _, topic in ipairs(self.store:topics()) do
         local owner = owner_of(self, topic)
         if owner == self.index or owner == index then
             for _, message in ipairs(self.store:latest(topic, math.huge)) do
                 if link:backlog() > link.limit / 2 then return end
-                link:send(message_frame(SYNC, message))
+                if (message.number or 0) <= number then
+                    link:send(message_frame(SYNC, 0, message))
+                end
             end
         end
     end
 end
 
-local function greet(self, link, index)
-    link:send(encode { HELLO, self.index, self.instance, self.count })
+-- The journal does not reach back to what it has: the history must do. What was published since a
+-- new one said that it is there is news to it all the same.
+local function begin(self, link, index)
+    local journal, mark = self.journal, self.marks[index]
+    self.marks[index] = nil
+    link.at = mark and journal:reaches(mark) and mark or journal.last
+    journal:has(index, link.at)
+    link:send(encode { BEGIN, link.at })
+    send_history(self, link, index, link.at)
+end
+
+local function greet(self, link, index, number)
+    local journal = self.journal
     send_presence(self, link)
-    send_history(self, link, index)
+    if journal:reaches(number) then
+        link.at = number
+        journal:has(index, number)
+    else
+        if number ~= UNKNOWN then
+            log.gen_log:warning("pubsub: worker %d was too long away: it gets the history", index)
+        end
+        begin(self, link, index)
+    end
     local pending = self.pending[index]
     for i = pending.first, pending.last do link:send(pending[i].frame) end
+end
+
+-- More for it of the journal.
+local function pull(self, link, index)
+    if link.at < self.journal.first - 1 then
+        log.gen_log:warning("pubsub: worker %d is too slow: it gets the history", index)
+        begin(self, link, index)
+    end
+    local bytes, number = self.journal:read(link.at)
+    link.at = number or link.at
+    return bytes
 end
 
 -- Publishing -------------------------------------------------------------------------------
@@ -96,7 +136,10 @@ end
 local function order(self, topic, data, origin, serial)
     local message = Message(topic, self:next_id(), data, origin, serial)
     self.store:add(message)
-    broadcast(self, message_frame(MESSAGE, message))
+    local journal = self.journal
+    message.number = journal.last + 1
+    journal:add(message_frame(MESSAGE, message.number, message))
+    for _, link in pairs(self.links) do link:stir() end
     self.hub:deliver(message)
     return message.id
 end
@@ -154,14 +197,32 @@ on[HELLO] = function(self, peer, index, instance, count)
         error(util.Error("worker %s of %s", tostring(index), tostring(count)), 0)
     end
     local before = self.peers[index]
-    if before and before.instance ~= instance then self.seen[before.instance] = nil end
+    if before and before.instance ~= instance then
+        self.seen[before.instance], self.got[before.instance] = nil, nil
+    end
     peer.index, peer.instance = index, instance
     peer.fresh = self.known[index] ~= instance and {}
     peer.named = {}
     keep_presence(self, index)
-    if peer.fresh then self.hub._presence:forget(index) end
+    if peer.fresh then
+        self.hub._presence:forget(index)
+        self.marks[index] = self.journal.last
+        self.journal:has(index, self.journal.last)
+    end
     self.peers[index], self.known[index] = peer, instance
     self.links[index]:poke()
+    peer.answer { self.got[instance] or UNKNOWN }
+end
+
+-- From here on come the messages behind that number.
+on[BEGIN] = function(self, peer, number)
+    self.got[peer.instance] = number
+end
+
+-- Says what has come, for all that came meanwhile.
+local function acknowledge(self, peer)
+    peer.timer = nil
+    peer.answer { self.got[peer.instance] }
 end
 
 on[PUBLISH] = function(self, peer, topic, data, serial)
@@ -180,12 +241,16 @@ local function receive(self, topic, id, data, origin, serial)
     return message, self.store:add(message)
 end
 
-on[MESSAGE] = function(self, _, ...)
+-- While one connection takes another one's place, a message may come by both.
+on[MESSAGE] = function(self, peer, number, ...)
+    if number <= (self.got[peer.instance] or 0) then return end
+    self.got[peer.instance] = number
+    peer.timer = peer.timer or ioloop.call_later(ACKNOWLEDGE, acknowledge, self, peer)
     local message, kind = receive(self, ...)
     if kind == "new" or kind == "first" then self.hub:deliver(message) end
 end
 
-on[SYNC] = function(self, peer, topic, ...)
+on[SYNC] = function(self, peer, _, topic, ...)
     local message, kind = receive(self, topic, ...)
     if kind == "first" and peer.fresh then peer.fresh[topic] = true end
     if kind == "new" or kind == "first" then
@@ -208,12 +273,13 @@ end
 
 local function on_frame(self, peer, list)
     if not peer.index and list[1] ~= HELLO then error(util.Error("no greeting"), 0) end
-    on[list[1]](self, peer, unpack(list, 2, 6))
+    on[list[1]](self, peer, unpack(list, 2, 7))
 end
 
 local function on_end(self, peer)
+    if peer.timer then ioloop.remove_timeout(peer.timer) end
     if not peer.index or self.peers[peer.index] ~= peer then return end
-    self.peers[peer.index] = nil
+    self.peers[peer.index], self.marks[peer.index] = nil, nil
     if self.closed then return end
     self.lost[peer.index] = ioloop.call_later(GRACE, function()
         self.lost[peer.index] = nil
@@ -266,10 +332,17 @@ function Cluster:init(options, limits)
     self.peers = {} -- index -> connection from there
     self.known = {} -- index -> the instance last heard of
     self.seen = {}  -- instance -> serial of its last message that has an id
+    self.got = {}   -- instance -> number of the last message of its journal
     self.lost = {}  -- index -> timer, while its end is recent
+    self.marks = {} -- index -> number of the journal when a new one came
+    local others = {}
+    for index = 1, self.count do
+        if index ~= self.index then others[#others + 1] = index end
+    end
+    self.others, self.journal = others, Journal(self.buffer, others)
 end
 
-local STATE = { "instance", "serial", "pending", "known", "seen", "count" }
+local STATE = { "instance", "serial", "pending", "known", "seen", "got", "count" }
 
 --- What the next generation of this worker needs to go on in its place: strings, numbers, tables.
 --- Who is in other workers is from now on the heir's to tell.
@@ -279,6 +352,7 @@ function Cluster:hand_over()
         for index in pairs(self.links) do self.hub._presence:forget(index) end
     end)
     for _, name in ipairs(STATE) do state[name] = self[name] end
+    state.journal = self.journal:state()
     return state
 end
 
@@ -288,6 +362,7 @@ function Cluster:go_on(store, state)
     self.store = store
     if not state or state.count ~= self.count then return self end
     for _, name in ipairs(STATE) do self[name] = state[name] end
+    self.journal:go_on(state.journal)
     return self
 end
 
@@ -296,13 +371,14 @@ function Cluster:attach(hub)
     self.inlet = Inlet(path_of(self, self.index), self.buffer,
         function(peer, list) return on_frame(self, peer, list) end,
         function(peer) on_end(self, peer) end)
-    for index = 1, self.count do
-        if index ~= self.index then
-            self.pending[index] = self.pending[index] or { first = 1, last = 0, bytes = 0 }
-            self.links[index] = Link(path_of(self, index), self.buffer, function(link)
-                greet(self, link, index)
-            end)
-        end
+    local greeting = encode { HELLO, self.index, self.instance, self.count }
+    for _, index in ipairs(self.others) do
+        self.pending[index] = self.pending[index] or { first = 1, last = 0, bytes = 0 }
+        self.links[index] = Link(path_of(self, index), self.buffer, greeting, {
+            connect = function(link, answer) greet(self, link, index, answer[1]) end,
+            answer = function(_, answer) self.journal:has(index, answer[1]) end,
+            pull = function(link) return pull(self, link, index) end,
+        })
     end
     log.gen_log:debug("pubsub: worker %d of %d", self.index, self.count)
 end

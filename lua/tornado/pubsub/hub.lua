@@ -6,6 +6,7 @@
 -- order for each topic; subscribe(topic) and unsubscribe(topic), for the first and the last
 -- subscriber here; latest(topic, n) and since(topic, id), the history (see store.lua);
 -- presence_changed(topic, name); close(). local.lua, cluster.lua are such.
+local core = require "tornado.core"
 local ioloop = require "tornado.ioloop"
 local outlets = require "tornado.pubsub.outlets"
 local Presence = require "tornado.pubsub.presence"
@@ -148,7 +149,7 @@ function Subscription:close()
     local last = list[#list]
     list[self._at], last._at = last, self._at
     list[#list] = nil
-    outlets.drop(self)
+    outlets.leave(self)
     if #list == 0 then
         hub._topics[topic] = nil
         hub.backend:unsubscribe(topic)
@@ -179,10 +180,12 @@ local function check(options)
     end
 end
 
--- An id as clients give it back; what is none counts as not given.
+local AHEAD = 60e6 -- microseconds that another worker's clock may go before ours
+
+-- An id as clients give it back (see Local:next_id()); what cannot be one counts as not given.
 local function to_id(since)
     local id = tonumber(since)
-    return id and id >= 0 and id < 2 ^ 53 and id or nil
+    return id and id >= 0 and id < core.now() * 1e6 + AHEAD and id or nil
 end
 
 local function replay(sub, options)
@@ -199,9 +202,10 @@ local function replay(sub, options)
         sub._last_id = message.id
         sub:_deliver(message)
     end
-    -- Others may still be on their way to those who came before.
+    -- Others may still be on their way to those who came before; and this worker may be behind
+    -- the one that had this subscriber.
     local last = backend:latest(sub.topic, 1)[1]
-    sub._last_id = math.max(sub._last_id, last and last.id or 0)
+    sub._last_id = math.max(sub._last_id, last and last.id or 0, since or 0)
 end
 
 --- Subscribes a function(message), an event stream, a WebSocket (anything with write_message()) or

@@ -1,39 +1,23 @@
--- What comes from other workers: accepts their connections and takes frames off them. A frame is
--- four bytes of length, big-endian, and a list in LuaJIT's own encoding: the peers are this
--- server's own processes, and nobody else can open the socket.
-local buffer = require "string.buffer"
+-- What comes from other workers: accepts their connections and takes frames off them, which it
+-- may answer.
 local errors = require "tornado.iostream.errors"
+local frames = require "tornado.pubsub.frames"
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
 local netutil = require "tornado.netutil"
 local util = require "tornado.util"
 
-local band, rshift = bit.band, bit.rshift
-
 local Inlet = util.Object:extend "Inlet"
 
---- The bytes of a frame.
-function Inlet.encode(list)
-    local body = buffer.encode(list)
-    local n = #body
-    return string.char(rshift(n, 24), band(rshift(n, 16), 255), band(rshift(n, 8), 255),
-        band(n, 255)) .. body
-end
-
---- Reads a frame of at most `max` bytes off a stream; raises what that does.
-function Inlet.read_frame(stream, max)
-    local a, b, c, d = stream:read_bytes(4):byte(1, 4)
-    local n = ((a * 256 + b) * 256 + c) * 256 + d
-    if n > max then error(util.Error("a frame of %d bytes", n), 0) end
-    return buffer.decode(stream:read_bytes(n))
-end
-
 local function read_all(self, stream, peer)
-    while true do self.on_frame(peer, Inlet.read_frame(stream, self.max)) end
+    while not self._closed do self.on_frame(peer, frames.read(stream, self.max)) end
 end
 
 local function serve(self, stream)
     local peer = { stream = stream }
+    function peer.answer(list)
+        pcall(stream.write, stream, frames.encode(list)) -- fails when it is closed
+    end
     self._streams[stream] = true
     local ok, err, trace = ioloop.protect(read_all, self, stream, peer)
     if not ok and not util.isinstance(err, errors.StreamClosedError) then
@@ -44,9 +28,11 @@ local function serve(self, stream)
     self.on_end(peer)
 end
 
+Inlet._closed = false
+
 --- Listens on a unix socket, in place of whoever had it. on_frame(peer, list) gets what comes,
--- where `peer` is a table for each connection, and on_end(peer) is called when that ends. `max`:
--- bytes of a frame. Raises a SocketError.
+-- where `peer` is a table for each connection, with answer(list), which may wait; on_end(peer) is
+-- called when that ends. `max`: bytes of a frame. Raises a SocketError.
 function Inlet:init(path, max, on_frame, on_end)
     self.path, self.max, self.on_frame, self.on_end = path, max, on_frame, on_end
     self._streams = {}
@@ -57,8 +43,9 @@ function Inlet:init(path, max, on_frame, on_end)
     end)
 end
 
---- Ends it and its connections.
+--- Ends it and its connections. What has come and was not taken is for the next one to get.
 function Inlet:close()
+    self._closed = true
     self._socket:close()
     for stream in pairs(self._streams) do stream:close() end
 end

@@ -7,11 +7,13 @@ local format = string.format
 
 local Message = util.Object:extend "Message"
 
+Message.number = false
 Message._text = false
 Message._forms = false
 
 --- Fields: topic, id (a number, greater than those before), data (as published), origin and
--- serial (of a cluster's: who published it, and which of theirs it is).
+-- serial (of a cluster's: who published it, and which of theirs it is), number (in the journal of
+-- the worker whose topic it is).
 function Message:init(topic, id, data, origin, serial)
     self.topic, self.id, self.data = topic, id, data
     self.origin, self.serial = origin or false, serial or false

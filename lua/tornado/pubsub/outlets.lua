@@ -4,6 +4,7 @@
 local concurrent = require "tornado.concurrent"
 local frame = require "tornado.web.event_stream.frame"
 local gen = require "tornado.gen"
+local generation = require "tornado.generation"
 local ioloop = require "tornado.ioloop"
 local queues = require "tornado.queues"
 local util = require "tornado.util"
@@ -39,6 +40,10 @@ end
 -- Functions, and objects with write_message(): one coroutine that takes from a queue, while there
 -- is something in it. ---------------------------------------------------------------------------
 
+local running = 0 -- such coroutines
+
+generation.hold("what waits for subscribers", function() return running end)
+
 local function run(sub)
     while sub._first <= sub._last do
         local message = sub._mail[sub._first]
@@ -47,6 +52,7 @@ local function run(sub)
         ioloop.log_errors(sub._call, sub, message)
     end
     sub._first, sub._last, sub._running = 1, 0, false
+    running = running - 1
 end
 
 local function drop_one(sub)
@@ -67,6 +73,7 @@ local function to_mail(sub, message)
     sub._mail[sub._last] = message
     if sub._running then return end
     sub._running = true
+    running = running + 1
     ioloop.spawn_callback(run, sub)
 end
 
@@ -95,8 +102,35 @@ local function write(target, text)
     if concurrent.is_future(future) then gen.await(future) end
 end
 
+local function close(sub)
+    sub:close()
+end
+
+-- A WebSocket's end is that of the subscription; that of other things is seen when something is
+-- written to them.
+local function watch_end(sub)
+    local target = sub.target
+    if target._on_end and not target:_on_end(sub, function() close(sub) end) then
+        ioloop.spawn_callback(close, sub)
+    end
+end
+
 local function write_message(sub, message)
     until_closed(sub, write, sub.target, message:text())
+end
+
+-- A WebSocket that has room needs no coroutine, if its class leaves write_message() as it is.
+local function to_websocket(sub, message)
+    if not sub._running and sub.target:_offer(message:text()) then return end
+    to_mail(sub, message)
+end
+
+local function of_writer(sub)
+    local target = sub.target
+    watch_end(sub)
+    local with = with_mail(sub, write_message)
+    local direct = target._offer and target.write_message == target._write_message
+    return direct and to_websocket or with
 end
 
 --- The function deliver(subscription, message) for its target; raises at `level` above the caller
@@ -109,11 +143,18 @@ function outlets.of(sub, level)
         return to_stream
     end
     if type(target) == "table" and target.write_message then
-        return with_mail(sub, write_message)
+        return of_writer(sub)
     end
     if util.is_callable(target) then return with_mail(sub, call_function) end
     error("bad subscriber: expected a function, event stream, WebSocket or Queue, got " ..
         util.shown(target), level + 1)
+end
+
+--- Forgets a subscriber that has left.
+function outlets.leave(sub)
+    outlets.drop(sub)
+    local target = sub.target
+    if type(target) == "table" and target._on_end then target:_on_end(sub, nil) end
 end
 
 --- Throws away what waits for a subscriber of its own queue.

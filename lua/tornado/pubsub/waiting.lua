@@ -13,31 +13,44 @@ local Waiting = Local:extend "WaitingBackend"
 --- Takes the store to go on with and join(state), which gives the hub its next backend.
 function Waiting:init(store, join)
     self.store, self._join = store, join
-    self._list, self._bytes = {}, 0
+    self._list, self._older, self._bytes = {}, {}, 0
     self._timer = ioloop.call_later(PATIENCE, self.take, self)
 end
 
-function Waiting:publish(topic, data)
+local function keep(self, list, topic, data)
     self._bytes = self._bytes + #Message(topic, 0, data):text() -- raises for what cannot be JSON
     if self._bytes > MAX_BYTES then
         error(util.Error("publish: %d bytes wait for the other workers", self._bytes), 0)
     end
-    self._list[#self._list + 1] = { topic, data }
+    list[#list + 1] = { topic, data }
 end
 
---- Publishes what waited, by the backend that the hub has now.
-function Waiting:flush()
-    local list = self._list
-    self._list = {}
-    for _, item in ipairs(list) do
-        ioloop.log_errors(self.hub.publish, self.hub, item[1], item[2])
+function Waiting:publish(topic, data)
+    keep(self, self._list, topic, data)
+end
+
+--- From the generation before, which had it before what was published here.
+function Waiting:publish_older(topic, data)
+    keep(self, self._older, topic, data)
+end
+
+--- What the generation before has handed over; nil: nothing. Publishes what waited, by the backend
+-- that the hub has then.
+function Waiting:take(state)
+    self._join(state)
+    for _, list in ipairs { self:leave() } do
+        for _, item in ipairs(list) do
+            ioloop.log_errors(self.hub.publish, self.hub, item[1], item[2])
+        end
     end
 end
 
---- What the generation before has handed over; nil: nothing.
-function Waiting:take(state)
-    self._join(state)
-    self:flush()
+--- Gives what waits to who takes its place: a list of { topic, data } from the generation before,
+-- and one of this one's own.
+function Waiting:leave()
+    local older, own = self._older, self._list
+    self._older, self._list = {}, {}
+    return older, own
 end
 
 function Waiting:close()

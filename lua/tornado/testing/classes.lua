@@ -60,6 +60,7 @@ end
 
 -- AsyncTestCase ------------------------------------------------------------------------------
 
+--- Cases as methods whose names begin with "test", with setUp() and tearDown() around each.
 local AsyncTestCase = util.Object:extend "AsyncTestCase"
 classes.AsyncTestCase = AsyncTestCase
 
@@ -139,19 +140,22 @@ function AsyncHTTPTestCase:get_app()
     error(tostring(self.class) .. " must implement get_app()", 2)
 end
 
---- May be replaced: the server, its options, the client, and "http" or "https".
+--- May be replaced: the HTTPServer.
 function AsyncHTTPTestCase:get_http_server()
     return httpserver.HTTPServer(self._app, self:get_httpserver_options())
 end
 
+--- May be replaced: the options of the HTTPServer.
 function AsyncHTTPTestCase:get_httpserver_options() -- luacheck: ignore 212/self
     return {}
 end
 
+--- May be replaced: the AsyncHTTPClient.
 function AsyncHTTPTestCase:get_http_client() -- luacheck: ignore 212/self
     return require("tornado.httpclient").AsyncHTTPClient { force_instance = true }
 end
 
+--- May be replaced: "http".
 function AsyncHTTPTestCase:get_protocol() -- luacheck: ignore 212/self
     return "http"
 end

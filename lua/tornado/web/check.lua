@@ -1,4 +1,5 @@
--- Compiles all templates of an application, for `ctornado check`.
+-- Compiles all templates of an application, and looks for those that its code names, for `ctornado
+-- check` and for reloads.
 local core = require "tornado.core"
 local ParseError = require("tornado.template").ParseError
 local RequestHandler = require "tornado.web.handler"
@@ -23,7 +24,12 @@ end
 
 local MAX_DEPTH = 64
 
--- Adds the templates in a folder and below; `above` are the folders on the way there.
+local function is_code(path)
+    return path:find "%.lua$" ~= nil
+end
+
+-- Adds the files in a folder and below that found.wants(path); `above` are the folders on the way
+-- there.
 local function collect(found, folder, above)
     local list, why = core.folder(folder)
     if not list then
@@ -36,7 +42,7 @@ local function collect(found, folder, above)
         local kind = name:sub(1, 1) ~= "." and core.file_kind(path)
         if kind == "folder" and #above < MAX_DEPTH and not is_inside(path, above) then
             collect(found, path, above)
-        elseif kind == "file" and is_template(path) then
+        elseif kind == "file" and found.wants(path) then
             found.names[#found.names + 1] = path:sub(#found.root + 2)
         end
     end
@@ -45,7 +51,7 @@ end
 
 -- The names of all templates of a loader, sorted, and what is wrong with their folders.
 local function names_of(loader)
-    local found = { root = loader.root, names = {}, problems = {} }
+    local found = { root = loader.root, names = {}, problems = {}, wants = is_template }
     if loader.root then
         collect(found, loader.root, {})
     else
@@ -59,6 +65,38 @@ local function describe(err, loader)
     if not util.isinstance(err, ParseError) then return tostring(err) end
     local root = loader.root and loader.root .. "/" or ""
     return ("%s%s:%d: %s"):format(root, err.filename, err.lineno, err.message)
+end
+
+-- What handlers render by a name that stands in the code, with a suffix.
+local RENDERED = {
+    "[:.]render%(%s*[\"']([^\"']+%.%w+)[\"']", "[:.]render%s*[\"']([^\"']+%.%w+)[\"']",
+    "[:.]render_string%(%s*[\"']([^\"']+%.%w+)[\"']",
+}
+
+-- Adds the templates that a file's code names and that there are not.
+local function check_code(problems, path, loader)
+    local number = 0
+    for line in io.lines(path) do
+        number = number + 1
+        line = line:gsub("%-%-.*$", "")
+        for _, pattern in ipairs(RENDERED) do
+            for name in line:gmatch(pattern) do
+                local at = loader:resolve_path(name)
+                if not at or core.file_kind(loader.root .. "/" .. at) ~= "file" then
+                    problems[#problems + 1] = ("%s:%d: no such template: %s/%s"):format(path,
+                        number, loader.root, name)
+                end
+            end
+        end
+    end
+end
+
+local function check_site(problems, site, loader)
+    local found = { root = site, names = {}, problems = problems, wants = is_code }
+    collect(found, site, {})
+    for _, name in ipairs(found.names) do
+        check_code(problems, site .. "/" .. name, loader)
+    end
 end
 
 --- Returns how many templates the setting template_path or template_loader leads to, and a list
@@ -82,5 +120,6 @@ return function(application)
             problems[#problems + 1] = text
         end
     end
+    if loader.root and application.path then check_site(problems, application.path, loader) end
     return #names, problems
 end

@@ -102,6 +102,7 @@ function GZipContentEncoding:is_compressible(content_type)
     return sub(kind, 1, 5) == "text/" or self.CONTENT_TYPES[kind] or false
 end
 
+--- Whether a reply is to be compressed; gets what transform_first_chunk() does.
 function GZipContentEncoding:wants(status, headers, chunk, finishing)
     if not self.coding or status < 200 or status == 204 or status == 206 then return false end
     if finishing and #chunk < self.MIN_LENGTH then return false end

@@ -56,6 +56,8 @@ RequestHandler.set_default_headers = nothing
 
 -- Verbs ------------------------------------------------------------------------
 
+--- A verb: answers requests of its method, and gets the groups of the route. To be defined: without
+-- it they get 405.
 local function unimplemented()
     error(HTTPError(405), 0)
 end

@@ -32,6 +32,7 @@ end
 local function send_to_path(self, path)
     check_local(path)
     local request = self.request
+    path = (self.application.prefix or "") .. path
     if request.query ~= "" then path = path .. "?" .. request.query end
     self:redirect(path, { permanent = true })
 end

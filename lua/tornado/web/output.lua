@@ -9,6 +9,7 @@ local escape = require "tornado.escape"
 local filters = require "tornado.web.filters"
 local httpserver = require "tornado.httpserver"
 local HTTPOutputError = require("tornado.httputil.errors").HTTPOutputError
+local ioloop = require "tornado.ioloop"
 local Future = require("tornado.concurrent").Future
 local json_body = require "tornado.web.json_body"
 local lines = require "tornado.httputil.lines"
@@ -413,6 +414,8 @@ function RequestHandler:send_error(status, options)
         if not self._finished then
             core.reply_abort(self.request.handle)
             self._finished = true
+            self.application:log_request(self)
+            ioloop.log_errors(self.on_finish, self)
         end
         return
     end

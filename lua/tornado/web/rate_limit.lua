@@ -13,7 +13,8 @@ local OPTIONS = {
 local MAX = 1e6
 
 local function remote_ip(handler)
-    return handler.request.remote_ip
+    local ip = handler.request.remote_ip
+    return ip:find(":", 1, true) and core.rate_network(ip) or ip
 end
 
 local function check(name, value, low)
@@ -84,7 +85,8 @@ end
 --- Makes a filter for `before` of an application or a web.group(): each client may make `requests`
 -- in `per` seconds (1), and up to `burst` (`requests`) at once; more are answered 429 with
 -- Retry-After, and all have RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers).
--- key(handler) returns the string whose bucket it is (remote_ip), or nil for no limit. Limits with
+-- key(handler) returns the string whose bucket it is (remote_ip; of IPv6, its /64), or nil for no
+-- limit. All workers count together, and a reload forgets nothing. Limits with
 -- the same `name` (where this was called) share their buckets.
 function rate_limit.filter(options)
     local where = debug.getinfo(2, "Sl")

@@ -253,21 +253,24 @@ local function links(self, paths, format)
     return table.concat(out)
 end
 
---- The markup of linked scripts and styles, and of embedded ones, with csp_nonce() where the
--- setting security_headers has a Content-Security-Policy; may be replaced.
+--- The markup of linked scripts, with csp_nonce() where the setting security_headers has a
+-- Content-Security-Policy; may be replaced, as the three below.
 function RequestHandler:render_linked_js(paths)
     return links(self, paths, '<script src="%s" type="text/javascript"%s></script>')
 end
 
+--- The same of linked styles.
 function RequestHandler:render_linked_css(paths)
     return links(self, paths, '<link href="%s" type="text/css" rel="stylesheet"%s/>')
 end
 
+--- The same of script text in the page.
 function RequestHandler:render_embed_js(texts)
     return '<script type="text/javascript"' .. nonce(self) .. ">\n//<![CDATA[\n" ..
         table.concat(texts, "\n") .. "\n//]]>\n</script>"
 end
 
+--- The same of style text in the page.
 function RequestHandler:render_embed_css(texts)
     return '<style type="text/css"' .. nonce(self) .. ">\n" .. table.concat(texts, "\n") ..
         "\n</style>"

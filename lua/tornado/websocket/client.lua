@@ -11,6 +11,7 @@ local WebSocketError = require("tornado.websocket.errors").WebSocketError
 
 local client = {}
 
+--- The client's side of a connection: made by connect().
 local WebSocketClientConnection = util.Object:extend "WebSocketClientConnection"
 client.WebSocketClientConnection = WebSocketClientConnection
 peer.mix_into(WebSocketClientConnection)
@@ -48,11 +49,13 @@ function WebSocketClientConnection:on_message(message, binary)
     if self._callback then self._callback(message, binary) end
 end
 
+--- Calls the options on_message_callback(nil) and on_close(connection).
 function WebSocketClientConnection:on_close()
     if self._callback then self._callback(nil) end
     if self._on_close then self._on_close(self) end
 end
 
+--- Logs what a callback raised.
 function WebSocketClientConnection:log_exception(err, traceback) -- luacheck: ignore 212/self
     log.app_log:error("Uncaught exception in a WebSocket client: " .. (traceback or tostring(err)))
 end

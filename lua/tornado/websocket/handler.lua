@@ -60,6 +60,8 @@ function WebSocketHandler:get_compression_options() end -- luacheck: ignore 212/
 -- until it ends or reload_grace has passed. One whose open() pulls messages stays, too.
 WebSocketHandler.on_reload = false
 
+--- See on_reload: gets what that returned in the generation before. To be defined by classes that
+-- have on_reload.
 function WebSocketHandler:on_handover()
     self:close(RESTARTS) -- the code before had another idea of this path
 end

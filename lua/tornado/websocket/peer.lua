@@ -30,6 +30,7 @@ local peer = {
     _reader = false,  -- the waiter of messages()
     _writers = false, -- waiters for room, in order
     _slow = "wait",
+    _enders = false,  -- key -> function, see _on_end()
     _context = false, -- that hooks run in, see ioloop.lua
 }
 
@@ -66,6 +67,12 @@ end
 
 -- The end ----------------------------------------------------------------------------
 
+-- What pubsub has of it ends.
+local function run_enders(self)
+    for _, fn in pairs(self._enders or {}) do ioloop.log_errors(fn, self) end
+    self._enders = false
+end
+
 -- C has told the end: gives the handle back and calls on_close(), once.
 local function ended(self, code, reason)
     local handle = self._ws
@@ -75,8 +82,19 @@ local function ended(self, code, reason)
     self.close_code, self.close_reason = code, reason ~= "" and reason or nil
     wake_writers(self)
     wake_reader(self)
+    run_enders(self)
     local result = self:on_close()
     if concurrent.is_future(result) then gen.await(result) end
+end
+
+--- For pubsub: has fn(connection) called when it ends, before on_close(), or goes to another
+--- generation; it must not wait. `key`
+--- is what it is known by; fn nil: it is not to be called any more. False: it has ended already.
+function peer:_on_end(key, fn)
+    if not self._ws then return false end
+    self._enders = self._enders or {}
+    self._enders[key] = fn
+    return true
 end
 
 -- Hooks ------------------------------------------------------------------------------
@@ -169,6 +187,7 @@ function peer.give_away(self, fn, argument)
     live[handle] = nil
     wake_writers(self)
     wake_reader(self)
+    run_enders(self)
     return status
 end
 
@@ -296,6 +315,14 @@ function peer:write_message(message, binary)
     if status == CLOSED then closed(self) end
     error("bad message: a text must be UTF-8 (RFC 6455); write_message(message, true) sends " ..
         "any bytes", 2)
+end
+
+peer._write_message = peer.write_message
+
+--- For pubsub: sends a text if it can do so without waiting; else write_message() will say why not.
+function peer:_offer(text)
+    local handle = self._ws
+    return handle and not self._writers and send(handle, TEXT, text) == OK
 end
 
 --- Sends a ping with at most 125 bytes; the other side's pong comes to on_pong(). Raises

@@ -8,6 +8,7 @@ local testing = require "tornado.testing"
 local util = require "tornado.util"
 
 local peers = dofile "spec/tornado/httpclient/peers.lua"
+local serve_names = dofile "spec/tornado/netutil/name_server.lua"
 
 describe("tornado.httpclient with a bad server", function()
     local base, stop, client
@@ -125,6 +126,19 @@ describe("tornado.httpclient with a bad server", function()
         assert.equal("final", mapped:fetch("http://some.test/interim").body)
     end)
 
+    it("does not wait long for addresses of IPv6", function()
+        open()
+        local server = serve_names(finally)
+        local url = "http://half.test:" .. base:match(":(%d+)$") .. "/interim"
+        local response = client:fetch(url, { request_timeout = 2 })
+        assert.equal("final", response.body)
+        assert.equal("final", client:fetch(url).body)
+        assert.same({ "half.test", "half.test" }, { server.asked[1], server.asked[2] })
+        local ok, err = pcall(client.fetch, client, "http://nx.test/")
+        assert.is_false(ok)
+        assert.matches("Could not resolve host: nx.test", tostring(err))
+    end)
+
     it("stops going round in circles", function()
         open()
         local err = fails("/loop")
@@ -184,6 +198,20 @@ describe("tornado.httpclient with a bad server", function()
         options.auth_password = "q"
         assert.equal(403, fails("/digest", options).code)
         assert.equal(401, fails("/digest").code)
+    end)
+
+    it("digests for proxies", function()
+        open()
+        local host, port = base:match "//(.*):(%d+)$"
+        local options = { proxy_host = host, proxy_port = tonumber(port), proxy_username = "u",
+            proxy_password = "p", proxy_auth_mode = "digest" }
+        local url = "http://somewhere.test/page"
+        assert.equal("digested by the proxy", client:fetch(url, options).body)
+        assert.equal("digested by the proxy", client:fetch(url, options).body)
+        options.proxy_password = "q"
+        assert.equal(403, select(2, pcall(client.fetch, client, url, options)).code)
+        options.proxy_username = nil
+        assert.equal(407, select(2, pcall(client.fetch, client, url, options)).code)
     end)
 
     it("sends nothing of one request with the next", function()

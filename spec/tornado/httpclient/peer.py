@@ -76,14 +76,17 @@ def never(connection):
     connection.recv(1)
 
 
-def digest(connection, head):
-    """RFC 7616 with MD5, user u, password p."""
-    given = dict(re.findall(rb'(\w+)="?([^",\r]*)"?', re.search(rb"Authorization: Digest (.*)\r", head)[1])) \
-        if b"Authorization: Digest" in head else None
-    if not given:
-        connection.sendall(length(b"who?", b'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"\r\n',
-                                  b"401 Unauthorized"))
+def digest(connection, head, of_proxy=False):
+    """RFC 7616 with MD5, user u, password p: of a server, or of a proxy that answers itself."""
+    field, ask, status = (b"Proxy-Authorization", b"Proxy-Authenticate",
+                          b"407 Proxy Authentication Required") if of_proxy else (
+        b"Authorization", b"WWW-Authenticate", b"401 Unauthorized")
+    found = re.search(rb"\n" + field + rb": Digest (.*)\r", head)
+    if not found:
+        connection.sendall(length(b"who?", ask + b': Digest realm="r", nonce="n", qop="auth"\r\n',
+                                  status))
         return
+    given = dict(re.findall(rb'(\w+)="?([^",\r]*)"?', found[1]))
 
     def md5(*parts):
         return hashlib.md5(b":".join(parts)).hexdigest().encode()
@@ -91,7 +94,7 @@ def digest(connection, head):
     good = md5(md5(b"u", b"r", b"p"), b"n", given[b"nc"], given[b"cnonce"], b"auth",
                md5(method, given[b"uri"]))
     if given[b"response"] == good:
-        connection.sendall(length(b"digested"))
+        connection.sendall(length(b"digested by the proxy" if of_proxy else b"digested"))
     else:
         connection.sendall(length(b"wrong", status=b"403 Forbidden"))
 
@@ -118,6 +121,9 @@ def serve(connection):
             connection.shutdown(socket.SHUT_WR)
             while connection.recv(65536):
                 pass
+    elif path.startswith("http://"):
+        digest(connection, head, of_proxy=True)
+        return True
     elif path == "/digest":
         digest(connection, head)
         return True

@@ -376,6 +376,28 @@ describe("tornado.web.output", function()
             end
         end)
 
+        it("calls on_finish once for a reply that is cut", function()
+            testing.expect_log("Cannot send error response after headers written")
+            testing.expect_log("on purpose")
+            for _, fault in ipairs {
+                function() error("on purpose") end, function(self) self:send_error(500) end,
+            } do
+                local finished = 0
+                local connection = serve({
+                    get = function(self)
+                        self:write("abc")
+                        self:flush()
+                        fault(self)
+                    end,
+                    on_finish = function() finished = finished + 1 end,
+                }):connect()
+                connection:send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert.has_error(function() connection:read_response() end)
+                testing.wait_until(function() return connection:is_closed() end)
+                assert.equal(1, finished)
+            end
+        end)
+
         it("is announced by HEAD without a body", function()
             local response = fetch(function(self) self:set_header("Content-Length", 1234) end,
                 { method = "HEAD" })

@@ -1,0 +1,90 @@
+/* How many workers there are, and what else of a master a reload changes. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mem.h"
+#include "io/listen.h"
+#include "server/master_parts.h"
+#include "server/wishes.h"
+
+enum { LEAVE = 1000 }; /* ms before one leaves that nothing new comes to it */
+
+bool ct_master_place(ct_master *m, uint32_t i) {
+    ct_child *c = &m->children[i];
+
+    c->loop = m->loop;
+    c->index = i + 1;
+    c->row = &m->board->rows[i];
+    c->fn = ct_master_on_child;
+    c->arg = m;
+    c->kill_at = 0;
+    if (!i) return ct_child_listen(c, m->wishes, NULL);
+    return ct_child_join(c, m->wishes, m->children);
+}
+
+void ct_master_dismiss(const ct_master *m, ct_child *c) {
+    ct_child_fini(c);
+    ct_child_say(c, "leave\n");
+    c->leave_at = 0;
+    c->kill_at = ct_board_now() +
+                 (uint64_t)((m->wishes->stop_timeout + CT_MASTER_OWN) * 1000);
+}
+
+static bool hire(ct_master *m, uint32_t i) {
+    ct_child *c = &m->children[i];
+
+    if (!c->leave_at && !ct_master_place(m, i)) return false;
+    c->leave_at = 0;
+    m->target = i + 1;
+    if (m->count < m->target) m->count = m->target;
+    m->board->workers = m->target;
+    if (!c->pid) ct_master_start(m, c);
+    return true;
+}
+
+/* Fewer workers: the last ones leave, when what was on the way to them has come.
+ * More: they begin where the first one is. Each knows by its generation how many
+ * there are, so all get another one. */
+static void resize(ct_master *m, uint32_t wanted) {
+    const ct_child *first = m->children;
+    uint32_t before = m->target;
+    bool more = true;
+
+    while (more && m->target < wanted) more = hire(m, m->target);
+    while (m->target > wanted)
+        m->children[--m->target].leave_at = ct_board_now() + LEAVE;
+    if (m->target == before) return;
+    m->board->workers = m->target;
+    for (unsigned i = 0; i < first->socket_count; i++)
+        ct_listen_spread(first->sockets[i], m->target);
+    ct_log_line(m->loop->log, CT_LEVEL_INFO, "master", "%u workers from now on",
+                m->target);
+    ct_master_reload(m, NULL);
+}
+
+void ct_master_control(ct_master *m) {
+    char why[256];
+
+    if (m->control && ct_control_is_at(m->control, m->wishes->control)) return;
+    ct_control_free(m->control);
+    m->control = NULL;
+    if (!*m->wishes->control) return;
+    m->control = ct_control_new(m->loop, m->wishes->control,
+                                ct_master_on_command, m, why, sizeof why);
+    if (!m->control)
+        ct_log_line(m->loop->log, CT_LEVEL_WARNING, "control",
+                    "%s: only signals control this server", why);
+}
+
+/* The workers have what is theirs of it already. */
+void ct_master_adopt(ct_master *m) {
+    ct_vm_wishes *next = m->next;
+
+    if (!next) return;
+    m->next = NULL;
+    ct_wishes_stay(next, m->wishes);
+    ct_vm_wishes_free(m->own);
+    m->wishes = m->own = next;
+    ct_master_control(m);
+    for (uint32_t i = 0; i < m->target; i++)
+        ct_child_keep(&m->children[i], next);
+    resize(m, next->workers);
+}

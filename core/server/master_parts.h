@@ -1,0 +1,81 @@
+/* What master.c and crew.c share: the master, and how it runs its workers. Lifetime:
+ * process. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CT_MASTER_PARTS_H
+#define CT_MASTER_PARTS_H
+
+#include "data/board.h"
+#include "data/metrics.h"
+#include "io/signals.h"
+#include "io/timer.h"
+#include "server/child.h"
+#include "server/control.h"
+#include "server/folder.h"
+#include "server/master.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    CT_MASTER_OWN = 2
+}; /* seconds more than the workers' own stop_timeout */
+
+typedef struct ct_master {
+    ct_loop *loop;
+    const ct_vm_wishes *wishes; /* the first ones, or `own` */
+    ct_vm_wishes *own, *next;   /* of later generations, or NULL */
+    char **argv;
+    ct_shared *shared; /* borrowed */
+    ct_board *board;   /* in it, as the next */
+    ct_metrics *metrics;
+    void *peers; /* see http/peers.h: cleared of who died */
+    ct_signals *signals;
+    ct_control *control;
+    ct_timer *tick; /* every second: looks at all workers */
+    ct_child *children;
+    char folder[CT_FOLDER_PATH]; /* that the workers share; empty: none */
+    uint32_t count;              /* places of `children` that were ever used */
+    uint32_t target;             /* workers that there shall be */
+    uint32_t running;
+    bool ready;    /* every worker has served */
+    bool stopping; /* told to end */
+    int exit_code;
+    uint64_t kill_at; /* stopping: ms, when patience is over */
+    /* A reload: */
+    ct_control_peer *asker; /* or NULL: a signal's */
+    bool reloading;
+    bool again;          /* a worker asked for another one meanwhile */
+    uint32_t waited_for; /* answers */
+    bool failed;
+    char why
+        [CT_CHILD_ANSWER]; /* \x1f stands for a newline while it is under way */
+} ct_master;
+
+/* -- master.c -------------------------------------------------------------- */
+
+void ct_master_start(ct_master *m, ct_child *c);
+
+/* Has all workers load the sites anew; `asker` gets the answer, or NULL. */
+void ct_master_reload(ct_master *m, ct_control_peer *asker);
+
+/* What they say, and what is said to the control socket. */
+void ct_master_on_child(ct_child *c, const char *line, int status, void *arg);
+void ct_master_on_command(ct_control_peer *peer, const char *command,
+                          void *arg);
+
+/* -- crew.c ---------------------------------------------------------------- */
+
+/* Makes a place for a worker, and opens its sockets. False, with the reason logged,
+ * when one cannot be. */
+bool ct_master_place(ct_master *m, uint32_t i)
+    __attribute__((warn_unused_result));
+
+/* Tells one to leave. */
+void ct_master_dismiss(const ct_master *m, ct_child *c);
+
+/* Opens the control socket that is wanted, unless it is open. */
+void ct_master_control(ct_master *m);
+
+/* A reload has brought other wishes (m->next): does what can be done. */
+void ct_master_adopt(ct_master *m);
+
+#endif

@@ -1,0 +1,207 @@
+/* LuaJIT's collector knows no limit: what goes too far is found by the allocator,
+ * which must not touch Lua. It asks for a hook, as the watchdog does, and at the
+ * next instruction that collects all garbage; if this is not enough, it raises an
+ * error where the memory is being used up. Where no hook comes (one huge string,
+ * compiled code without the watchdog's checks), the allocator refuses.
+ *
+ * Collecting while idle: left alone, LuaJIT collects in steps of whoever allocates,
+ * beginning when the memory has grown to three times what was in use (ioloop.lua).
+ * Here it begins at twice as much, when the loop would wait, and stops when it is
+ * done: then most of the work is nobody's, and there is no more of it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/memory.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "vm/sample.h"
+#include "vm/vm.h"
+#include <lauxlib.h>
+#include <lua.h>
+#include <signal.h>
+#include <string.h>
+
+enum {
+    SLICE_KB = 32,      /* of one step, in LuaJIT's measure */
+    SLACK = 1 << 20,    /* bytes of garbage that are left alone */
+    PATIENCE = 1000000, /* instructions of the framework before the error */
+    QUIET = 60          /* seconds between two lines about a full state */
+};
+
+static const double BUDGET = 0.0005; /* seconds of collecting at a time */
+
+/* What is kept free, so that not each allocation means a collection. */
+static size_t margin(const ct_memory *m) {
+    return m->limit / 16;
+}
+
+/* -- Collecting ------------------------------------------------------------- */
+
+static int collect_all(lua_State *L) {
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    return 0;
+}
+
+/* Finalizers may raise: that is told, and all goes on. */
+static void protect(ct_memory *m, lua_CFunction fn) {
+    lua_State *L = m->vm->lua;
+
+    if (lua_cpcall(L, fn, m) == 0) return;
+    ct_log_line(m->vm->log, CT_LEVEL_ERROR, "vm", "error in a finalizer: %s",
+                lua_isstring(L, -1) ? lua_tostring(L, -1) : "no text");
+    lua_settop(L, 0);
+}
+
+static int collect_some(lua_State *L) {
+    ct_memory *m = lua_touserdata(L, 1);
+    double end = ct_clock_precise() + BUDGET;
+
+    do {
+        m->collecting = !lua_gc(L, LUA_GCSTEP, SLICE_KB);
+    } while (m->collecting && ct_clock_precise() < end);
+    return 0;
+}
+
+static void begin_at(ct_memory *m) {
+    m->low = m->used;
+    m->begin = m->low + (m->low > SLACK ? m->low : SLACK);
+}
+
+bool ct_memory_rest(ct_memory *m, bool quiet) {
+    if (m->used < m->low) begin_at(m);
+    if (m->used < m->begin && !m->collecting) return false;
+    if (!quiet) return true;
+    m->vm->pulse.busy = 1; /* a finalizer may be held, too */
+    protect(m, collect_some);
+    m->vm->pulse.busy = 0;
+    if (!m->collecting) begin_at(m);
+    return m->collecting;
+}
+
+/* -- The limit -------------------------------------------------------------- */
+
+static bool is_framework(lua_State *L, lua_Debug *at) {
+    lua_getinfo(L, "S", at);
+    return *at->what == 'C' || strncmp(at->source, "@tornado/", 9) == 0;
+}
+
+static void end_hook(ct_memory *m, lua_State *L) {
+    lua_sethook(L, NULL, 0, 0);
+    m->asked = m->over = false;
+}
+
+static void on_full(lua_State *L, lua_Debug *at) {
+    ct_memory *m;
+
+    (void)lua_getallocf(L, (void **)&m);
+    if (!m->over) {
+        lua_gc(L, LUA_GCCOLLECT, 0);
+        m->over = m->limit && m->used > m->limit - margin(m);
+        m->patience = PATIENCE;
+    }
+    if (!m->over) {
+        m->mark = m->limit ? m->limit : SIZE_MAX;
+        end_hook(m, L);
+    } else if (!m->patience || !is_framework(L, at)) {
+        m->mark = m->used + margin(m); /* for who answers */
+        m->collect = true;
+        end_hook(m, L);
+        lua_rawgeti(L, LUA_REGISTRYINDEX, m->err_ref);
+        lua_error(L);
+    } else {
+        m->patience--;
+    }
+}
+
+static void ask(ct_memory *m, lua_State *L) {
+    sigset_t set, before;
+
+    sigemptyset(&set);
+    sigaddset(&set, ct_sample_watchdog_signal());
+    sigaddset(&set, ct_sample_profile_signal());
+    pthread_sigmask(SIG_BLOCK, &set, &before);
+    m->asked = true;
+    lua_sethook(L, on_full, LUA_MASKCOUNT, 1);
+    if (m->vm->watchdog || m->vm->profile) ct_sample_ask(L, false);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* May be called anywhere in LuaJIT, where only what signal handlers may do is
+ * allowed: setting hooks. One that somebody else has set is left alone. */
+static bool may_grow(ct_memory *m, size_t used, size_t size) {
+    lua_State *L = m->vm->lua;
+
+    if (!L) return true;
+    if (used > m->limit + m->limit / 4) {
+        m->refused++;
+        m->refused_size = size;
+        m->collect = true;
+        return false;
+    }
+    if (!m->asked && !lua_gethook(L)) ask(m, L);
+    return true;
+}
+
+static void *allocate(void *arg, void *p, size_t old, size_t size) {
+    ct_memory *m = arg;
+    size_t used = m->used - old + size;
+
+    if (!size) {
+        ct_free(p);
+        m->used = used;
+        return NULL;
+    }
+    if (__builtin_expect(used > m->mark && size > old, 0) &&
+        !may_grow(m, used, size))
+        return NULL;
+    p = ct_mem_try(p, size);
+    if (p) m->used = used;
+    return p;
+}
+
+lua_State *ct_memory_open(ct_memory *m, ct_vm *vm) {
+    lua_State *L;
+
+    *m = (ct_memory){ .mark = SIZE_MAX, .vm = vm, .err_ref = LUA_NOREF };
+    L = lua_newstate(allocate, m);
+    begin_at(m);
+    return L;
+}
+
+static void complain(ct_memory *m) {
+    double now = ct_clock_precise();
+
+    if (m->refused)
+        ct_log_line(m->vm->log, CT_LEVEL_ERROR, "vm",
+                    "lua_memory_limit (%zu MiB): %u allocations were refused, "
+                    "the last one of %zu bytes",
+                    m->limit >> 20, m->refused, m->refused_size);
+    m->refused = 0;
+    if (m->used <= m->limit - margin(m) || now < m->muted_till) return;
+    m->muted_till = now + QUIET;
+    ct_log_line(m->vm->log, CT_LEVEL_ERROR, "vm",
+                "lua_memory_limit (%zu MiB): the sites hold %zu MiB for good, "
+                "and whoever needs more fails: what keeps it?",
+                m->limit >> 20, m->used >> 20);
+}
+
+void ct_memory_settle(ct_memory *m) {
+    m->collect = false;
+    if (m->asked) return; /* the hook will see to it */
+    protect(m, collect_all);
+    complain(m);
+    m->mark = m->used > m->limit - margin(m) ? m->used + margin(m) : m->limit;
+    begin_at(m);
+}
+
+int ct_memory_limit_lua(lua_State *L) {
+    ct_vm *vm = lua_touserdata(L, lua_upvalueindex(1));
+    ct_memory *m = &vm->memory;
+    double bytes = luaL_checknumber(L, 1);
+
+    lua_settop(L, 2);
+    luaL_unref(L, LUA_REGISTRYINDEX, m->err_ref);
+    m->err_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    m->limit = bytes > 0 ? (size_t)bytes : 0;
+    m->mark = m->limit ? m->limit : SIZE_MAX;
+    return 0;
+}

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Faults that take minutes: `make faults`. Sizes can be set: CT_KILLS=1000,
+CT_SOAK=180 (seconds). What clients see who are served is compared with what they
+saw before: the figures are printed, and the 99th percentile must stay under three
+times the undisturbed one (or under 30 ms, where other programs share the machine).
+"""
+# SPDX-License-Identifier: Apache-2.0
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True  # or common would leave a __pycache__ here
+import common
+from common import Cluster, Helper, get
+import harness
+from harness import Ended, Reset, Server, Skip, check, same, until
+
+SUITE = harness.Suite()
+case = SUITE.case
+KILLS = int(os.environ.get("CT_KILLS", "1000"))
+SOAK = float(os.environ.get("CT_SOAK", "180"))
+ROUNDS = 3
+WORKERS = 16   # of whom one after the other is killed
+
+
+def besieged(name, options, *attack):
+    """A case: p99 of one who is served, without and with the attack, three times."""
+    @case("siege", name, alone=True)
+    def _(binary):
+        calm, under = [], []
+        with Server(binary, *options, site=common.SITE) as server:
+            server.get("/")
+            for _ in range(ROUNDS):
+                calm.append(common.p99(server.port))
+                with Helper(attack[0], server.port, *attack[1:]) as helper:
+                    under.append(common.p99(server.port))
+                    if attack[0] == "flood":
+                        helper.process.stdin.close()
+                        total, refused = map(int, helper.line().split())
+                        check(refused > total / 2, f"{refused} of {total} were refused")
+            common.compare(name, calm, under)
+
+
+def sieges():
+    besieged("500 clients that send heads byte by byte", ("--header_timeout=1",),
+             "headers", 500)
+    besieged("500 clients that send bodies byte by byte", ("--body_timeout=1",),
+             "bodies", 500)
+    besieged("200 clients that hardly read", ("--write_timeout=1",), "reads", 200)
+    besieged("a flood of requests beyond a rate limit", (), "flood", 8)
+
+    @case("siege", "20,000 connections at a limit of 10,000", alone=True)
+    def _(binary):
+        if common.many_descriptors() < 10500:
+            raise Skip("needs 10,500 descriptors: raise `ulimit -Hn`")
+        with Server(binary, "--max_connections=10000", "--idle_timeout=600",
+                    site=common.SITE) as server:
+            watch = common.Watch(server.port)
+            watch.start()
+            time.sleep(1.5)  # the time that is measured
+            calm = list(watch.times)
+            begun = len(watch.times)
+            with Helper("hold", server.port, 10000) as one, \
+                    Helper("hold", server.port, 10000) as two:
+                counts = [list(map(int, helper.line().split())) for helper in (one, two)]
+                served = sum(count[0] for count in counts)
+                same(served, 9999, "connections beside the one that is watched")
+                watch.end()
+                common.compare("20,000 connections", [common.percentile(calm)],
+                               [common.percentile(watch.times[begun:])])
+
+
+def kills():
+    @case("kills", f"{KILLS} workers are killed under load", alone=True)
+    def _(binary):
+        with Cluster(binary, workers=WORKERS) as server:
+            clients = [common.workers.Load(server) for _ in range(6)]
+            for client in clients:
+                client.start()
+            chance = random.Random(7)
+            server.await_workers()
+            born = [time.monotonic()] * WORKERS
+            pids = server.pids()
+            for n in range(KILLS):
+                i = n % WORKERS
+                # Who dies younger than two seconds is not replaced at once.
+                time.sleep(max(0, born[i] + 2.05 - time.monotonic()) + chance.random() * 0.02)
+                os.kill(pids[i], signal.SIGKILL)
+
+                def replaced(i=i):
+                    row = server.ask_status()["workers"][i]
+                    return row["pid"] if row["pid"] not in (0, pids[i]) else None
+                pids[i] = until(replaced, "another worker")
+                born[i] = time.monotonic()
+            for client in clients:
+                client.enough.set()
+                client.join(harness.PATIENCE)
+                check(not client.wrong, "a client saw:", client.wrong)
+            status = server.ask_status()
+            same(status["replaced"], KILLS, "replaced")
+            server.await_workers()
+            until(lambda: server.held() == 0, "no connection to be counted")
+            statuses = server.statuses("/limited", 40)
+            same(statuses.count(200), 20, "allowed by the rate limit afterwards")
+            done = sum(client.done for client in clients)
+            print(f"     {KILLS} kills: {done} requests were answered, "
+                  f"{sum(client.lost for client in clients)} connections lost", flush=True)
+
+
+class Mix(threading.Thread):
+    """A client that asks for all kinds of things."""
+
+    def __init__(self, port, seed):
+        super().__init__(daemon=True)
+        self.port, self.chance = port, random.Random(seed)
+        self.enough, self.wrong, self.done = threading.Event(), None, 0
+        self.kinds = (get("/"), get("/keep"), get("/big"), get("/raise"), get("/sleep?for=0.01"),
+                      get("/busy"), get("/nowhere"),
+                      b"POST /echo HTTP/1.1\r\nContent-Length: 300000\r\n" + common.HOST
+                      + b"\r\n" + b"x" * 300000)
+
+    def some(self):
+        with harness.Connection(self.port) as c:
+            for _ in range(self.chance.randrange(1, 50)):
+                c.send(self.chance.choice(self.kinds))
+                if self.chance.random() < 0.02:
+                    return c.close(reset=True)
+                c.reply()
+                self.done += 1
+
+    def run(self):
+        try:
+            while not self.enough.is_set():
+                try:
+                    self.some()
+                except (Ended, Reset):
+                    pass
+        except Exception as err:  # whatever it is, the case shows it
+            self.wrong = err
+
+
+def soaks():
+    @case("soak", f"{SOAK:.0f} s of everything: memory is flat", alone=True)
+    def _(binary):
+        with Cluster(binary, "--reload_grace=2") as server:
+            mixes = [Mix(server.port, seed) for seed in range(4)]
+            for mix in mixes:
+                mix.start()
+            pids, line = server.await_workers(), []
+            end = time.monotonic() + SOAK
+            while time.monotonic() < end:
+                time.sleep(SOAK / 12)  # the soak itself
+                same(server.command("reload")[0], 0, "exit code of a reload")
+                line.append(sum(common.worker_rss(pid) for pid in pids))
+            for mix in mixes:
+                mix.enough.set()
+                mix.join(harness.PATIENCE)
+                check(not mix.wrong, "a client saw:", mix.wrong)
+            print(f"     KiB of two workers: {line}; {sum(mix.done for mix in mixes)} requests",
+                  flush=True)
+            early, late = max(line[2:6]), min(line[-4:])
+            check(late < early * 1.15 + 4096, f"grew: {line}")
+
+
+if __name__ == "__main__":
+    common.main(SUITE, (sieges, kills, soaks), __doc__)
