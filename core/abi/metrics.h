@@ -21,6 +21,15 @@ void ct_abi_server_status(ct_vm *vm, ct_str *out);
 void ct_abi_metrics_text(ct_vm *vm, int json, ct_str *out);
 void ct_abi_metrics_errors(ct_vm *vm, ct_str *out);
 
+/* Likewise, for a dashboard: workers, statuses and handlers (data/overview.h); the
+ * samples of the last minutes after that number, and what their columns are
+ * (data/history.h). Samples are taken from ct_abi_history_begin() on, as long
+ * as the server lives. */
+void ct_abi_overview(ct_vm *vm, ct_str *out);
+void ct_abi_history_begin(ct_vm *vm);
+void ct_abi_history(ct_vm *vm, uint32_t after, ct_str *out);
+void ct_abi_history_columns(ct_vm *vm, ct_str *out);
+
 typedef enum ct_metric_type {
     CT_METRIC_COUNTER,
     CT_METRIC_GAUGE, /* the sum of all workers */

@@ -32,6 +32,7 @@ typedef struct ct_board_row {
     _Atomic uint32_t old;        /* earlier generations that still have work */
     _Atomic uint64_t beat;       /* CLOCK_MONOTONIC ms of its last turn */
     _Atomic int64_t started;     /* seconds since 1970 */
+    _Atomic uint32_t restarts;   /* how often a worker died here */
     /* Of the earliest of the `old`: which they are, and their states' bytes. */
     _Atomic uint32_t old_numbers[CT_BOARD_OLD];
     _Atomic uint64_t old_lua[CT_BOARD_OLD];

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "data/board.h"
+#include "data/history.h"
 #include "data/metrics.h"
 #include "data/status.h"
 #include "http/peers.h"
@@ -211,6 +212,7 @@ static void on_death(ct_master *m, ct_child *c, int status) {
     }
     c->early = ct_board_now() - c->began < EARLY ? c->early + 1 : 0;
     m->board->replaced++;
+    m->board->rows[c->index - 1].restarts++;
     if (ct_child_pause(c) == 0) ct_master_start(m, c);
 }
 
@@ -381,7 +383,8 @@ static bool begin(ct_master *m) {
     m->board = ct_shared_get(m->shared, "board", sizeof *m->board);
     m->metrics = ct_metrics_get(m->shared);
     m->peers = ct_shared_get(m->shared, "peers", ct_peers_size(CT_WORKERS));
-    if (!m->board || !m->metrics || !m->peers || !ct_vm_share_rate(m->shared)) {
+    if (!m->board || !m->metrics || !m->peers || !ct_history_get(m->shared) ||
+        !ct_vm_share_rate(m->shared)) {
         ct_log_line(m->loop->log, CT_LEVEL_ERROR, "master",
                     "shared memory cannot be made: %m");
         return false;

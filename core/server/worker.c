@@ -33,6 +33,7 @@ static void on_tick(void *arg) {
 
     ct_figures_show(w->row, &w->generations);
     ct_figures_lag(w->row, &w->ticked);
+    ct_history_take(w->history, w->board);
     notify(w, "WATCHDOG=1");
     if (!w->inherit.worker && !w->elder.waiting && !w->upgrade.done)
         ct_keys_renew(w->tickets, &w->loop,
@@ -369,7 +370,8 @@ static bool take_place(ct_worker *w) {
     w->shared = i->worker ? &i->shared : &w->own; /* a master may come */
     w->board = ct_shared_get(w->shared, "board", sizeof *w->board);
     w->metrics = ct_metrics_get(w->shared);
-    if (!w->board || !w->metrics || i->worker > CT_WORKERS) {
+    w->history = ct_history_get(w->shared);
+    if (!w->board || !w->metrics || !w->history || i->worker > CT_WORKERS) {
         ct_log_line(&w->log, CT_LEVEL_ERROR, "worker", "no shared memory: %m");
         return false;
     }
@@ -409,7 +411,8 @@ static int run(ct_worker *w, int argc, char **argv) {
                              .shared = w->shared,
                              .tickets = w->tickets,
                              .board = w->board,
-                             .metrics = w->metrics };
+                             .metrics = w->metrics,
+                             .history = w->history };
 
     w->loop.after_turn = after_turn;
     w->loop.after_arg = w;

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "data/board.h"
+#include "data/history.h"
 #include "data/metrics.h"
 #include "data/shared.h"
 #include "http/server.h"
@@ -34,6 +35,7 @@ typedef struct ct_worker {
     struct ct_tls_tickets *tickets; /* in what a master or elder shares */
     ct_board *board;
     ct_metrics *metrics;
+    ct_history *history;
     ct_board_row *row;
     ct_timer *tick;      /* every second: the board's numbers */
     double ticked;       /* when it last did */

@@ -4,8 +4,10 @@
 
 #include "base/mem.h"
 #include "data/board.h"
+#include "data/history.h"
 #include "data/metrics.h"
 #include "data/metrics_text.h"
+#include "data/overview.h"
 #include "data/status.h"
 #include "http/listener.h"
 #include "vm/vm.h"
@@ -37,6 +39,22 @@ void ct_abi_metrics_text(ct_vm *vm, int json, ct_str *out) {
 
 void ct_abi_metrics_errors(ct_vm *vm, ct_str *out) {
     give(vm, ct_metrics_errors(vm->place.board), out);
+}
+
+void ct_abi_overview(ct_vm *vm, ct_str *out) {
+    give(vm, ct_overview_text(vm->place.board, vm->place.metrics), out);
+}
+
+void ct_abi_history_begin(ct_vm *vm) {
+    vm->place.history->wanted = true;
+}
+
+void ct_abi_history(ct_vm *vm, uint32_t after, ct_str *out) {
+    give(vm, ct_history_text(vm->place.history, after), out);
+}
+
+void ct_abi_history_columns(ct_vm *vm, ct_str *out) {
+    give(vm, ct_history_columns(), out);
 }
 
 uint32_t ct_abi_metric(ct_vm *vm, const ct_metric_wish *wish) {

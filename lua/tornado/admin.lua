@@ -57,6 +57,7 @@ local function listen(address)
     server = httpserver.HTTPServer(admin.application())
     local bound = server:listen_on(address)
     core.listen_uncounted(server.listeners[1])
+    core.history_begin()
     is_public = not httpserver.is_local(bound)
     log.gen_log:info("admin listener: %s%s", bound:find "^unix:" and "" or "http://", bound)
     if is_public then

@@ -29,7 +29,7 @@ config.OPTIONS = {
     { "user", "string", "", "user that workers run as, when the master is root" },
     { "group", "string", "", "group that workers run as; empty: the user's" },
     { "control", "string", "auto", "unix socket for reload, status, quit; none; auto" },
-    { "admin", "string", "", "address for health, readiness and metrics: HOST:PORT, unix:/PATH" },
+    { "admin", "string", "", "address for dashboard, health and metrics: HOST:PORT, unix:/PATH" },
     { "pid_file", "string", "", "file with the number of the process that serves" },
     { "debug", "boolean", false, "development: tracebacks in replies, access log to stderr" },
     { "autoreload", "switch", "auto", "reload by itself when a file changes; auto: with debug" },

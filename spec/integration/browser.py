@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Sites in headless Chromium: each browser/NAME.js drives sites/NAME, or a copy of
-the folder browser/NAME with --debug, through playwright-core, which npm puts into build/browser. Where npm's registry cannot be
+the folder browser/NAME with --debug, or what is in its file "options", through
+playwright-core, which npm puts into build/browser. Where npm's registry cannot be
 reached, and it is not there yet, the tests are skipped, and that is said.
 """
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -31,7 +33,8 @@ def site_of(script):
     with tempfile.TemporaryDirectory(prefix="ctornado-spec-") as path:
         site = pathlib.Path(path) / script.stem
         shutil.copytree(own, site)
-        yield site, "--debug"
+        given = site / "options"
+        yield site, *(given.read_text().split() if given.exists() else ["--debug"])
 
 
 def drive(binary, script, tally):
@@ -40,10 +43,12 @@ def drive(binary, script, tally):
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     check(chromium, "chromium is missing: run make deps")
     with site_of(script) as (site, *options), Server(binary, *options, site=site) as server:
+        admin = re.search(r"admin listener: (\S+)", server.log())
         done = subprocess.run(
             ["node", str(script), f"http://127.0.0.1:{server.port}/"],
             env=dict(os.environ, PLAYWRIGHT_CORE=str(package), CHROMIUM=chromium,
-                     SITE=str(site)),
+                     SITE=str(site), SERVER=str(server.process.pid),
+                     ADMIN=f"{admin.group(1)}/" if admin else ""),
             capture_output=True, text=True, timeout=300)
     check(done.returncode == 0 and done.stdout, "node:", done.stderr or "no case was run")
     for line in done.stdout.splitlines():

@@ -77,23 +77,7 @@ function Errors:get()
     self:send_json(metrics.errors())
 end
 
-local Index = Page:extend "AdminIndex"
-
-local INDEX = [[
-/health         200 while the server answers
-/ready          200 when requests may be sent to it, else 503
-/status         its processes (JSON)
-/metrics        its numbers, for Prometheus; as JSON: /metrics.json
-/errors         the last errors of the log (JSON)
-]]
-
-function Index:get()
-    self:set_header("Content-Type", "text/plain; charset=UTF-8")
-    self:write(INDEX)
-end
-
-return {
-    { "/", Index },
+local rules = {
     { "/health", Health },
     { "/ready", Ready },
     { "/status", Status },
@@ -101,3 +85,7 @@ return {
     { "/metrics.json", MetricsJson },
     { "/errors", Errors },
 }
+
+for _, rule in ipairs(require "tornado.admin.dashboard") do rules[#rules + 1] = rule end
+
+return rules

@@ -37,6 +37,29 @@ function part.metrics_errors()
     return ffi.string(view.p, view.n)
 end
 
+--- For a dashboard, as JSON: { workers, statuses, handlers }.
+function part.overview()
+    C.ct_abi_overview(vm, view)
+    return ffi.string(view.p, view.n)
+end
+
+--- Has the server keep samples of its numbers, one a second.
+function part.history_begin()
+    C.ct_abi_history_begin(vm)
+end
+
+--- Samples of the last five minutes after that number (0: all), as JSON: a list of lists.
+function part.history(after)
+    C.ct_abi_history(vm, after, view)
+    return ffi.string(view.p, view.n)
+end
+
+--- What they have: { columns =, bounds = }, as JSON.
+function part.history_columns()
+    C.ct_abi_history_columns(vm, view)
+    return ffi.string(view.p, view.n)
+end
+
 part.METRICS_BOUNDS = tonumber(C.CT_METRICS_BOUNDS)
 
 local TYPES = {
