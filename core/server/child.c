@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -203,6 +204,13 @@ void ct_child_trim(ct_child *c) {
 }
 
 /* -- The process ----------------------------------------------------------- */
+
+void ct_child_name(uint32_t index) {
+    char name[32];
+
+    snprintf(name, sizeof name, "ctornado-w%u", index);
+    prctl(PR_SET_NAME, name);
+}
 
 /* For the user "www": group first, or there would be no right left to set it. */
 static bool drop_privileges(const ct_vm_wishes *w) {

@@ -66,6 +66,9 @@ bool ct_child_adopt(ct_child *children, uint32_t count,
 /* Closes those that it was given so. */
 void ct_child_trim(ct_child *c);
 
+/* Gives this process the name of that worker (in `top`). */
+void ct_child_name(uint32_t index);
+
 /* Starts the process. False: errno says why. */
 bool ct_child_start(ct_child *c, const ct_vm_wishes *wishes,
                     const ct_shared *shared, char **argv);

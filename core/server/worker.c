@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -362,7 +361,6 @@ static bool share_limits(ct_worker *w) {
 /* Its row on the master's board, or a board of its own. */
 static bool take_place(ct_worker *w) {
     ct_inherit *i = &w->inherit;
-    char name[32];
     uint32_t at;
 
     ct_inherit_take(i, &w->loop);
@@ -394,8 +392,7 @@ static bool take_place(ct_worker *w) {
         w->board->started = w->row->started;
         return true;
     }
-    snprintf(name, sizeof name, "ctornado-w%u", i->worker);
-    prctl(PR_SET_NAME, name);
+    ct_child_name(i->worker);
     w->loop.share_ports = true;
     event_assign(&w->master, w->loop.base, i->channel, EV_READ | EV_PERSIST,
                  on_master, w);

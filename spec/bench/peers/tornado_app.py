@@ -1,4 +1,4 @@
-"""The bench's routes on Tornado, in one process: tornado_app.py PORT HTTPS-PORT STATIC PEM."""
+"""The bench's routes on Tornado, in one process: tornado_app.py PORT STATIC [HTTPS-PORT PEM]."""
 # SPDX-License-Identifier: Apache-2.0
 import operator
 import sys
@@ -9,7 +9,7 @@ from tornado.template import Template
 from tornado.web import Application, RequestHandler, StaticFileHandler
 from tornado.websocket import WebSocketHandler
 
-PORT, TLS, STATIC, PEM = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
+PORT, STATIC, HTTPS = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
 TEXT = "text/plain; charset=UTF-8"
 STOCK = [(i, f"Fortune {i}: <script>alert('x{i}');</script> & \"quotes\" フレームワーク")
          for i in range(1, 13)]
@@ -89,5 +89,7 @@ application = Application([
     (r"/static/(.*)", StaticFileHandler, {"path": STATIC}),
 ])
 application.listen(PORT, address="127.0.0.1", backlog=4096)
-application.listen(TLS, address="127.0.0.1", backlog=4096, ssl_options={"certfile": PEM})
+if HTTPS:
+    application.listen(int(HTTPS[0]), address="127.0.0.1", backlog=4096,
+                       ssl_options={"certfile": HTTPS[1]})
 IOLoop.current().start()
