@@ -385,6 +385,12 @@ end
 --- Loads the sites of the options (see tornado.config), starts them and listens. Returns true, or
 -- nil and a list of reasons.
 function serving.start(options)
+    for _, item in ipairs(addresses(options)) do
+        if item[1] == options.admin then
+            return nil, { "admin: " .. options.admin .. " is an address of the sites, which " ..
+                "strangers may reach: give it one of its own" }
+        end
+    end
     if core.generation() == 1 and core.worker() == 0 and
         (workers_of(options) > 1 or options.supervise) then
         local ok, why = set_master_log(options)

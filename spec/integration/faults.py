@@ -147,6 +147,9 @@ def command_lines():
             'ctornado: unknown option "prot" (did you mean "port"?)', "--prot=3")
     refuses(g, "unknown option, nothing near", 2,
             'ctornado: unknown option "zzzzzz"; see ctornado help', "--zzzzzz=1")
+    refuses(g, "an admin listener where the sites are", 1, "ctornado: admin: 127.0.0.1:0 is an "
+            "address of the sites, which strangers may reach: give it one of its own",
+            "--site=sites/helloworld", "--port=0", "--admin=127.0.0.1:0")
     refuses(g, "short option", 2, 'ctornado: unknown option "-x"; options are --name=value, '
             "see ctornado help", "-x")
     refuses(g, "unknown command", 2, 'ctornado: unknown command "sevre" (did you mean '

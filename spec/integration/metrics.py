@@ -413,8 +413,8 @@ def addresses():
     def _(binary):
         with Server(binary, "--admin=0.0.0.0:0", "--control=none") as server:
             server.await_line(r"THE ADMIN LISTENER 0.0.0.0:\d+ CAN BE REACHED FROM OTHER MACHINES")
-        with Server(binary, "--admin=127.0.0.1:0", "--control=none") as server:
-            server.await_line(r"admin listener: http://127.0.0.1:\d+")
+        with Server(binary, "--admin=[::1]:0", "--control=none") as server:
+            server.await_line(r"admin listener: http://[^ ]+:\d+")
             check("OTHER MACHINES" not in server.log(), server.log())
 
     @case(g, "one in use ends the server, with the reason")
