@@ -382,30 +382,23 @@ local function wishes(options)
     }
 end
 
---- Loads the sites of the options (see tornado.config), starts them and listens. Returns true, or
--- nil and a list of reasons.
-function serving.start(options)
+-- Options that do not go together.
+local function check_options(options)
     for _, item in ipairs(addresses(options)) do
         if item[1] == options.admin then
-            return nil, { "admin: " .. options.admin .. " is an address of the sites, which " ..
-                "strangers may reach: give it one of its own" }
+            return nil, "admin: " .. options.admin .. " is an address of the sites, which " ..
+                "strangers may reach: give it one of its own"
         end
     end
-    if core.generation() == 1 and core.worker() == 0 and
-        (workers_of(options) > 1 or options.supervise) then
-        local ok, why = set_master_log(options)
-        if not ok then return nil, { why } end
-        core.supervise(wishes(options)) -- each worker comes here again, and serves
-        return true
+    local is_master = core.worker() > 0 or workers_of(options) > 1 or options.supervise
+    if not is_master and options.user .. options.group ~= "" then
+        return nil, "user, group: a master gives them to its workers: set supervise = true or " ..
+            "more workers"
     end
-    if core.worker() == 0 and options.user .. options.group ~= "" then
-        return nil, { "user, group: a master gives them to its workers: set supervise = true " ..
-            "or more workers" }
-    end
-    local app, reasons = prepare(options)
-    if not app then return nil, reasons end
-    local servers = {}
-    generation.hold("requests", httpserver.live_count)
+    return true
+end
+
+local function listen_to_process(app, servers, options)
     ioloop.on(core.EVENT_STOP, function(signal) stop(app, servers, options, signal) end)
     ioloop.on(core.EVENT_REOPEN, function() reopen(options) end)
     ioloop.on(core.EVENT_CONTROL, function(descriptor)
@@ -413,7 +406,26 @@ function serving.start(options)
     end)
     join_generations(app)
     ioloop.on(core.EVENT_RETIRE, function(number) retire(app, servers, options, number) end)
-    local ok, why = lifecycle.start(app)
+end
+
+--- Loads the sites of the options (see tornado.config), starts them and listens. Returns true, or
+-- nil and a list of reasons.
+function serving.start(options)
+    local ok, why = check_options(options)
+    if not ok then return nil, { why } end
+    if core.generation() == 1 and core.worker() == 0 and
+        (workers_of(options) > 1 or options.supervise) then
+        ok, why = set_master_log(options)
+        if not ok then return nil, { why } end
+        core.supervise(wishes(options)) -- each worker comes here again, and serves
+        return true
+    end
+    local app, reasons = prepare(options)
+    if not app then return nil, reasons end
+    local servers = {}
+    generation.hold("requests", httpserver.live_count)
+    listen_to_process(app, servers, options)
+    ok, why = lifecycle.start(app)
     if not ok then return nil, { why } end
     ok, reasons = listen(app, servers, options)
     if ok then ok, reasons = set_late(options) end
