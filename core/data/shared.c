@@ -18,7 +18,7 @@ static const char *const PIECES =
 
 static void close_piece(ct_shared_piece *p) {
     if (p->memory) (void)munmap(p->memory, p->size);
-    (void)close(p->fd);
+    if (p->fd != -1) (void)close(p->fd);
     *p = (ct_shared_piece){ 0 };
 }
 
@@ -63,7 +63,7 @@ bool ct_shared_leave(const ct_shared *s) {
     for (uint32_t i = 0; i < s->count; i++) {
         const ct_shared_piece *p = &s->pieces[i];
 
-        if (fcntl(p->fd, F_SETFD, 0) == -1) return false;
+        if (fcntl(p->fd, F_SETFD, 0) == -1) return false; /* -1: EBADF */
         at += sprintf(at, "%s %d ", p->name, p->fd);
     }
     return setenv(PIECES, text, 1) == 0;
@@ -89,12 +89,19 @@ static ct_shared_piece *find(ct_shared *s, const char *name) {
     return NULL;
 }
 
+/* `ulimit -f` holds for a memfd, too: below that it is memory of this process and
+ * its forks alone, which no master can give to workers. */
 static ct_shared_piece *make(ct_shared *s, const char *name, size_t size) {
     int fd = memfd_create(name, MFD_CLOEXEC);
     ct_shared_piece *p = NULL;
 
     if (fd == -1) return NULL;
-    if (ftruncate(fd, (off_t)size) == 0) p = add(s, name, fd);
+    if (ftruncate(fd, (off_t)size) == 0) {
+        p = add(s, name, fd);
+    } else if (errno == EFBIG) {
+        p = add(s, name, -1);
+        if (p) close(fd);
+    }
     if (!p) {
         int why = errno;
 
@@ -105,8 +112,9 @@ static ct_shared_piece *make(ct_shared *s, const char *name, size_t size) {
 }
 
 static bool map(ct_shared_piece *p, size_t size) {
+    int own = p->fd == -1 ? MAP_ANONYMOUS : 0;
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_NORESERVE, p->fd, 0);
+                        MAP_SHARED | MAP_NORESERVE | own, p->fd, 0);
 
     if (memory == MAP_FAILED) return false;
     p->memory = memory;

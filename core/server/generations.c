@@ -322,6 +322,7 @@ void ct_generations_reopen(ct_generations *g) {
 bool ct_generations_fini(ct_generations *g) {
     bool all;
 
+    if (!g->loop) return true; /* nothing was begun */
     g->abandoned = true;
     all = ct_pool_free(g->pool, 1);
     if (all) ct_waker_free(g->waker);

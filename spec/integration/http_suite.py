@@ -1400,7 +1400,7 @@ class Site:
                            "--max_keepalive_requests=3")
         self.quick = start(binary, "--header_timeout=1", "--body_timeout=1",
                            "--idle_timeout=1", "--handler_timeout=2",
-                           "--write_timeout=1")
+                           "--write_timeout=0.5")
 
 
 def nothing_left(server):

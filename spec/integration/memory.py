@@ -282,14 +282,14 @@ def _(binary):
                 site=harness.ROOT / "sites/bench") as server:
         descriptors = len(os.listdir(f"/proc/{server.process.pid}/fd"))
         before = 0
-        for _ in range(3):  # how much is given back at rest differs: the most counts
+        for _ in range(6):  # how much is given back at rest differs: the most counts
             batches(server, 20000)
             before = max(before, at_rest(server))
         start, cpu = time.monotonic(), server.cpu()
         batches(server, REQUESTS)
         spent, cpu = time.monotonic() - start, server.cpu() - cpu
         after = at_rest(server)
-        figure(f"{REQUESTS} requests: {before} KiB after 60,000, {after} KiB at the end; "
+        figure(f"{REQUESTS} requests: {before} KiB after 120,000, {after} KiB at the end; "
                f"{spent:.1f} s, {cpu:.1f} s of the server's CPU")
         check(after <= before + 1536, f"grew from {before} to {after} KiB")
         until(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) == descriptors,
