@@ -123,7 +123,7 @@ def memory():
                     word = {-signal.SIGABRT: "out of memory (", 1: "not enough memory", 0: ""}
                     check(code in word, f"exit code {code} when allocation {n} fails")
                     check(word[code] in server.log(), server.log())
-            check(ends > 5, f"only {ends} of the allocations were missed")
+            check(ends, "no allocation was missed")
 
     @case(g, "at rest garbage is collected, and then no CPU is used", alone=True)
     def _(binary):
