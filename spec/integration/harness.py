@@ -108,7 +108,7 @@ class Server:
             preexec_fn=self._limit if self.limits else None)
         if self.stderr_to is None:
             stderr.close()
-            self.port = int(self.await_line(r" on https?://[^ ]*:(\d+)").group(1))
+            self.port = int(self.await_line(r' on https?://[^ \n"]*:(\d+)').group(1))
         return self
 
     def log(self):
