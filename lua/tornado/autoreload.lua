@@ -9,6 +9,7 @@ local core = require "tornado.core"
 local files = require "tornado.autoreload.files"
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
+local absolute = require("tornado.util.path").absolute
 local util = require "tornado.util"
 local Watcher = require "tornado.autoreload.watcher"
 
@@ -25,7 +26,7 @@ local function tell(what, argument)
 end
 
 local function names_of(changed, kind)
-    local list, here = {}, Watcher.absolute "." .. "/"
+    local list, here = {}, absolute "." .. "/"
     for path, its in pairs(changed) do
         if its == kind then
             list[#list + 1] = path:sub(1, #here) == here and path:sub(#here + 1) or path

@@ -16,22 +16,7 @@ local by_handle = {} -- C's handle -> Watcher
 
 -- Paths ------------------------------------------------------------------------------------------
 
---- The absolute path without ".", ".." and empty parts; links are not looked at.
-function Watcher.absolute(path)
-    local parts, n = {}, 0
-    for part in core.absolute(path):gmatch "[^/]+" do
-        if part == ".." then
-            parts[n] = nil
-            n = n > 0 and n - 1 or 0
-        elseif part ~= "." then
-            n = n + 1
-            parts[n] = part
-        end
-    end
-    return "/" .. table.concat(parts, "/")
-end
-
-local absolute = Watcher.absolute
+local absolute = require("tornado.util.path").absolute
 
 local function join(folder, name)
     return (folder == "/" and "" or folder) .. "/" .. name

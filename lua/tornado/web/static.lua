@@ -28,26 +28,7 @@ StaticFileHandler._sibling = false -- its path
 
 -- Paths ------------------------------------------------------------------------------
 
-local working_folder
-
--- The absolute path without ".", ".." and empty parts; links are not looked at.
-local function absolute(path)
-    if byte(path, 1) ~= 47 then
-        working_folder = working_folder or core.working_folder()
-        path = working_folder .. "/" .. path
-    end
-    local parts, n = {}, 0
-    for part in path:gmatch("[^/]+") do
-        if part == ".." then
-            parts[n] = nil
-            n = n > 0 and n - 1 or 0
-        elseif part ~= "." then
-            n = n + 1
-            parts[n] = part
-        end
-    end
-    return "/" .. table.concat(parts, "/")
-end
+local absolute = require("tornado.util.path").absolute
 
 local roots = {} -- as given -> absolute
 
