@@ -51,6 +51,10 @@ int ct_abi_unbase64(const char *p, uint32_t size, char *out);
 /* The same for hex: 2 * size digits, and -1 for what is not hex. */
 void ct_abi_hex(const char *p, uint32_t size, char *out);
 int ct_abi_unhex(const char *p, uint32_t size, char *out);
+
+/* The date of `at`, seconds since 1970, as HTTP writes it, and a zero byte: 30
+ * bytes. What is outside of the years 1 to 9999, or NaN, becomes their first or
+ * last second. */
 void ct_abi_http_date(double at, char *out);
 
 /* True when `p` is printable ASCII that neither begins nor ends with a space:

@@ -75,7 +75,9 @@ int ct_abi_unhex(const char *p, uint32_t size, char *out) {
 }
 
 void ct_abi_http_date(double at, char *out) {
-    ct_clock_format_date((time_t)at, out);
+    static const double FAR = 1e12; /* behind the year 9999; NaN is before */
+
+    ct_clock_format_date((time_t)(at > -FAR ? at < FAR ? at : FAR : -FAR), out);
 }
 
 int ct_abi_is_clean(const char *p, uint32_t size) {

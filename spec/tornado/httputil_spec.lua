@@ -1,5 +1,6 @@
 -- tornado.httputil: headers, start lines, query strings, cookies, dates. The rows are
 -- those of PARITY §1.5, §4 and §32; golden strings are Tornado's.
+local core = require "tornado.core"
 local httputil = require "tornado.httputil"
 local util = require "tornado.util"
 
@@ -277,6 +278,20 @@ describe("format_timestamp", function()
         end
         assert.matches("bad time", message_of(httputil.format_timestamp, "x"))
         assert.matches("bad time", message_of(httputil.format_timestamp, {}))
+    end)
+
+    it("knows times before 1970, and refuses those without a date", function()
+        assert.equal("Wed, 31 Dec 1969 23:59:59 GMT", httputil.format_timestamp(-1))
+        assert.equal("Mon, 01 Jan 0001 00:00:00 GMT", httputil.format_timestamp(-62135596800))
+        for _, time in ipairs { 0 / 0, 1 / 0, -1 / 0, 253402300800, -62135596801, 1e300 } do
+            assert.matches("httputil_spec.lua:%d+: bad time: expected one of the years",
+                message_of(function() httputil.format_timestamp(time) return nil end))
+            assert.matches("httputil_spec.lua:%d+: bad time", message_of(function()
+                httputil.format_cookie("k", "v", { expires = time })
+                return nil
+            end))
+            assert.equal(29, #core.http_date(time))
+        end
     end)
 end)
 

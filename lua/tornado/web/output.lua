@@ -271,7 +271,7 @@ end
 
 -- Finishing ----------------------------------------------------------------------------
 
-local REPRESENTATION = { "Content-Encoding", "Content-Language", "Content-Type" }
+local REPRESENTATION = { "Content-Encoding", "Content-Language", "Content-Length", "Content-Type" }
 
 local function is_bodiless(status)
     return status < 200 or status == 204 or status == 304
@@ -297,9 +297,12 @@ local function check_length(self, length)
     error(HTTPOutputError("Content-Length is %d, but the body has %d bytes", given, length), 0)
 end
 
+-- A final 1xx ends the connection: clients wait for another reply behind it, and would take the
+-- next request's for it.
 local function strip_representation(self, status, body)
     if body ~= "" then error(("Cannot send body with %d"):format(status), 0) end
     for _, name in ipairs(REPRESENTATION) do self:clear_header(name) end
+    if status < 200 then self._close = true end
 end
 
 local function send_whole(self)

@@ -45,6 +45,15 @@ describe("tornado.web.errors", function()
             assert.matches("errors_spec.lua:%d+: bad status: expected number, got string", err)
         end)
 
+        it("refuses a status that HTTP does not have, so that the client gets a 500", function()
+            for _, status in ipairs { 42, 1000, 404.5, -404, 0 / 0 } do
+                testing.expect_log("errors_spec.lua:%d+: bad status: expected an integer from 100")
+                assert.equal(500, serve({
+                    get = function() error(web.HTTPError(status), 0) end,
+                }):fetch("/").code)
+            end
+        end)
+
         it("can be extended", function()
             local Gone = web.HTTPError:extend "Gone"
             function Gone:init() web.HTTPError.init(self, 410) end
