@@ -9,6 +9,7 @@ local HTTPOutputError = require("tornado.httputil.errors").HTTPOutputError
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
 
+local MAX_LENGTH = 2 ^ 53 -- integers above it are not what was written
 local NEW, OPEN, DONE, GONE = "new", "open", "done", "gone" -- the answer; GONE: the client
 
 local Connection = delegates.HTTPConnection:extend "HTTPConnection"
@@ -47,10 +48,11 @@ end
 local function length_of(headers)
     local given = headers:get("Content-Length")
     if not given then return -1 end
-    if not given:find("^%d+$") then
-        error(HTTPOutputError("bad Content-Length: %s", given), 0)
+    local length = given:find("^%d+$") and tonumber(given)
+    if not length or length > MAX_LENGTH then
+        error(HTTPOutputError("bad Content-Length: %s", given:sub(1, 60)), 0)
     end
-    return tonumber(given)
+    return length
 end
 
 local function check_start_line(start_line)

@@ -29,6 +29,8 @@ local SET, ADD = core.FIELD_SET, core.FIELD_ADD
 local DONE = Future()
 DONE:set_result(nil)
 
+local MAX_LENGTH = 2 ^ 53 -- integers above it are not what was written
+
 local HTML = "text/html; charset=UTF-8"
 local JSON = "application/json; charset=UTF-8"
 
@@ -225,10 +227,11 @@ end
 local function content_length(self)
     local given = self._content_length
     if not given then return -1 end
-    if not given:find("^%d+$") then
-        error(HTTPOutputError("bad Content-Length: %s", given), 0)
+    local length = given:find("^%d+$") and tonumber(given)
+    if not length or length > MAX_LENGTH then
+        error(HTTPOutputError("bad Content-Length: %s", given:sub(1, 60)), 0)
     end
-    return tonumber(given)
+    return length
 end
 
 local function reply_flags(self)
@@ -237,9 +240,10 @@ end
 
 local function start(self)
     if self._filters then filters.after(self) end
+    local length = content_length(self)
     self._headers_written = true
     core.reply_start(self.request.handle, self._status_code, self._reason, self._content_type,
-        content_length(self), reply_flags(self))
+        length, reply_flags(self))
 end
 
 --- Sends the head of a streamed reply. For event_stream().

@@ -374,6 +374,21 @@ describe("tornado.web.output", function()
             end
         end)
 
+        it("is refused with a 500 when it is none, or no integer of Lua's", function()
+            local LENGTHS = { "abc", "-5", "", "18446744073709551616", "9007199254740994" }
+            for _, length in ipairs(LENGTHS) do
+                for _, streamed in ipairs { false, true } do
+                    testing.expect_log("bad Content%-Length")
+                    local response = fetch(function(self)
+                        self:set_header("Content-Length", length)
+                        self:write("hello")
+                        if streamed then self:flush() end
+                    end)
+                    assert.equal(500, response.code, length)
+                end
+            end
+        end)
+
         it("frames a streamed reply", function()
             local response = fetch(function(self)
                 self:set_header("Content-Length", "6")
