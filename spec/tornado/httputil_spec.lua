@@ -313,6 +313,11 @@ describe("parameters", function()
         assert.equal("é.txt", params.filename)
         _, params = parse "a; filename=\"e.txt\"; filename*=iso-8859-1'en'%E9.txt"
         assert.equal("é.txt", params.filename)
+        for value, text in pairs { ["UTF-8''%ff.txt"] = "\239\191\189.txt", ["x''%E9"] = "é",
+            ["x''%C3%A9"] = "é", ["utf-8''%C3"] = "\239\191\189" } do
+            _, params = parse("a; filename*=" .. value)
+            assert.equal(text, params.filename)
+        end
         _, params = parse 'a; f*0="x;"; f*1=y; g*0*=UTF-8\'\'%C3%A9; g*1="%41"'
         assert.same({ f = "x;y", g = "é%41" }, params)
     end)
