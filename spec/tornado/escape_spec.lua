@@ -127,6 +127,9 @@ describe("json_encode", function()
         assert.equal('["\\u2028\\u2029 "]', encode { "\226\128\168\226\128\169 " })
         assert.equal('{"\\u2028":"' .. "\226\128\167" .. '"}',
             encode { ["\226\128\168"] = "\226\128\167" })
+        local text = encode { ["<!--"] = "\\<!--<script>" }
+        assert.equal([[{"\u003c!--":"\\\u003c!--<script>"}]], text)
+        assert.same({ ["<!--"] = "\\<!--<script>" }, escape.json_decode(text))
     end)
 
     it("tells arrays from objects", function()

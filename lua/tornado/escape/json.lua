@@ -277,7 +277,8 @@ local LINE_ENDS = { ["\226\128\168"] = "\\u2028", ["\226\128\169"] = "\\u2029" }
 
 --- Takes a value and returns it as JSON that is also safe inside <script>; raises, naming
 --- the path, for what has no JSON form. An untagged {} is an object; nil is null.
--- Tornado: separators are "," and ":", other scripts stay UTF-8, every "/" is escaped.
+-- Tornado: separators are "," and ":", other scripts stay UTF-8, every "/" is escaped, and
+-- "<!--" is, too.
 function json.encode(value)
     local kind = type(value)
     if value == nil then return "null" end
@@ -293,6 +294,8 @@ function json.encode(value)
     if find(text, "\226\128", 1, true) then
         text = gsub(text, "\226\128[\168\169]", LINE_ENDS)
     end
+    -- Behind "<!--<script", </script> ends no script (HTML §4.12.1.3).
+    if find(text, "<!--", 1, true) then text = gsub(text, "<!%-%-", "\\u003c!--") end
     return text
 end
 
