@@ -57,6 +57,10 @@ int ct_abi_unhex(const char *p, uint32_t size, char *out);
  * last second. */
 void ct_abi_http_date(double at, char *out);
 
+/* True when there may be a number of more than 1e99 in JSON: digits with an
+ * exponent of more than two digits, or a hundred of them in a row. */
+int ct_abi_has_large_number(const char *p, uint32_t size);
+
 /* True when `p` is printable ASCII that neither begins nor ends with a space:
  * an argument that needs no cleaning. */
 int ct_abi_is_clean(const char *p, uint32_t size);
