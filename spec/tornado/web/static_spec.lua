@@ -172,6 +172,32 @@ for name, class in pairs { ["in C"] = web.StaticFileHandler, ["the long way"] = 
             end
         end)
 
+        it("sends no other file than the client wants (If-Match, If-Unmodified-Since)", function()
+            local date = "Sun, 27 Jan 2013 18:43:20 GMT"
+            local cases = {
+                { { ["If-Match"] = ROBOTS_TAG, Range = "bytes=0-9" }, 206 },
+                { { ["If-Match"] = '"x", ' .. ROBOTS_TAG }, 200 }, { { ["If-Match"] = "*" }, 200 },
+                { { ["If-Match"] = '"x"', Range = "bytes=0-9" }, 412 },
+                { { ["If-Match"] = "W/" .. ROBOTS_TAG }, 412 }, { { ["If-Match"] = "" }, 412 },
+                { { ["If-Match"] = '"x"', ["If-None-Match"] = ROBOTS_TAG }, 412 },
+                { { ["If-Match"] = ROBOTS_TAG, ["If-None-Match"] = ROBOTS_TAG }, 304 },
+                { { ["If-Unmodified-Since"] = date, Range = "bytes=0-9" }, 206 },
+                { { ["If-Unmodified-Since"] = "Sun, 27 Jan 2013 18:43:19 GMT" }, 412 },
+                { { ["If-Unmodified-Since"] = "junk" }, 200 },
+                { { ["If-Unmodified-Since"] = "Sun, 27 Jan 2013 18:43:19 GMT",
+                    ["If-Match"] = "*" }, 200 },
+            }
+            for i, case in ipairs(cases) do
+                local response = fetch("/static/robots.txt", case[1])
+                assert.equal(case[2], response.code, "case " .. i)
+                if case[2] == 412 then
+                    assert.is_nil(response.headers:get("Content-Range"))
+                    assert.matches("412: Precondition Failed", response.body)
+                end
+            end
+            assert.equal(404, fetch("/static/none.txt", { ["If-Match"] = '"x"' }).code)
+        end)
+
         it("keeps to its folder (check 62)", function()
             testing.expect_log("403 GET")
             testing.expect_log("Invalid unicode")
