@@ -42,6 +42,7 @@ RequestHandler._body = false -- the first piece written, or all of them joined
 RequestHandler._more = false -- a list of all pieces, when there are several
 RequestHandler._close = false
 RequestHandler._flags = 0
+RequestHandler._unsent = false -- of a 304, what its 200 would have had, for transforms
 
 -- Status ---------------------------------------------------------------------------
 
@@ -287,6 +288,10 @@ local function add_etag(self)
     if core.field_get(self.request.handle, "Etag") then return end
     self:set_etag_header()
     if self:check_etag_header() then
+        if self.application.transforms then
+            self._unsent = { size = #take_body(self), type = self._content_type,
+                coding = self:get_header("Content-Encoding") }
+        end
         self._body, self._more = false, false
         self:set_status(304)
     end
