@@ -199,7 +199,10 @@ int ct_ws_send(ct_ws_conn *w, ct_websocket_opcode kind, ct_str payload) {
         ct_ws_flush(w); /* what is only corked need not wait */
         if (w->broken) return CT_CLOSED;
         w->wants_room = !has_room(w, payload.n);
-        if (w->wants_room) return CT_LIMIT;
+        if (w->wants_room) {
+            w->told = false; /* while a hook is under way nobody takes */
+            return CT_LIMIT;
+        }
     }
     cork(w);
     if (data && w->deflate && payload.n && payload.n >= w->options.threshold)
