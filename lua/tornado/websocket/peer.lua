@@ -423,7 +423,8 @@ function peer.options(self, given, deflate)
     options.ping_timeout = ping_timeout(given.ping_timeout, interval)
     options.max_message = number(given.max_message_size, "max_message_size", 10485760)
     options.max_queue = number(given.max_queue, "max_queue", 262144)
-    options.close_timeout, options.write_timeout = 5, 30
+    options.close_timeout = 5
+    options.write_timeout, options.write_min_rate = 30, 240
     options.threshold = given.threshold or 0
     options.tell_ping = self.on_ping ~= peer.on_ping and 1 or 0
     options.tell_pong = self.on_pong ~= peer.on_pong and 1 or 0
