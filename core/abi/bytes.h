@@ -67,9 +67,10 @@ int ct_abi_form_last(const char *p, uint32_t size, const char *name,
                      uint32_t name_size, uint32_t max, char *out);
 
 /* Splits "a=b&c" into decoded pairs whose bytes are in `scratch` (at least
- * `size` bytes); returns how many, or -1 for more than `max`. */
+ * `size` bytes); returns how many, or -1 for more than `max`. *ascii is 1 when
+ * all that was decoded is ASCII, else 0. */
 int ct_abi_form(const char *p, uint32_t size, char *scratch, ct_pair *out,
-                uint32_t max);
+                uint32_t max, int *ascii);
 
 /* An IP address without a port, to `out` in network order, of which IPv4 fills 4
  * bytes and IPv6 16: how many, or 0 when it is none. */

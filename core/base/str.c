@@ -37,10 +37,26 @@ static unsigned char lower(char c) {
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
 }
 
+/* Names mostly come as they are asked for: words that are the same need no
+ * look at their letters. */
 bool ct_str_same(const char *a, size_t an, const char *b, size_t bn) {
+    size_t i = 0;
+
     if (an != bn) return false;
-    for (size_t i = 0; i < an; i++)
-        if (lower(a[i]) != lower(b[i])) return false;
+    while (i < an) {
+        uint64_t x, y;
+
+        if (an - i >= sizeof x) {
+            memcpy(&x, a + i, sizeof x);
+            memcpy(&y, b + i, sizeof y);
+            if (x == y) {
+                i += sizeof x;
+                continue;
+            }
+        }
+        if (a[i] != b[i] && lower(a[i]) != lower(b[i])) return false;
+        i++;
+    }
     return true;
 }
 
@@ -129,14 +145,10 @@ static size_t plain_url(const char *p, size_t n) {
     return i;
 }
 
-/* Decodes the '%' or '+' at `p`; returns how many bytes it took. */
-static size_t decode_one(const char *p, size_t n, bool plus, char *out) {
+size_t ct_str_url_decode_one(const char *p, size_t n, bool plus, char *out) {
     *out = *p;
-    if (*p == '+') {
-        if (plus) *out = ' ';
-        return 1;
-    }
-    if (n < 3) return 1;
+    if (*p == '+' && plus) *out = ' ';
+    if (*p != '%' || n < 3) return 1;
     int high = hex_value(p[1]), low = hex_value(p[2]);
     if (high < 0 || low < 0) return 1;
     *out = (char)(high << 4 | low);
@@ -152,7 +164,8 @@ size_t ct_str_url_decode(const char *p, size_t n, bool plus, char *out) {
         if (o != p) memmove(o, p, span);
         o += span;
         p += span;
-        if (p < end) p += decode_one(p, (size_t)(end - p), plus, o++);
+        if (p < end)
+            p += ct_str_url_decode_one(p, (size_t)(end - p), plus, o++);
     }
     return (size_t)(o - out);
 }

@@ -348,16 +348,17 @@ function HTTPServerRequest:last_body_argument(name)
 end
 
 --- The body's form as a new map from names to their last values; empty for a body that is none.
+--- Returns also true when all of it is known to be ASCII.
 -- Tornado: has lists of values only (body_arguments).
 function HTTPServerRequest:form()
     if body_is_form(self) then
-        local map = core.form_map(self.body, MAX_ARGUMENTS)
+        local map, ascii = core.form_map(self.body, MAX_ARGUMENTS)
         if not map then error(HTTPInputError("too many arguments"), 0) end
-        return map
+        return map, ascii
     end
     local map = {}
     for name, values in pairs(self.body_arguments) do map[name] = values[#values] end
-    return map
+    return map, false
 end
 
 --- "http://example.org/path?query".
