@@ -191,58 +191,68 @@ size_t ct_str_url_encode(const char *p, size_t n, bool plus, char *out) {
 
 /* -- HTML ------------------------------------------------------------------ */
 
-static bool is_markup(char c) {
-    return c == '&' || c == '<' || c == '>' || c == '"' || c == '\'';
-}
+typedef struct entity {
+    char text[8];
+    size_t n; /* 0: the byte stands for itself */
+} entity;
 
-/* Length of the span at `p` without a byte that HTML gives a meaning. */
-static size_t plain_html(const char *p, size_t n) {
-    size_t i = 0;
+static const entity entities[256] = { ['&'] = { "&amp;", 5 },
+                                      ['<'] = { "&lt;", 4 },
+                                      ['>'] = { "&gt;", 4 },
+                                      ['"'] = { "&quot;", 6 },
+                                      ['\''] = { "&#x27;", 6 } };
 
 #ifdef __SSE2__
-    /* Without its lowest bit '&' is as '\'', and without the next '<' is as
-     * '>': three comparisons find all five, and no other byte. */
-    const __m128i bit0 = _mm_set1_epi8((char)~1),
-                  bit1 = _mm_set1_epi8((char)~2);
-    const __m128i amp = _mm_set1_epi8('&'), less = _mm_set1_epi8('<');
-    const __m128i quote = _mm_set1_epi8('"');
-    for (; i + 16 <= n; i += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
-        __m128i hit = _mm_cmpeq_epi8(v, quote);
-        hit = _mm_or_si128(hit, _mm_cmpeq_epi8(_mm_and_si128(v, bit0), amp));
-        hit = _mm_or_si128(hit, _mm_cmpeq_epi8(_mm_and_si128(v, bit1), less));
-        int found = _mm_movemask_epi8(hit);
-        if (found) return i + (size_t)__builtin_ctz((unsigned)found);
-    }
-#endif
-    while (i < n && !is_markup(p[i])) i++;
-    return i;
+/* Which of 16 bytes HTML gives a meaning. Without its lowest bit '&' is as
+ * '\'', and without the next '<' is as '>': three comparisons find all five, and
+ * no other byte. */
+static unsigned markup(__m128i v) {
+    __m128i amp = _mm_and_si128(v, _mm_set1_epi8((char)~1)),
+            less = _mm_and_si128(v, _mm_set1_epi8((char)~2));
+    __m128i hit = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
+
+    hit = _mm_or_si128(hit, _mm_cmpeq_epi8(amp, _mm_set1_epi8('&')));
+    hit = _mm_or_si128(hit, _mm_cmpeq_epi8(less, _mm_set1_epi8('<')));
+    return (unsigned)_mm_movemask_epi8(hit);
 }
 
-static const char *entity(char c) {
-    switch (c) {
-    case '&': return "&amp;";
-    case '<': return "&lt;";
-    case '>': return "&gt;";
-    case '"': return "&quot;";
-    default: return "&#x27;";
+/* Escapes up to the last 15 bytes. Stores whole words, of which what is too much
+ * is written over: there is room, 6 bytes for each that is left. */
+static size_t escape_blocks(const char **p, const char *end, char *out) {
+    const char *in = *p;
+    char *o = out;
+
+    while (end - in >= 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)in);
+        unsigned found = markup(v), span = 16;
+
+        _mm_storeu_si128((__m128i *)(void *)o, v);
+        if (found) span = (unsigned)__builtin_ctz(found);
+        in += span;
+        o += span;
+        if (!found) continue;
+        const entity *e = &entities[(unsigned char)*in++];
+        memcpy(o, e->text, sizeof e->text);
+        o += e->n;
     }
+    *p = in;
+    return (size_t)(o - out);
 }
+#endif
 
 size_t ct_str_html_escape(const char *p, size_t n, char *out) {
     const char *end = p + n;
     char *o = out;
 
-    while (p < end) {
-        size_t span = plain_html(p, (size_t)(end - p));
-        memcpy(o, p, span);
-        o += span;
-        p += span;
-        if (p == end) break;
-        const char *e = entity(*p++);
-        size_t len = strlen(e);
-        memcpy(o, e, len);
-        o += len;
+#ifdef __SSE2__
+    o += escape_blocks(&p, end, o);
+#endif
+    for (; p < end; p++) {
+        const entity *e = &entities[(unsigned char)*p];
+
+        *o = *p;
+        memcpy(o, e->text, e->n);
+        o += e->n ? e->n : 1;
     }
     return (size_t)(o - out);
 }
