@@ -49,6 +49,7 @@ return {
     { "socat", kind = "test bench", licence = "GPL-2.0 (a program, not linked)", why = "a client and a peer of raw streams that is not ours" },
     { "strace", kind = "test", licence = "LGPL-2.1", why = "counts the system calls of a request" },
     { "tinyproxy-bin", kind = "test", licence = "GPL-2", why = "a proxy between tornado.httpclient and a server" },
+    { "gettext", kind = "test", licence = "GPL-3 (a program)", why = "msgfmt, whose files tornado.locale reads", command = "msgfmt" },
     { "faketime", kind = "test", licence = "GPL-2 (preloaded into a server under test)", why = "a clock that jumps" },
     { "haproxy", kind = "test", licence = "GPL-2", why = "stands in front, with the PROXY protocol and TLS" },
     { "chromium", kind = "test", licence = "BSD-3-Clause", why = "the browser that the sites are tried with" },
