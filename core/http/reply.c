@@ -168,8 +168,8 @@ static char *put_head(char *at, const ct_request *r, const ct_reply_head *h,
     at = put(at, ct_buf_bytes(&r->cookies), r->cookies.len);
     if (r->chunked)
         at = PUT(at, "Transfer-Encoding: chunked\r\n");
-    else if (h->length >= 0)
-        at = put_length(at, h->length);
+    else if (h->length >= 0 && h->status >= 200 && h->status != 204)
+        at = put_length(at, h->length); /* RFC 9110 8.6 */
     at = put_connection(at, r, keep);
     return PUT(at, "\r\n");
 }
@@ -210,6 +210,8 @@ static bool may_keep(const ct_request *r, uint32_t flags) {
     const ct_conn *c = r->conn;
 
     if (!r->wire.keep_alive || (flags & CT_REPLY_CLOSE)) return false;
+    /* Clients wait for another reply behind it, and would take the next. */
+    if (r->status < 200 && r->status != 101) return false;
     if (c->listener->fading) return false;
     if (c->eof && c->in.len <= r->body.in_place) return false;
     return c->requests + 1 < c->options->max_keepalive_requests;

@@ -284,6 +284,24 @@ describe("request.connection", function()
         assert.equal("Grün", answer({ code = 299, reason = "Grün" }).reason)
     end)
 
+    it("sends no Content-Length with a 204 or 1xx, and closes behind a 1xx", function()
+        local server = serve(function(request)
+            local code = tonumber(request.path:sub(2))
+            request.connection:write_headers({ code = code }, { ["Content-Length"] = "2" }, "hi")
+            request.connection:finish()
+        end)
+        local heads = {}
+        for _, code in ipairs { 204, 103 } do
+            local client = server:connect()
+            client:send(("GET /%d HTTP/1.1\r\nHost: a\r\n\r\n"):format(code) ..
+                "GET /200 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            heads[code] = client:read_until_close()
+        end
+        assert.matches("^HTTP/1.1 204 No Content\r\nDate: [^\r]*\r\n\r\nHTTP/1.1 200", heads[204])
+        assert.matches("^HTTP/1.1 103 Early Hints\r\nDate: [^\r]*\r\nConnection: close\r\n\r\n$",
+            heads[103])
+    end)
+
     it("tells when the client leaves", function()
         local left, held
         local server = serve(function(request)
