@@ -206,9 +206,16 @@ local function add(fn, a, b, c, ctx)
     core.wake()
 end
 
+-- A coroutine that goes on is a callback, too.
+local function add_coroutine(co)
+    queue_last = queue_last + 1
+    queue[queue_last] = co
+    core.wake()
+end
+
 --- A waiter of the running coroutine, to be given to whoever will wake it.
 function ioloop.waiter()
-    return { co = running, woken = false }
+    return { co = running, woken = false, context = false, a = nil, b = nil, err = nil }
 end
 
 -- The wait itself. The scope's set is how a cancellation finds the waiter; a context whose scope
@@ -253,7 +260,7 @@ end
 function ioloop.wake(waiter, a, b)
     if waiter.woken then return end
     waiter.woken, waiter.a, waiter.b = true, a, b
-    if waits[waiter.co] == waiter then add(go, waiter.co) end
+    if waits[waiter.co] == waiter then add_coroutine(waiter.co) end
 end
 
 --- Raises `err` where the waiter waits.
@@ -294,15 +301,11 @@ end
 -- The pump ---------------------------------------------------------------------
 
 local function run_callback(item)
-    local fn = item[1]
     pulse.beat = pulse.beat + 1
     pulse.handle = 0
-    if fn == go then
-        go(item[2])
-        return
-    end
+    if type(item) == "thread" then return go(item) end
     context = item[5]
-    local ok, err = xpcall(fn, on_error, item[2], item[3], item[4])
+    local ok, err = xpcall(item[1], on_error, item[2], item[3], item[4])
     if not ok then log_failure(nil, err, take_trace()) end
 end
 
@@ -444,9 +447,8 @@ function ioloop.remove_timeout(handle)
     core.timer_stop(handle)
 end
 
---- As wait(), but raises a TimeoutError when `seconds` pass first; nil: no limit of its own.
-function ioloop.wait_for(waiter, seconds, release, a, b)
-    if not seconds then return ioloop.wait(waiter, release, a, b) end
+-- Apart, since LuaJIT compiles no function that has made a closure.
+local function wait_until(waiter, seconds, release, a, b)
     local timer = ioloop.call_later(seconds, ioloop.cancel, waiter, util.TimeoutError("Timeout"))
     local function give_back()
         ioloop.remove_timeout(timer)
@@ -455,6 +457,12 @@ function ioloop.wait_for(waiter, seconds, release, a, b)
     local x, y = ioloop.wait(waiter, give_back)
     ioloop.remove_timeout(timer)
     return x, y
+end
+
+--- As wait(), but raises a TimeoutError when `seconds` pass first; nil: no limit of its own.
+function ioloop.wait_for(waiter, seconds, release, a, b)
+    if seconds then return wait_until(waiter, seconds, release, a, b) end
+    return ioloop.wait(waiter, release, a, b)
 end
 
 --- A timer has fired: calls its function. For testing.clock(), whose timers are not C's.
