@@ -10,7 +10,8 @@ local util = require "tornado.util"
 local Inlet = util.Object:extend "Inlet"
 
 local function read_all(self, stream, peer)
-    while not self._closed do self.on_frame(peer, frames.read(stream, self.max)) end
+    local next_frame = frames.reader(stream, self.max)
+    while not self._closed do self.on_frame(peer, next_frame()) end
 end
 
 local function serve(self, stream)
