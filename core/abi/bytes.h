@@ -51,7 +51,15 @@ int ct_abi_unbase64(const char *p, uint32_t size, char *out);
 /* The same for hex: 2 * size digits, and -1 for what is not hex. */
 void ct_abi_hex(const char *p, uint32_t size, char *out);
 int ct_abi_unhex(const char *p, uint32_t size, char *out);
+
+/* The date of `at`, seconds since 1970, as HTTP writes it, and a zero byte: 30
+ * bytes. What is outside of the years 1 to 9999, or NaN, becomes their first or
+ * last second. */
 void ct_abi_http_date(double at, char *out);
+
+/* True when there may be a number of more than 1e99 in JSON: digits with an
+ * exponent of more than two digits, or a hundred of them in a row. */
+int ct_abi_has_large_number(const char *p, uint32_t size);
 
 /* True when `p` is printable ASCII that neither begins nor ends with a space:
  * an argument that needs no cleaning. */

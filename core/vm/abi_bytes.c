@@ -76,7 +76,31 @@ int ct_abi_unhex(const char *p, uint32_t size, char *out) {
 }
 
 void ct_abi_http_date(double at, char *out) {
-    ct_clock_format_date((time_t)at, out);
+    static const double FAR = 1e12; /* behind the year 9999; NaN is before */
+
+    ct_clock_format_date((time_t)(at > -FAR ? at < FAR ? at : FAR : -FAR), out);
+}
+
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+/* Behind a digit at `i`: "e999" or "E+999". */
+static bool has_large_exponent(const char *p, uint32_t i, uint32_t size) {
+    if (++i == size || (p[i] != 'e' && p[i] != 'E')) return false;
+    if (i + 1 < size && p[i + 1] == '+') i++;
+    return size - i > 3 && is_digit(p[i + 1]) && is_digit(p[i + 2]) &&
+           is_digit(p[i + 3]);
+}
+
+int ct_abi_has_large_number(const char *p, uint32_t size) {
+    uint32_t row = 0;
+
+    for (uint32_t i = 0; i < size; i++) {
+        row = is_digit(p[i]) ? row + 1 : 0;
+        if (row && (row == 100 || has_large_exponent(p, i, size))) return 1;
+    }
+    return 0;
 }
 
 int ct_abi_is_clean(const char *p, uint32_t size) {

@@ -184,6 +184,11 @@ function bytes.http_date(seconds)
     return to_string(digest, 29)
 end
 
+--- True for a text that may have a number (in JSON's form) of more than 1e99.
+function bytes.has_large_number(s)
+    return C.ct_abi_has_large_number(s, #s) ~= 0
+end
+
 --- True for printable ASCII without spaces at its ends.
 function bytes.is_clean(s)
     return C.ct_abi_is_clean(s, #s) ~= 0

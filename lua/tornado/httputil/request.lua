@@ -106,8 +106,10 @@ function lazy.host(self)
     return host and host ~= "" and host or "127.0.0.1"
 end
 
+-- An empty port is none (RFC 3986 §6.2.3).
+-- Tornado: keeps the colon of "host:".
 function lazy.host_name(self)
-    return (lines.split_host_and_port(self.host:lower()))
+    return (lines.split_host_and_port(self.host:lower():match("^(.-):?$")))
 end
 
 function lazy.query(self)
