@@ -37,7 +37,7 @@ describe("the ABI", function()
         for name, size in pairs { ct_str = 16, ct_pair = 32, ct_event = 40, ct_request_info = 48,
             ct_counts = 60, ct_resolved = 40, ct_file_info = 48, ct_job_result = 56,
             ct_disk_args = 48, ct_spawn = 64, ct_spawned = 20, ct_fetch_request = 104,
-            ct_fetch_info = 112, ct_websocket_options = 96, ct_websocket_item = 24,
+            ct_fetch_info = 112, ct_websocket_options = 104, ct_websocket_item = 24,
             ct_metric_wish = 64, ct_folder_change = 24 } do
             assert.equal(size, ffi.sizeof(name))
         end
