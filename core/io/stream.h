@@ -22,7 +22,7 @@ typedef struct ct_stream ct_stream;
 enum {
     CT_STREAM_READ = 1,  /* there may be bytes, an end or an error to read */
     CT_STREAM_WRITE = 2, /* there is room again after CT_STREAM_AGAIN */
-    CT_STREAM_SHUT = 4   /* the peer closed its side, or both */
+    CT_STREAM_SHUT = 4   /* the peer closed its side, or both, or reset it */
 };
 
 /* What recv and send answer instead of a byte count. */

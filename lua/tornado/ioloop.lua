@@ -206,13 +206,6 @@ local function add(fn, a, b, c, ctx)
     core.wake()
 end
 
--- A coroutine that goes on is a callback, too.
-local function add_coroutine(co)
-    queue_last = queue_last + 1
-    queue[queue_last] = co
-    core.wake()
-end
-
 --- A waiter of the running coroutine, to be given to whoever will wake it.
 function ioloop.waiter()
     return { co = running, woken = false, context = false, a = nil, b = nil, err = nil }
@@ -260,7 +253,10 @@ end
 function ioloop.wake(waiter, a, b)
     if waiter.woken then return end
     waiter.woken, waiter.a, waiter.b = true, a, b
-    if waits[waiter.co] == waiter then add_coroutine(waiter.co) end
+    if waits[waiter.co] ~= waiter then return end
+    queue_last = queue_last + 1
+    queue[queue_last] = waiter.co -- that it goes on is a callback, too
+    core.wake()
 end
 
 --- Raises `err` where the waiter waits.

@@ -245,6 +245,7 @@ describe("tornado.httpclient over TLS", function()
     teardown(peers.remove_certificates)
 
     local function open(name, more)
+        testing.set_timeout(60) -- Python has to begin
         local at = certificates .. "/" .. name
         local address, stop = peers.start(at .. ".pem " .. at .. ".key " .. (more or ""))
         client = peers.client(finally)
