@@ -21,6 +21,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { HURRY = 2 }; /* seconds that the loop has to hear of a signal */
+
 /* Alone it is systemd's main process, once it has taken over. */
 static void notify(const ct_worker *w, const char *state) {
     if (!w->inherit.worker && !w->elder.waiting && !w->upgrade.done)
@@ -317,9 +319,14 @@ static void on_alone(void *arg) {
     open_control(w, w->generations.current->control);
 }
 
-/* The first generation has loaded its sites. */
+/* The first generation has loaded its sites. While one handler holds the loop,
+ * others' requests may still be answered, but not behind stop_timeout. */
 static void begin_serving(ct_worker *w) {
+    const ct_vm_wishes *wishes = w->generations.current->wishes;
+
     w->serving = true;
+    if (wishes && wishes->stop_timeout < 1e6)
+        ct_signals_patience(HURRY, (unsigned)wishes->stop_timeout + HURRY);
     w->row->state = CT_WORKER_SERVING;
     ct_figures_show(w->row, &w->generations);
     if (!w->elder.waiting) ct_listen_commit(&w->loop, false);
@@ -422,6 +429,7 @@ static int run(ct_worker *w, int argc, char **argv) {
     ct_upgrade_init(&w->upgrade, &w->loop, &w->inherit.shared, argv,
                     on_upgraded, w);
     w->signals = ct_signals_new(&w->loop, list, 6, on_signal, w);
+    if (w->signals) ct_signals_patience(HURRY, HURRY);
     w->tick = ct_timer_new(&w->loop, on_tick, w);
     ct_timer_start(w->tick, CT_FIGURES_TICK, true);
     if (!ct_loop_run(&w->loop)) return 1;

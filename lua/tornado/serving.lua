@@ -327,6 +327,7 @@ end
 local function prepare(options)
     local app, ok, reasons
     memory.set_limit(options.lua_memory_limit) -- of this generation alone, from here on
+    watchdog.start(0, options.cpu_limit) -- a script that never ends must not end those that serve
     if wants_autoreload(options) then autoreload.start() end
     ok, reasons = set_early(options)
     if not ok then return nil, reasons end
