@@ -75,12 +75,18 @@ local OPTIONS = {
 local HOOKS = { "on_message_callback", "on_ping", "on_pong", "on_close" }
 
 local function check_options(options)
+    local seconds, protocols = options.connect_timeout, options.subprotocols
+    if type(seconds) ~= "number" or not (seconds >= 0) then
+        error("bad connect_timeout: expected seconds, got " .. util.shown(seconds), 3)
+    elseif protocols ~= nil and type(protocols) ~= "table" then
+        error("bad subprotocols: expected a list, got " .. type(protocols), 3)
+    end
     for _, name in ipairs(HOOKS) do
         if options[name] ~= nil and not util.is_callable(options[name]) then
             error(("bad %s: expected function, got %s"):format(name, type(options[name])), 3)
         end
     end
-    for _, name in ipairs(options.subprotocols or {}) do
+    for _, name in ipairs(protocols or {}) do
         if type(name) ~= "string" or not core.is_token(name) then
             error("bad subprotocol: expected a token, got " .. util.shown(name), 3)
         end
