@@ -13,6 +13,7 @@
 #include "server/pass.h"
 #include "server/pidfile.h"
 #include "server/wishes.h"
+#include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -477,6 +478,17 @@ static ct_vm_wishes *end(ct_worker *w, int code) {
     return wishes;
 }
 
+/* A command whose answer was lost has failed. Who reads no more (`| head`) knows. */
+static int flush_output(int code) {
+    int error = fflush(stdout) == EOF ? errno : 0;
+
+    if (!error && !ferror(stdout)) return code;
+    if (error && error != EPIPE)
+        fprintf(stderr, "ctornado: the output cannot be written: %s\n",
+                strerror(error));
+    return code ? code : 1;
+}
+
 int ct_worker_run(ct_worker *w, int argc, char **argv) {
     ct_vm_wishes *wishes;
     const char *why;
@@ -503,5 +515,5 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
     ct_shared_fini(&w->inherit.shared);
     ct_loop_fini(&w->loop);
     ct_log_fini(&w->log);
-    return code;
+    return w->serving ? code : flush_output(code);
 }

@@ -56,6 +56,10 @@ function commands.check(options, rest)
         fail("no sites in " .. options.config .. " and no --site=DIR; ctornado new DIR makes one")
         return FAILED
     end
+    for _, reason in ipairs(serving.check(options)) do
+        fail(reason)
+        failed = failed + 1
+    end
     watchdog.start(0, options.cpu_limit)
     for _, site in ipairs(options.sites) do
         local path = type(site) == "table" and site.path or site

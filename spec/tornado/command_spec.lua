@@ -268,6 +268,29 @@ ctornado: SITE/pages/c.html:2: unknown operator: 'nonsense'
         expect({ "check", "--config=" .. conf }, 1, "^$", ":2: the file does not come to an end")
     end)
 
+    it("checks addresses and certificates", function()
+        local site = make_site('return require("tornado.web").Application {}')
+        local conf = write('listen = { { "127.0.0.1:1", certfile = "/no/such", keyfile = "x" }, ' ..
+            '{ "127.0.0.1:2", certfile = "x", ssl_version = "SSLv3" } }')
+        expect({ "check", "--site=" .. site, "--config=" .. conf }, 1, "good",
+            "/no/such: No such file.*ctornado: 127.0.0.1:2: bad ssl_version")
+        for _, name in ipairs { "check", "serve" } do
+            expect({ name, "--port=0", "--site=" .. site, "--keyfile=x" }, 1, "",
+                "keyfile: set certfile")
+        end
+        expect({ "check", "--trusted_downstream=10.0.0.0/33" }, 2, "^$", "got 10.0.0.0/33")
+    end)
+
+    it("fails when its output is lost", function()
+        local _, out = run { "run", write [[
+            local pid = io.open("/proc/self/stat"):read "*n"
+            local code, _, err = require("tornado.process").run {
+                "sh", "-c", '"$0" version > /dev/full', "/proc/" .. pid .. "/exe" }
+            print(code, err)
+        ]] }
+        assert.matches("^1\tctornado: the output cannot be written: No space left", out)
+    end)
+
     it("dies of signals that the loop does not hear of", function()
         local script = write('print "begun" io.stdout:flush() ' .. ENDLESS)
         for signal, code in pairs { INT = 130, TERM = 143 } do
