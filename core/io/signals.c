@@ -16,14 +16,15 @@
 
 enum { MOST = 8 };
 
-/* Process-wide: handlers have no argument. */
-static struct patience {
+struct patience {
     int signal;
     _Atomic(unsigned) seconds;
     void (*_Atomic next)(int); /* libevent's */
-} patient[] = { { SIGINT, 0, NULL }, { SIGTERM, 0, NULL } };
+};
 
-static _Atomic(int) pressing; /* the signal that the alarm is for */
+static struct patience
+    patient[2]; /* process-wide: handlers have no argument; INT, TERM */
+static _Atomic(int) pressing; /* process-wide: likewise; the alarm's signal */
 
 struct ct_signals {
     ct_loop *loop;
@@ -67,7 +68,9 @@ void ct_signals_patience(unsigned interrupt, unsigned terminate) {
 
     sigemptyset(&action.sa_mask);
     sigaction(SIGALRM, &action, NULL);
+    patient[0].signal = SIGINT;
     patient[0].seconds = interrupt;
+    patient[1].signal = SIGTERM;
     patient[1].seconds = terminate;
     for (int i = 0; i < 2; i++) press(&patient[i]);
 }

@@ -13,7 +13,6 @@
 #include "server/pass.h"
 #include "server/pidfile.h"
 #include "server/wishes.h"
-#include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,8 +20,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-enum { HURRY = 2 }; /* seconds that the loop has to hear of a signal */
 
 /* Alone it is systemd's main process, once it has taken over. */
 static void notify(const ct_worker *w, const char *state) {
@@ -320,14 +317,10 @@ static void on_alone(void *arg) {
     open_control(w, w->generations.current->control);
 }
 
-/* The first generation has loaded its sites. While one handler holds the loop,
- * others' requests may still be answered, but not behind stop_timeout. */
+/* The first generation has loaded its sites. */
 static void begin_serving(ct_worker *w) {
-    const ct_vm_wishes *wishes = w->generations.current->wishes;
-
     w->serving = true;
-    if (wishes && wishes->stop_timeout < 1e6)
-        ct_signals_patience(HURRY, (unsigned)wishes->stop_timeout + HURRY);
+    ct_wishes_wait(w->generations.current->wishes);
     w->row->state = CT_WORKER_SERVING;
     ct_figures_show(w->row, &w->generations);
     if (!w->elder.waiting) ct_listen_commit(&w->loop, false);
@@ -430,11 +423,10 @@ static int run(ct_worker *w, int argc, char **argv) {
     ct_upgrade_init(&w->upgrade, &w->loop, &w->inherit.shared, argv,
                     on_upgraded, w);
     w->signals = ct_signals_new(&w->loop, list, 6, on_signal, w);
-    if (w->signals) ct_signals_patience(HURRY, HURRY);
+    if (w->signals) ct_wishes_wait(NULL);
     w->tick = ct_timer_new(&w->loop, on_tick, w);
     ct_timer_start(w->tick, CT_FIGURES_TICK, true);
-    if (!ct_loop_run(&w->loop)) return 1;
-    return w->generations.current->exit_code;
+    return ct_loop_run(&w->loop) ? w->generations.current->exit_code : 1;
 }
 
 /* It has never served: whoever started it wants to know why. */
@@ -478,17 +470,6 @@ static ct_vm_wishes *end(ct_worker *w, int code) {
     return wishes;
 }
 
-/* A command whose answer was lost has failed. Who reads no more (`| head`) knows. */
-static int flush_output(int code) {
-    int error = fflush(stdout) == EOF ? errno : 0;
-
-    if (!error && !ferror(stdout)) return code;
-    if (error && error != EPIPE)
-        fprintf(stderr, "ctornado: the output cannot be written: %s\n",
-                strerror(error));
-    return code ? code : 1;
-}
-
 int ct_worker_run(ct_worker *w, int argc, char **argv) {
     ct_vm_wishes *wishes;
     const char *why;
@@ -515,5 +496,5 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
     ct_shared_fini(&w->inherit.shared);
     ct_loop_fini(&w->loop);
     ct_log_fini(&w->log);
-    return w->serving ? code : flush_output(code);
+    return code;
 }

@@ -414,11 +414,10 @@ end
 --- Looks for what start() would find wrong with the options, certificates included, without
 --- opening anything. Returns a list of reasons.
 function serving.check(options)
-    local ok, why = check_options(options)
+    local _, why = check_options(options)
     local reasons = { why }
     for _, item in ipairs(addresses(options)) do
-        local server
-        ok, server = pcall(server_of, httpserver.redirect_to_https(443), item, options)
+        local ok, server = pcall(server_of, httpserver.redirect_to_https(443), item, options)
         if ok then server:stop() else reasons[#reasons + 1] = message_of(server, item[1]) end
     end
     return reasons
