@@ -293,15 +293,6 @@ end
 
 -- The pump ---------------------------------------------------------------------
 
-local function run_event(kind, handle)
-    local ok, err = xpcall(handlers[kind], on_error, handle, event)
-    if not ok then
-        pulse.beat = pulse.beat + 1 -- who answers has all the time again
-        ok, err = xpcall(failures[kind], on_error, handle, err, take_trace())
-        if not ok then log_failure(handle, err, take_trace()) end
-    end
-end
-
 local function run_callback(item)
     local fn = item[1]
     pulse.beat = pulse.beat + 1
@@ -317,11 +308,13 @@ end
 
 -- Takes events until none is left, then the callbacks that were there when it began. False when
 -- its coroutine has waited in between: another one pumps now.
-local function drain(me)
+local function drain(me, at)
     running = me
     while next_event(event) do
+        local kind, handle = event.type, event.handle
         context = false
-        run_event(event.type, event.handle)
+        at.kind, at.handle = kind, handle
+        handlers[kind](handle, event)
         if pumping ~= me then return false end
     end
     local last = queue_last
@@ -341,9 +334,25 @@ local function drain(me)
 end
 
 -- Yields a value when all is done: C resumes it after the next turn that has events.
+local function pump_on(me, at)
+    while drain(me, at) do yield(true) end
+end
+
+local function event_failed(at, err)
+    pulse.beat = pulse.beat + 1 -- who answers has all the time again
+    local handle = at.handle
+    local ok, again = xpcall(failures[at.kind], on_error, handle, err, take_trace())
+    if not ok then log_failure(handle, again, take_trace()) end
+end
+
+-- What a handler of events raises is caught outside of all loops, so that a trace that begins in it
+-- can return into them; `at` tells which one it was.
 function pump()
-    local me = pumping
-    while drain(me) do yield(true) end
+    local me, at = pumping, { kind = 0, handle = 0 }
+    repeat
+        local ok, err = xpcall(pump_on, on_error, me, at)
+        if not ok then event_failed(at, err) end
+    until ok or pumping ~= me
 end
 
 --- For C: the coroutine that is to take events from now on.

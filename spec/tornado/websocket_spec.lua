@@ -577,6 +577,16 @@ describe("slow readers", function()
         leave(peer)
     end)
 
+    it("make a hook wait as often as it takes", function()
+        local Class = echo()
+        function Class:open()
+            for _ = 1, 400 do self:write_message(PIECE) end
+        end
+        local peer = frames.connect(frames.serve(Class, { websocket_max_queue = 100000 }), "/")
+        for _ = 1, 400 do assert.equal(#PIECE, #select(2, peer:read())) end
+        leave(peer)
+    end)
+
     it("are told by an error when they leave meanwhile", function()
         local handler, peer, Class = clog {}
         local writer = gen.spawn(function()
