@@ -249,6 +249,16 @@ describe("tornado.httpclient with a bad server", function()
             .. "Accept%-Encoding: gzip[^\r]*\r\nUser%-Agent: ctornado/[%d.]+\r\n\r\n$", head)
     end)
 
+    it("does not wait for the answer to another request", function()
+        open()
+        local waiting = gen.spawn(pcall, fetch, "/never", { request_timeout = 3 })
+        gen.sleep(0.05)
+        local before = core.monotonic()
+        assert.equal("final", fetch("/interim").body)
+        assert.is_true(core.monotonic() - before < 1)
+        waiting:cancel()
+    end)
+
     it("leaves nothing when a thousand are refused", function()
         open { max_clients = 1000 }
         local before = core.counts().descriptors
