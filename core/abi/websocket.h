@@ -76,6 +76,10 @@ int ct_abi_websocket_send(ct_vm *vm, uint32_t websocket, uint32_t kind,
 int ct_abi_websocket_close(ct_vm *vm, uint32_t websocket, uint32_t code,
                            const char *reason, uint32_t size);
 
+/* Sends a Close frame with 1011 and closes behind it, without waiting for the
+ * peer's. OK, CLOSED. */
+int ct_abi_websocket_fail(ct_vm *vm, uint32_t websocket);
+
 /* Bytes that wait to be sent; TCP_NODELAY on or off. */
 uint32_t ct_abi_websocket_unsent(ct_vm *vm, uint32_t websocket);
 int ct_abi_websocket_nodelay(ct_vm *vm, uint32_t websocket, int on);

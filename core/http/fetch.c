@@ -125,8 +125,22 @@ static bool has_connected(const ct_fetch *f) {
     return connects > 0;
 }
 
+/* libcurl takes a head that ends with the connection for a whole one, and calls a
+ * line that is longer than it can hold (100 KiB) a lack of memory. */
+static void check_head(ct_fetch *f, CURLcode result) {
+    if (f->failure != CT_FETCH_OK || f->head.whole || !f->head.code) return;
+    if (result == CURLE_OK) {
+        f->failure = CT_FETCH_CLOSED;
+        f->reason = "the connection was closed within the header";
+    } else if (result == CURLE_OUT_OF_MEMORY) {
+        f->failure = CT_FETCH_HEADER_MAX;
+        f->reason = "the header is too long";
+    }
+}
+
 void ct_fetch_finish(ct_fetch *f, CURLcode result) {
     if (result != CURLE_OK || has_connected(f)) f->dirty = true;
+    check_head(f, result);
     if (result != CURLE_OK && f->failure == CT_FETCH_OK) {
         f->failure = failure_of(f, result);
         if (f->refused) f->reason = "the address is not public";

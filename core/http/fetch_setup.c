@@ -54,7 +54,6 @@ static void set_shared(ct_fetch *f) {
     curl_easy_setopt(e, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_PROXY, "");
     curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
     curl_easy_setopt(e, CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, 300L);
 }
 
@@ -202,6 +201,19 @@ static void set_method(ct_fetch *f, const ct_fetch_request *r) {
         set_plain(f);
 }
 
+/* Whether to wait and see if the first connection can be shared (HTTP/2): the
+ * handshake of TLS tells soon. Of plain HTTP the first response would, and that may
+ * be a long poll's. */
+static bool set_url(ct_fetch *f, ct_str url) {
+    bool wait = f->flags & CT_FETCH_HTTP2 ||
+                (url.n > 6 && strncmp(url.p, "https:", 6) == 0);
+
+    curl_easy_setopt(f->easy, CURLOPT_PIPEWAIT, (long)wait);
+    return !renew(&f->url, url) ||
+           curl_easy_setopt(f->easy, CURLOPT_URL, ct_buf_bytes(&f->url)) ==
+               CURLE_OK;
+}
+
 bool ct_fetch_setup(ct_fetch *f, const ct_fetch_request *r) {
     uint32_t kind =
         f->flags & ~(uint32_t)(CT_FETCH_STREAM | CT_FETCH_BODY | CT_FETCH_HEAD);
@@ -219,10 +231,7 @@ bool ct_fetch_setup(ct_fetch *f, const ct_fetch_request *r) {
         f->dirty = true;
         curl_easy_setopt(f->easy, CURLOPT_PROXY, NULL);
     }
-    if (renew(&f->url, r->url) &&
-        curl_easy_setopt(f->easy, CURLOPT_URL, ct_buf_bytes(&f->url)) !=
-            CURLE_OK)
-        return false;
+    if (!set_url(f, r->url)) return false;
     set_method(f, r);
     return set_fields(f, r->fields);
 }

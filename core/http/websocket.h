@@ -29,7 +29,8 @@ enum { /* close codes, RFC 6455 §7.4.1 */
        CT_WEBSOCKET_NO_STATUS = 1005, /* never on the wire */
        CT_WEBSOCKET_ABNORMAL = 1006,  /* never on the wire */
        CT_WEBSOCKET_BAD_DATA = 1007,
-       CT_WEBSOCKET_TOO_BIG = 1009
+       CT_WEBSOCKET_TOO_BIG = 1009,
+       CT_WEBSOCKET_FAILED = 1011
 };
 
 enum {

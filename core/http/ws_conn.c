@@ -166,6 +166,16 @@ int ct_ws_close(ct_ws_conn *w, unsigned code, ct_str reason) {
     return CT_OK;
 }
 
+int ct_ws_fail(ct_ws_conn *w) {
+    if (w->over) return ct_ws_close(w, CT_WEBSOCKET_FAILED, (ct_str){ 0 });
+    if (w->sent_close || w->ended) return CT_CLOSED;
+    ct_buf_fini(&w->queue);
+    w->given = 0;
+    ct_buf_fini(&w->message);
+    ct_ws_set_over(w, CT_WEBSOCKET_FAILED, (ct_str){ 0 }, true);
+    return CT_OK;
+}
+
 /* -- Events and deadlines -------------------------------------------------- */
 
 static void free_conn(ct_ws_conn *w) {

@@ -119,6 +119,10 @@ int ct_ws_send(ct_ws_conn *w, ct_websocket_opcode kind, ct_str payload);
  * CLOSED when it has begun before, ERROR for a bad code or reason. */
 int ct_ws_close(ct_ws_conn *w, unsigned code, ct_str reason);
 
+/* Sends a Close frame with 1011 and closes the connection behind it, without
+ * waiting for the peer's (RFC 6455 §7.1.7). */
+int ct_ws_fail(ct_ws_conn *w);
+
 /* Gives it to another hub: what is to come, and what waits to be taken, is told
  * there. The handle there, and the one here is old; 0 when it has begun to end, or
  * there is no slot. */

@@ -1,5 +1,7 @@
 /* libevent's handler writes to a socketpair that its loop reads, so that the
- * callback runs as any other, in a turn. */
+ * callback runs as any other, in a turn. Before the handlers of SIGINT and SIGTERM
+ * stands one that sets an alarm, which the turn takes back: a loop that does not
+ * turn any more would leave nothing but SIGKILL. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/signals.h"
 
@@ -8,8 +10,21 @@
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
 
 enum { MOST = 8 };
+
+struct patience {
+    int signal;
+    _Atomic(unsigned) seconds;
+    void (*_Atomic next)(int); /* libevent's */
+};
+
+static struct patience
+    patient[2]; /* process-wide: handlers have no argument; INT, TERM */
+static _Atomic(int) pressing; /* process-wide: likewise; the alarm's signal */
 
 struct ct_signals {
     ct_loop *loop;
@@ -19,10 +34,52 @@ struct ct_signals {
     struct event events[MOST];
 };
 
+static void on_alarm(int number) {
+    (void)number;
+    signal(pressing, SIG_DFL);
+    (void)raise(pressing);
+}
+
+static void on_pressing(int number) {
+    struct patience *p = &patient[number == SIGTERM];
+    unsigned seconds = p->seconds;
+    void (*next)(int) = p->next;
+
+    if (seconds) {
+        pressing = number;
+        alarm(seconds);
+    }
+    if (next) next(number);
+}
+
+/* Stands before libevent's handler of the signal. */
+static void press(struct patience *p) {
+    struct sigaction action;
+
+    sigaction(p->signal, NULL, &action);
+    if (action.sa_handler == on_pressing) return;
+    p->next = action.sa_handler;
+    action.sa_handler = on_pressing;
+    sigaction(p->signal, &action, NULL);
+}
+
+void ct_signals_patience(unsigned interrupt, unsigned terminate) {
+    struct sigaction action = { .sa_handler = on_alarm };
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGALRM, &action, NULL);
+    patient[0].signal = SIGINT;
+    patient[0].seconds = interrupt;
+    patient[1].signal = SIGTERM;
+    patient[1].seconds = terminate;
+    for (int i = 0; i < 2; i++) press(&patient[i]);
+}
+
 static void on_signal(evutil_socket_t signal, short what, void *arg) {
     ct_signals *s = arg;
 
     (void)what;
+    if (signal == pressing) alarm(0);
     ct_loop_now(s->loop);
     s->fn((int)signal, s->arg);
 }

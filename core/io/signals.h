@@ -13,6 +13,11 @@ typedef void ct_signals_fn(int signal, void *arg);
 ct_signals *ct_signals_new(ct_loop *loop, const int *list, int n,
                            ct_signals_fn *fn, void *arg);
 
+/* Has the process die of SIGINT or SIGTERM, as it would without a handler, when the
+ * loop does not turn for so many seconds behind it; 0: never. For signals that a
+ * ct_signals watches. Process-wide. */
+void ct_signals_patience(unsigned interrupt, unsigned terminate);
+
 void ct_signals_free(ct_signals *s);
 
 #endif

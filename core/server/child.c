@@ -239,8 +239,9 @@ static void become(const ct_child *c, const ct_vm_wishes *wishes,
     if (!drop_privileges(wishes)) {
         dprintf(STDERR_FILENO,
                 "ctornado: user, group: a worker cannot become "
-                "\"%s\": the master must be root, the name known\n",
-                *wishes->user ? wishes->user : wishes->group);
+                "\"%s%s%s\": the master must be root, the name known\n",
+                wishes->user, *wishes->user && *wishes->group ? ":" : "",
+                wishes->group);
         _exit(1);
     }
     argv[0] = name;

@@ -2,6 +2,7 @@
 #include "server/wishes.h"
 
 #include "base/mem.h"
+#include "io/signals.h"
 #include "server/child.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,4 +103,11 @@ void ct_wishes_stay(ct_vm_wishes *now, const ct_vm_wishes *before) {
     stay(&now->user, before->user);
     stay(&now->group, before->group);
     stay(&now->admin, before->admin);
+}
+
+void ct_wishes_wait(const ct_vm_wishes *w) {
+    enum { HURRY = 2, MOST = 86400 }; /* seconds */
+    double more = w ? w->stop_timeout : 0;
+
+    ct_signals_patience(HURRY, HURRY + (unsigned)(more < MOST ? more : MOST));
 }

@@ -27,4 +27,9 @@ void ct_wishes_compare(const ct_vm_wishes *before, const ct_vm_wishes *now,
 /* With a master: puts back what only a restart can change. */
 void ct_wishes_stay(ct_vm_wishes *now, const ct_vm_wishes *before);
 
+/* Has SIGINT and SIGTERM kill a process whose loop does not hear of them in time: while
+ * one handler holds the loop of a server, others' requests may still be answered, but
+ * not behind stop_timeout. NULL: it does not serve. */
+void ct_wishes_wait(const ct_vm_wishes *w);
+
 #endif

@@ -320,6 +320,7 @@ static void on_alone(void *arg) {
 /* The first generation has loaded its sites. */
 static void begin_serving(ct_worker *w) {
     w->serving = true;
+    ct_wishes_wait(w->generations.current->wishes);
     w->row->state = CT_WORKER_SERVING;
     ct_figures_show(w->row, &w->generations);
     if (!w->elder.waiting) ct_listen_commit(&w->loop, false);
@@ -422,10 +423,10 @@ static int run(ct_worker *w, int argc, char **argv) {
     ct_upgrade_init(&w->upgrade, &w->loop, &w->inherit.shared, argv,
                     on_upgraded, w);
     w->signals = ct_signals_new(&w->loop, list, 6, on_signal, w);
+    if (w->signals) ct_wishes_wait(NULL);
     w->tick = ct_timer_new(&w->loop, on_tick, w);
     ct_timer_start(w->tick, CT_FIGURES_TICK, true);
-    if (!ct_loop_run(&w->loop)) return 1;
-    return w->generations.current->exit_code;
+    return ct_loop_run(&w->loop) ? w->generations.current->exit_code : 1;
 }
 
 /* It has never served: whoever started it wants to know why. */

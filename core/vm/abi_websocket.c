@@ -164,6 +164,12 @@ int ct_abi_websocket_close(ct_vm *vm, uint32_t websocket, uint32_t code,
     return w ? ct_ws_close(w, code, (ct_str){ reason, size }) : CT_CLOSED;
 }
 
+int ct_abi_websocket_fail(ct_vm *vm, uint32_t websocket) {
+    ct_ws_conn *w = websocket_of(vm, websocket);
+
+    return w ? ct_ws_fail(w) : CT_CLOSED;
+}
+
 uint32_t ct_abi_websocket_unsent(ct_vm *vm, uint32_t websocket) {
     const ct_ws_conn *w = websocket_of(vm, websocket);
 

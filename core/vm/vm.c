@@ -197,6 +197,7 @@ bool ct_vm_is_busy(const ct_vm *vm) {
 bool ct_vm_free(ct_vm *vm) {
     if (!vm) return true;
     ct_watchdog_free(vm->watchdog);
+    ct_watchdog_free(vm->relieved);
     ct_profile_free(vm);
     if (vm->lua) lua_close(vm->lua);
     vm->lua = NULL;

@@ -84,6 +84,7 @@ struct ct_vm {
     struct ct_rate *rate;   /* rate limits; NULL: none was asked for yet */
     ct_pulse pulse;         /* for the watchdog */
     ct_watchdog *watchdog;  /* or NULL */
+    ct_watchdog *relieved;  /* that waits for a newer generation's; or NULL */
     struct ct_profile *profile; /* or NULL: it is not sampled */
     bool wake;                  /* Lua has work that no event tells of */
     bool ready;                 /* all is loaded */

@@ -350,28 +350,63 @@ static uint32_t tick_of(uint32_t stall, uint32_t limit) {
     return least < 5 ? 5 : least > 250 ? 250 : least;
 }
 
-static ct_watchdog *start(ct_vm *vm, uint32_t stall, uint32_t limit, int err) {
-    ct_watchdog *w = ct_new(ct_watchdog);
+/* It watches no more. */
+static void leave(ct_watchdog *w) {
+    w->ending = true;
+    sem_post(&w->bell);
+    if (w->thread) pthread_join(w->thread, NULL);
+    signal(ct_sample_watchdog_signal(), SIG_IGN);
+    if (w->armed) disarm(w, w->vm->lua);
+    on_duty = NULL;
+    w->vm->watchdog = NULL;
+    ct_sample_stop(w->vm);
+    sem_destroy(&w->bell);
+}
 
-    if (on_duty) ct_watchdog_free(on_duty);
-    w->vm = vm;
-    w->stall = stall;
-    w->limit = limit;
-    w->tick = tick_of(stall, limit);
-    w->err_ref = err;
+/* In the place of who does so now, and who may come back. */
+static bool enter(ct_watchdog *w) {
+    ct_vm *vm = w->vm;
+    ct_watchdog *before = on_duty;
+
+    if (before) {
+        leave(before);
+        before->vm->relieved = before;
+    }
     w->process = getpid();
     w->loop_thread = (pid_t)syscall(SYS_gettid);
-    w->beat = load(&vm->pulse.beat);
+    w->ending = w->asleep = false;
+    w->idle = 0;
+    begin(w, load(&vm->pulse.beat));
     sem_init(&w->bell, 0, 0);
     vm->watchdog = w;
     on_duty = w;
     take_signal();
     ct_profile_yield(vm);
     ct_sample_start(vm);
-    if (start_thread(w)) return w;
+    if (start_thread(w)) return true;
     w->thread = 0;
     ct_watchdog_free(w);
-    return NULL;
+    return false;
+}
+
+static bool start(ct_vm *vm, uint32_t stall, uint32_t limit, int err) {
+    ct_watchdog *w = ct_new(ct_watchdog);
+
+    w->vm = vm;
+    w->stall = stall;
+    w->limit = limit;
+    w->tick = tick_of(stall, limit);
+    w->err_ref = err;
+    return enter(w);
+}
+
+void ct_watchdog_resume(ct_vm *vm) {
+    ct_watchdog *w = vm->relieved;
+
+    vm->relieved = NULL;
+    if (w && !enter(w))
+        ct_log_line(vm->log, CT_LEVEL_ERROR, "watchdog",
+                    "no thread for the watchdog");
 }
 
 void ct_watchdog_wake(ct_watchdog *w) {
@@ -380,20 +415,9 @@ void ct_watchdog_wake(ct_watchdog *w) {
 }
 
 void ct_watchdog_free(ct_watchdog *w) {
-    lua_State *L;
-
     if (!w) return;
-    L = w->vm->lua;
-    w->ending = true;
-    sem_post(&w->bell);
-    if (w->thread) pthread_join(w->thread, NULL);
-    signal(ct_sample_watchdog_signal(), SIG_IGN);
-    if (w->armed) disarm(w, L);
-    on_duty = NULL;
-    luaL_unref(L, LUA_REGISTRYINDEX, w->err_ref);
-    w->vm->watchdog = NULL;
-    ct_sample_stop(w->vm);
-    sem_destroy(&w->bell);
+    if (w == on_duty) leave(w);
+    luaL_unref(w->vm->lua, LUA_REGISTRYINDEX, w->err_ref);
     ct_free(w);
 }
 
@@ -411,6 +435,8 @@ int ct_watchdog_lua(lua_State *L) {
     uint32_t stall = ms_of(L, 1), limit = ms_of(L, 2);
 
     ct_watchdog_free(vm->watchdog);
+    ct_watchdog_free(vm->relieved);
+    vm->relieved = NULL;
     if (!stall && !limit) return 0;
     lua_settop(L, 3);
     if (!start(vm, stall, limit, luaL_ref(L, LUA_REGISTRYINDEX)))

@@ -20,6 +20,10 @@ typedef struct ct_watchdog ct_watchdog;
  * watched at a time: the one that called last. Raises when there is no thread. */
 int ct_watchdog_lua(struct lua_State *L);
 
+/* Goes on with the one that a newer generation, which has failed, took the place
+ * of. Does nothing when there is none. */
+void ct_watchdog_resume(struct ct_vm *vm);
+
 /* Ends the thread. NULL is fine. To be called before the state is closed. */
 void ct_watchdog_free(ct_watchdog *w);
 

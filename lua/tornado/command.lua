@@ -9,6 +9,7 @@ local ioloop = require "tornado.ioloop"
 local serving = require "tornado.serving"
 local sites = require "tornado.sites"
 local util = require "tornado.util"
+local watchdog = require "tornado.watchdog"
 
 local DONE, FAILED, USAGE = 0, 1, 2
 
@@ -55,6 +56,11 @@ function commands.check(options, rest)
         fail("no sites in " .. options.config .. " and no --site=DIR; ctornado new DIR makes one")
         return FAILED
     end
+    for _, reason in ipairs(serving.check(options)) do
+        fail(reason)
+        failed = failed + 1
+    end
+    watchdog.start(0, options.cpu_limit)
     for _, site in ipairs(options.sites) do
         local path = type(site) == "table" and site.path or site
         local app, why = sites.load(path)
@@ -131,6 +137,7 @@ end
 
 function commands.run(_, rest)
     local path = rest[1]
+    if path == "--help" or path == "-h" then return commands.help(nil, { "run" }) end
     if not path then
         fail("run needs a file: ctornado run FILE.lua [arguments]")
         return USAGE

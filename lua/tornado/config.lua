@@ -260,7 +260,11 @@ local EXPECTED = {
 }
 
 local function show(value)
-    if type(value) == "table" then return "a table" end
+    if type(value) == "table" then
+        local all_text = #value > 0
+        for _, item in ipairs(value) do all_text = all_text and type(item) == "string" end
+        return all_text and table.concat(value, ", ") or "a table"
+    end
     return type(value) == "string" and ("%q"):format(value) or tostring(value)
 end
 

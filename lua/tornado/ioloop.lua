@@ -439,6 +439,9 @@ end
 
 --- Ends a timer; fine when it has fired.
 function ioloop.remove_timeout(handle)
+    if type(handle) ~= "number" then
+        error("bad handle: expected what call_later() returns, got " .. type(handle), 2)
+    end
     timers[handle] = nil
     core.timer_stop(handle)
 end

@@ -116,17 +116,49 @@ end
 local SSLIOStream = IOStream:extend "SSLIOStream"
 iostream.SSLIOStream = SSLIOStream
 
-local default -- the context of clients without ssl_options: the system's authorities are many
+-- Contexts of clients that trust the system's authorities: these are many, and reading them for
+-- each connection would hold the loop.
+local shared, shared_count = {}, 0
+local SHARED_MOST = 16
+local PLAIN = { cert_reqs = true, ciphers = true, ssl_version = true }
 
--- Has C begin with TLS on a channel, by ssl_options: a table, a context, nil.
-local function begin(channel, server_side, ssl_options, host, level)
-    local context
-    if ssl_options == nil and not server_side then
-        default = default or tls.ssl_options_to_context()
-        context = default
-    else
-        context = tls.ssl_options_to_context(ssl_options, server_side, level + 1)
+-- What tells such contexts apart; nil for options that name files, and for contexts.
+local function shared_key(ssl_options)
+    local key = {}
+    if ssl_options == nil then return "" end
+    if type(ssl_options) ~= "table" or ssl_options.class then return nil end
+    for name, value in pairs(ssl_options) do
+        if not PLAIN[name] or type(value) ~= "string" then return nil end
+        key[#key + 1] = name .. "=" .. value
     end
+    table.sort(key)
+    return table.concat(key, "\n")
+end
+
+local function shared_context(key, ssl_options, level)
+    local context = shared[key]
+    if context then return context end
+    context = tls.ssl_options_to_context(ssl_options, false, level + 1)
+    if shared_count == SHARED_MOST then
+        for _, old in pairs(shared) do old:close() end
+        shared, shared_count = {}, 0
+    end
+    shared[key] = context
+    shared_count = shared_count + 1
+    return context
+end
+
+-- A context by ssl_options (a table, a context, nil), and whether it is to be closed.
+local function context_of(server_side, ssl_options, level)
+    local key = not server_side and shared_key(ssl_options)
+    if key then return shared_context(key, ssl_options, level + 1), false end
+    local context = tls.ssl_options_to_context(ssl_options, server_side, level + 1)
+    return context, context ~= ssl_options
+end
+
+-- Has C begin with TLS on a channel.
+local function begin(channel, server_side, ssl_options, host, level)
+    local context, own = context_of(server_side, ssl_options, level + 1)
     local fits = context.server_side == server_side
     local ok, why = false, "the SSLContext is one for the other side"
     if not context.handle then
@@ -134,7 +166,7 @@ local function begin(channel, server_side, ssl_options, host, level)
     elseif fits then
         ok, why = core.channel_start_tls(channel, context.handle, host)
     end
-    if context ~= default and context ~= ssl_options then context:close() end
+    if own then context:close() end
     if not ok then error(tls.SSLError("%s", why), 0) end
 end
 

@@ -38,6 +38,9 @@ end
 
 --- Wakes `n` (default 1) of those who wait, in the next turn.
 function Condition:notify(n)
+    if n ~= nil and type(n) ~= "number" then
+        error("bad n: expected number, got " .. type(n), 2)
+    end
     for _ = 1, n or 1 do
         local waiter = self._waiters:pop()
         if not waiter then return end

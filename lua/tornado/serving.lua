@@ -146,7 +146,8 @@ local function ssl_options_of(item, options)
     return out
 end
 
-local function listen_on(app, item, options)
+-- What is to listen on an address of addresses(), and its scheme.
+local function server_of(app, item, options)
     local ssl_options = ssl_options_of(item, options)
     local scheme = ssl_options and "https://" or "http://"
     if item.redirect then
@@ -160,6 +161,11 @@ local function listen_on(app, item, options)
         proxy_protocol = options.proxy_protocol,
         decompress_request = options.decompress_request, ssl_options = ssl_options,
     })
+    return server, scheme
+end
+
+local function listen_on(app, item, options)
+    local server, scheme = server_of(app, item, options)
     local bound = server:listen_on(item[1])
     log.gen_log:info("ctornado %s on %s%s", util.version, bound:find("^unix:") and "" or scheme,
         bound)
@@ -168,8 +174,11 @@ end
 
 -- Ending -----------------------------------------------------------------------------------
 
-local function message_of(err)
-    return type(err) == "table" and err.message or tostring(err)
+-- What is wrong with an option of an address is blamed on this file: then the address is named.
+local function message_of(err, address)
+    local text = type(err) == "table" and err.message or tostring(err)
+    local inner = text:match("^tornado/[%w_/]+%.lua:%d+: (.*)$")
+    return inner and address .. ": " .. inner or text
 end
 
 -- Names what still runs when the time for it is over.
@@ -295,7 +304,7 @@ local function listen(app, servers, options)
     end
     for i, item in ipairs(addresses(options)) do
         local ok, result = pcall(listen_on, app, item, options)
-        if not ok then return nil, { message_of(result) } end
+        if not ok then return nil, { message_of(result, item[1]) } end
         servers[i] = result
     end
     local ok, why = admin.open(options.admin)
@@ -327,6 +336,7 @@ end
 local function prepare(options)
     local app, ok, reasons
     memory.set_limit(options.lua_memory_limit) -- of this generation alone, from here on
+    watchdog.start(0, options.cpu_limit) -- a script that never ends must not end those that serve
     if wants_autoreload(options) then autoreload.start() end
     ok, reasons = set_early(options)
     if not ok then return nil, reasons end
@@ -390,12 +400,27 @@ local function check_options(options)
                 "strangers may reach: give it one of its own"
         end
     end
+    if options.keyfile ~= "" and options.certfile == "" then
+        return nil, "keyfile: set certfile, too, or it is not HTTPS"
+    end
     local is_master = core.worker() > 0 or workers_of(options) > 1 or options.supervise
     if not is_master and options.user .. options.group ~= "" then
         return nil, "user, group: a master gives them to its workers: set supervise = true or " ..
             "more workers"
     end
     return true
+end
+
+--- Looks for what start() would find wrong with the options, certificates included, without
+--- opening anything. Returns a list of reasons.
+function serving.check(options)
+    local _, why = check_options(options)
+    local reasons = { why }
+    for _, item in ipairs(addresses(options)) do
+        local ok, server = pcall(server_of, httpserver.redirect_to_https(443), item, options)
+        if ok then server:stop() else reasons[#reasons + 1] = message_of(server, item[1]) end
+    end
+    return reasons
 end
 
 local function listen_to_process(app, servers, options)

@@ -41,7 +41,7 @@ local function run_chunk(chunk, path)
     local ok, result, trace = ioloop.protect(chunk)
     if ok then return result end
     local why = tostring(result)
-    if type(result) == "string" then why = trace or result end
+    if type(result) == "string" or util.isinstance(result, util.Error) then why = trace or why end
     -- `return web.Application {...}` is a tail call: the error may not name the file.
     if not why:find(path, 1, true) then why = path .. ": " .. why end
     return nil, why

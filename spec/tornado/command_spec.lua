@@ -46,6 +46,7 @@ describe("tornado.command", function()
         for _, word in ipairs { "help", "--help", "-h" } do
             expect({ word }, 0, "ctornado %[serve%].*%-%-port=INTEGER", "^$")
         end
+        expect({ "run", "--help" }, 0, "^ctornado run FILE.lua", "^$")
     end)
 
     it("ends with 2 for what it does not know, and says what was meant", function()
@@ -222,5 +223,80 @@ ctornado: SITE/pages/c.html:2: unknown operator: 'nonsense'
         assert.matches('app.lua:3: assignment to undeclared global "leaked"', response.body)
         local _, text = stop(command)
         assert.matches("500 GET / %(", text)
+    end)
+
+    -- A site with this app.lua, and a function that writes another one.
+    local function make_site(text)
+        local site = os.tmpname()
+        os.remove(site)
+        os.execute("mkdir " .. site)
+        finally(function() os.execute("rm -rf " .. site) end)
+        local function rewrite(new)
+            local file = assert(io.open(site .. "/app.lua", "w"))
+            file:write(new)
+            file:close()
+        end
+        rewrite(text)
+        return site, rewrite
+    end
+
+    local ENDLESS = "while true do end"
+
+    it("stops scripts that do not come to an end when they are loaded", function()
+        local loops = 'function(self) if self.request.query == "x" then ' .. ENDLESS ..
+            ' end self:write("good") end'
+        local site, rewrite = make_site('local web = require "tornado.web"\n' ..
+            'local Main = web.RequestHandler:extend "Main"\n' ..
+            "Main.get = " .. loops .. '\nreturn web.Application { { "/", Main } }')
+        local control = "--control=" .. site .. "/control"
+        local command, address = serve("--site=" .. site, "--cpu_limit=0.3", control)
+        rewrite(ENDLESS)
+        expect({ "reload", control }, 1, "^$", "app.lua:1")
+        local function get(target)
+            local connection = testing.connect(address)
+            connection:send("GET " .. target .. " HTTP/1.1\r\nHost: a\r\n\r\n")
+            local response = connection:read_response()
+            connection:close()
+            return response
+        end
+        assert.equal("good", get("/").body)
+        assert.equal(503, get("/?x").code) -- the one that serves is watched again
+        stop(command)
+        expect({ "check", "--site=" .. site, "--cpu_limit=0.3" }, 1, "^$", "app.lua:1")
+        expect({ "--port=0", "--site=" .. site, "--cpu_limit=0.3" }, 1, "^$", "app.lua:1")
+        local conf = write("\n" .. ENDLESS)
+        expect({ "check", "--config=" .. conf }, 1, "^$", ":2: the file does not come to an end")
+    end)
+
+    it("checks addresses and certificates", function()
+        local site = make_site('return require("tornado.web").Application {}')
+        local conf = write('listen = { { "127.0.0.1:1", certfile = "/no/such", keyfile = "x" }, ' ..
+            '{ "127.0.0.1:2", certfile = "x", ssl_version = "SSLv3" } }')
+        expect({ "check", "--site=" .. site, "--config=" .. conf }, 1, "good",
+            "/no/such: No such file.*ctornado: 127.0.0.1:2: bad ssl_version")
+        for _, name in ipairs { "check", "serve" } do
+            expect({ name, "--port=0", "--site=" .. site, "--keyfile=x" }, 1, "",
+                "keyfile: set certfile")
+        end
+        expect({ "check", "--trusted_downstream=10.0.0.0/33" }, 2, "^$", "got 10.0.0.0/33")
+    end)
+
+    it("fails when its output is lost", function()
+        local _, out = run { "run", write [[
+            local pid = io.open("/proc/self/stat"):read "*n"
+            local code, _, err = require("tornado.process").run {
+                "sh", "-c", '"$0" version > /dev/full', "/proc/" .. pid .. "/exe" }
+            print(code, err)
+        ]] }
+        assert.matches("^1\tctornado: the output cannot be written: No space left", out)
+    end)
+
+    it("dies of signals that the loop does not hear of", function()
+        local script = write('print "begun" io.stdout:flush() ' .. ENDLESS)
+        for signal, code in pairs { INT = 130, TERM = 143 } do
+            local command = testing.start_command { "run", script }
+            testing.wait_until(function() return testing.output_of(command) == "begun\n" end)
+            assert.equal(code, (testing.stop_command(command, signal)))
+        end
     end)
 end)

@@ -188,6 +188,12 @@ describe("tornado.iostream", function()
             raises(util.TimeoutError, b.read_into, b, buffer, { timeout = 0.01 })
             a:write("op")
             assert.equal("klmnop", b:read_bytes(6))
+            assert.matches("the buffer has 10 bytes, got 11",
+                raised(b.read_into, b, buffer, { size = 11 }))
+            local pointer = ffi.cast("char *", buffer)
+            assert.matches("bad size", raised(b.read_into, b, pointer))
+            a:write("qr")
+            assert.equal(2, b:read_into(pointer, { size = 2 }))
         end)
 
         it("refuse what is no size", function()

@@ -172,8 +172,18 @@ function channels.copy(buffer, at, s, n)
     ffi.copy(ffi.cast("char *", buffer) + at, s, n)
 end
 
---- The size of an FFI object, or nil when it is unknown.
-channels.size_of = ffi.sizeof
+local arrays = {} -- number of a type of C -> whether it is an array
+
+--- The bytes of an FFI array; nil for a pointer, which does not tell.
+function channels.size_of(buffer)
+    local kind = tonumber(ffi.typeof(buffer))
+    local is_array = arrays[kind]
+    if is_array == nil then
+        is_array = tostring(ffi.typeof(buffer)):find("%]>$") ~= nil
+        arrays[kind] = is_array
+    end
+    return is_array and ffi.sizeof(buffer) or nil
+end
 
 --- Frees a compiled pattern.
 function channels.regex_free(regex)

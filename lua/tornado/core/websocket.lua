@@ -78,6 +78,12 @@ function part.websocket_close(handle, code, reason)
     return result
 end
 
+--- Sends a Close frame with 1011 and closes behind it: Lua's side has failed. A status.
+function part.websocket_fail(handle)
+    local result = C.ct_abi_websocket_fail(vm, handle)
+    return result
+end
+
 --- Bytes that wait to be sent.
 function part.websocket_unsent(handle)
     local result = C.ct_abi_websocket_unsent(vm, handle)

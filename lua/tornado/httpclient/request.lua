@@ -157,7 +157,9 @@ end
 
 function HTTPRequest:_take(options)
     for name, value in pairs(options) do self[name] = value end
-    self.headers = HTTPHeaders(options.headers or {})
+    local ok, headers = pcall(HTTPHeaders, options.headers or {})
+    if not ok then bad(4, "%s", (tostring(headers):gsub("^[^%s]+:%d+: ", ""))) end
+    self.headers = headers
     if options.use_gzip ~= nil and options.decompress_response == nil then
         self.decompress_response = options.use_gzip
     end

@@ -86,6 +86,7 @@ function resolving.add(cache, plan, parts, deadline)
     if told and core.monotonic() - told < FORGOTTEN then return end
     local ok, result, partial = resolve(plan, parts, deadline)
     if not ok then
+        gen.check_cancelled()
         if type(result) == "table" and result.code == 599 then error(result, 0) end
         error(errors.HTTPClientError(599, ("Could not resolve host: %s (%s)"):format(parts.host,
             tostring(result)), nil, 6), 0)

@@ -1,6 +1,7 @@
 -- One exchange: a request out, a response in, without redirects and retries.
 local core = require "tornado.core"
 local errors = require "tornado.httpclient.errors"
+local gen = require "tornado.gen"
 local HTTPResponse = require "tornado.httpclient.response"
 local ioloop = require "tornado.ioloop"
 local plans = require "tornado.httpclient.plan"
@@ -52,6 +53,13 @@ end
 
 -- Streams ------------------------------------------------------------------------------
 
+-- A callback may wait, but not for longer than the request may take.
+local function call(self, callback, text)
+    if not self.deadline then return callback(text) end
+    gen._run_until(math.max(0, self.deadline - core.precise()),
+        errors.HTTPTimeoutError("Timeout during request"), callback, text)
+end
+
 -- The head, once. True when nobody shall see what follows, as it is a redirect to be followed.
 local function take_head(self)
     self.code, self.version, self.head = core.fetch_head()
@@ -60,8 +68,8 @@ local function take_head(self)
     if self.state:is_followed(response) then return true end
     local callback = self.request.header_callback
     if callback then
-        for line in self.head:gmatch("[^\r\n]*\r\n") do callback(line) end
-        callback("\r\n")
+        for line in self.head:gmatch("[^\r\n]*\r\n") do call(self, callback, line) end
+        call(self, callback, "\r\n")
     end
     return false
 end
@@ -73,7 +81,7 @@ local function take_pieces(self)
         local piece = core.fetch_read(self.fetch)
         if not piece then return any end
         any = true
-        if callback then callback(piece) else self.pieces[#self.pieces + 1] = piece end
+        if callback then call(self, callback, piece) else self.pieces[#self.pieces + 1] = piece end
     end
 end
 
@@ -171,6 +179,7 @@ function transfer.run(client, request, parts, plan, seconds, state)
     local self = {
         fetch = fetch, request = request, plan = plan, state = state, start_time = core.now(),
         waiter = nil, upload = nil, err = nil, pieces = nil, code = nil,
+        deadline = seconds > 0 and core.precise() + seconds or nil,
     }
     running[fetch] = self
     state.transfer = self

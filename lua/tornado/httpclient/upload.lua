@@ -40,7 +40,8 @@ local function write(self, piece)
         self.waiter = ioloop.waiter()
         ioloop.wait(self.waiter)
     end
-    error(self.why or errors.HTTPStreamClosedError("Stream closed"), 0)
+    self.over = self.why or errors.HTTPStreamClosedError("Stream closed")
+    error(self.over, 0)
 end
 
 local function produce(self, producer)
@@ -59,7 +60,8 @@ end
 
 local function run(self, producer)
     local ok, err, trace = ioloop.protect(produce, self, producer)
-    if ok or self.ended then return end
+    -- When the response was there first, that is what counts.
+    if ok or self.ended or rawequal(err, self.over) then return end
     traces.keep(err, trace)
     self.failed(err)
 end

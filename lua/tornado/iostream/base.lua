@@ -343,14 +343,18 @@ local function unread(self, buffer, have)
 end
 
 --- Fills `buffer`, an FFI array of bytes, and returns how many that are. Options: size (of the
---- buffer's beginning), partial (any number, at least one), timeout.
+--- buffer's beginning; of a pointer it must be said), partial (any number, at least one), timeout.
 function BaseIOStream:read_into(buffer, options)
     if type(buffer) ~= "cdata" then
         error("bad buffer: expected an array of bytes, got " .. type(buffer), 2)
     end
-    options = util.options(options, { size = core.size_of(buffer) or 0, partial = false,
+    local whole = core.size_of(buffer)
+    options = util.options(options, { size = whole or util.NONE, partial = false,
         timeout = util.NONE }, "read_into")
     check_size(options.size, "size", 0)
+    if whole and options.size > whole then
+        error(("bad size: the buffer has %d bytes, got %d"):format(whole, options.size), 2)
+    end
     local size, have = options.size, 0
     local function attempt(channel)
         while have < size do

@@ -21,6 +21,18 @@ function script.env(name, default)
     return value
 end
 
+local MOST = 1e7 -- instructions
+
+-- As pcall() of a chunk, which is stopped when it has no end.
+local function try(chunk)
+    local hook, mask, count = debug.gethook()
+    jit.off(chunk, true)
+    debug.sethook(function() error("the file does not come to an end", 2) end, "", MOST)
+    local ok, err = pcall(chunk)
+    debug.sethook(hook, mask, count)
+    return ok, err
+end
+
 --- Runs the file with these globals; true, or nil and what is wrong, with file:line.
 function script.run(path, globals)
     files.note(path)
@@ -29,7 +41,7 @@ function script.run(path, globals)
     local chunk, err = loadstring(text, "@" .. path)
     if not chunk then return nil, err end
     local ok
-    ok, err = pcall(setfenv(chunk, globals))
+    ok, err = try(setfenv(chunk, globals))
     if not ok then return nil, tostring(err) end
     return true
 end

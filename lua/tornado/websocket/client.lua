@@ -74,7 +74,16 @@ local OPTIONS = {
 
 local HOOKS = { "on_message_callback", "on_ping", "on_pong", "on_close" }
 
+local function check_types(seconds, protocols)
+    if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 then
+        error("bad connect_timeout: expected seconds, got " .. util.shown(seconds), 4)
+    elseif protocols ~= nil and type(protocols) ~= "table" then
+        error("bad subprotocols: expected a list, got " .. type(protocols), 4)
+    end
+end
+
 local function check_options(options)
+    check_types(options.connect_timeout, options.subprotocols)
     for _, name in ipairs(HOOKS) do
         if options[name] ~= nil and not util.is_callable(options[name]) then
             error(("bad %s: expected function, got %s"):format(name, type(options[name])), 3)

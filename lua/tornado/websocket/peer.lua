@@ -19,7 +19,7 @@ local take, send = core.websocket_take, core.websocket_send
 local TEXT, BINARY, PING, PONG = core.FRAME_TEXT, core.FRAME_BINARY, core.FRAME_PING,
     core.FRAME_PONG
 local OK, EOF, LIMIT, CLOSED = core.OK, core.EOF, core.LIMIT, core.CLOSED
-local ENDPOINT_ERROR, SLOW = 1011, 1008
+local SLOW = 1008
 local WebSocketClosedError = errors.WebSocketClosedError
 
 -- Mixed into the classes of both sides.
@@ -155,7 +155,7 @@ local function failed(self, err, traceback)
     if not util.isinstance(err, WebSocketClosedError) or err.connection ~= self then
         self:log_exception(err, traceback)
     end
-    if self._ws then core.websocket_close(self._ws, ENDPOINT_ERROR, "") end
+    if self._ws then core.websocket_fail(self._ws) end
 end
 
 local function on_failure(handle, err, traceback)
@@ -353,9 +353,10 @@ end
 --- agreed, after 5 seconds at the latest. Fine when it is closed already.
 function peer:close(code, reason)
     if code == nil and reason ~= nil then code = 1000 end
-    if not self._ws then return end
-    local status = core.websocket_close(self._ws, code or 0, reason or "")
-    if status == core.ERROR then
+    local is_bad = type(code or 0) ~= "number" or (code or 0) % 1 ~= 0 or
+        type(reason or "") ~= "string"
+    if not self._ws and not is_bad then return end
+    if is_bad or core.websocket_close(self._ws, code or 0, reason or "") == core.ERROR then
         error(("bad close: expected a code that may be sent and a reason of at most 123 bytes " ..
             "of UTF-8, got %s, %s"):format(tostring(code), util.shown(reason)), 2)
     end

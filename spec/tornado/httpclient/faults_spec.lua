@@ -38,7 +38,7 @@ describe("tornado.httpclient with a bad server", function()
 
     it("raises HTTPStreamClosedError when the connection ends early", function()
         open()
-        for _, path in ipairs { "/empty", "/half", "/reset", "/cut" } do
+        for _, path in ipairs { "/empty", "/half", "/half-head", "/reset", "/cut" } do
             local err = fails(path)
             assert.equal(httpclient.HTTPStreamClosedError, err.class)
             assert.equal(599, err.code)
@@ -77,6 +77,7 @@ describe("tornado.httpclient with a bad server", function()
     it("limits heads and bodies", function()
         open()
         assert.matches("header is too long", tostring(fails("/header")))
+        assert.matches("header is too long", tostring(fails("/huge")))
         assert.matches("header is too long", tostring(fails("/many")))
         assert.equal(200, fetch("/header", { max_header_size = 100000 }).code)
         assert.matches("body is too long", tostring(fails("/bomb", { max_body_size = 1000000 })))
@@ -98,6 +99,10 @@ describe("tornado.httpclient with a bad server", function()
         assert.equal(httpclient.HTTPTimeoutError, err.class)
         err = fails("/slow", { request_timeout = 0.5, streaming_callback = function() end })
         assert.equal("Timeout during request", tostring(err))
+        for _, name in ipairs { "streaming_callback", "header_callback" } do
+            err = fails("/interim", { request_timeout = 0.2, [name] = function() gen.sleep(9) end })
+            assert.equal("Timeout during request", tostring(err))
+        end
     end)
 
     it("says why it cannot connect", function()
@@ -124,6 +129,21 @@ describe("tornado.httpclient with a bad server", function()
         local fetched = { hostname_mapping = { ["some.test"] = base:match("//(.*)") } }
         local mapped = peers.client(finally, fetched)
         assert.equal("final", mapped:fetch("http://some.test/interim").body)
+    end)
+
+    it("is cancelled while it waits for a name server", function()
+        open()
+        resolver.setup { servers = { peers.mute_name_server(finally) } }
+        finally(function() resolver.setup {} end)
+        local task = gen.spawn(client.fetch, client, "http://some.test/")
+        gen.moment()
+        task:cancel()
+        local ok, err = pcall(gen.await, task)
+        assert.is_false(ok)
+        assert.equal(gen.CancelledError, err.class)
+        ok, err = pcall(gen.with_timeout, 0.05, client.fetch, client, "http://some.test/")
+        assert.is_false(ok)
+        assert.equal(gen.TimeoutError, err.class)
     end)
 
     it("does not wait long for addresses of IPv6", function()
@@ -162,6 +182,11 @@ describe("tornado.httpclient with a bad server", function()
         assert.equal(413, response.code)
         testing.wait_until(function() return raised end)
         assert.equal(httpclient.HTTPStreamClosedError, raised.class)
+        response = fetch("/early", { method = "POST", raise_error = false,
+            body_producer = function(write)
+                for _ = 1, 10000 do write(("x"):rep(10000)) end
+            end })
+        assert.equal(413, response.code)
     end)
 
     it("goes on when a kept connection was closed", function()
@@ -222,6 +247,16 @@ describe("tornado.httpclient with a bad server", function()
         local head = fetch("/echo-head").body
         assert.matches("^GET /echo%-head HTTP/1.1\r\nHost: [%d.:]+\r\n"
             .. "Accept%-Encoding: gzip[^\r]*\r\nUser%-Agent: ctornado/[%d.]+\r\n\r\n$", head)
+    end)
+
+    it("does not wait for the answer to another request", function()
+        open()
+        local waiting = gen.spawn(pcall, fetch, "/never", { request_timeout = 3 })
+        gen.sleep(0.05)
+        local before = core.monotonic()
+        assert.equal("final", fetch("/interim").body)
+        assert.is_true(core.monotonic() - before < 1)
+        waiting:cancel()
     end)
 
     it("leaves nothing when a thousand are refused", function()

@@ -30,6 +30,7 @@ def chunks(*pieces):
 RAW = {
     "/empty": b"",
     "/half": OK + b"Content-Length: 100\r\n\r\n0123456789",
+    "/half-head": OK + b"Content-Le",
     "/both": chunks(b"5\r\nhello\r\n0\r\n\r\n").replace(b"\r\n\r\n", b"\r\nContent-Length: 5\r\n\r\n", 1),
     "/garbage": chunks(b"5\r\nhello\r\nzz\r\nhello\r\n0\r\n\r\n"),
     "/cut": chunks(b"5\r\nhello\r\n"),
@@ -44,6 +45,7 @@ RAW = {
     "/interim": b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" * 3 + length(b"final"),
     "/flood": b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n" * 100 + length(b"final"),
     "/header": OK + b"X-Big: " + b"x" * 70000 + b"\r\nContent-Length: 0\r\n\r\n",
+    "/huge": OK + b"X-Big: " + b"x" * 200000 + b"\r\nContent-Length: 0\r\n\r\n",
     "/many": OK + b"X-A: b\r\n" * 20000 + b"Content-Length: 0\r\n\r\n",
     "/trailer": chunks(b"5\r\nhello\r\n0\r\nX-Trailer: 1\r\n\r\n"),
     "/folded": OK + b"X-A: a\r\n  b\r\nContent-Length: 0\r\n\r\n",

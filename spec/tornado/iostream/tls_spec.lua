@@ -351,6 +351,30 @@ describe("TLS on streams", function()
         server:close()
     end)
 
+    it("reads the system's authorities once for like options, not for each connection", function()
+        local tls = require "tornado.netutil.tls"
+        local make, made = tls.ssl_options_to_context, 0
+        finally(function() tls.ssl_options_to_context = make end)
+        function tls.ssl_options_to_context(...)
+            made = made + 1
+            return make(...)
+        end
+        for _, given in ipairs { {}, { ssl_version = "TLSv1.3" }, { cert_reqs = "none" } } do
+            local before
+            for _ = 1, 3 do
+                local a = tcp()
+                raised(util.TimeoutError, a.start_tls, a, false, given, "a.test",
+                    { timeout = 0.001 })
+                before = before or made
+            end
+            assert.equal(before, made)
+        end
+        local a = tcp()
+        raised(tls.SSLError, a.start_tls, a, false, { ca_certs = "/no/such" }, "a.test")
+        assert.has_error(function() a:start_tls(false, { zork = "1" }, "a.test") end)
+        assert.has_error(function() a:start_tls(false, 5, "a.test") end)
+    end)
+
     it("makes contexts of options, or takes them", function()
         local context = netutil.ssl_options_to_context(files "good", true)
         finally(function() context:close() end)

@@ -271,7 +271,8 @@ describe("connect() raises", function()
             assert.matches("bad URL", tostring(error_of(url)))
         end
         for _, options in ipairs { { foo = 1 }, { on_message_callback = 5 },
-            { subprotocols = { "a b" } }, { proxy_host = "a" },
+            { subprotocols = { "a b" } }, { subprotocols = "a" }, { connect_timeout = -1 },
+            { connect_timeout = "1" }, { proxy_host = "a" },
             { compression_options = { x = 1 } } } do
             assert.has_error(function() websocket.connect("ws://127.0.0.1:1/", options) end)
         end
