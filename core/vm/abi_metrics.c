@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "data/board.h"
+#include "data/errors_text.h"
 #include "data/history.h"
 #include "data/metrics.h"
 #include "data/metrics_text.h"
@@ -38,7 +39,7 @@ void ct_abi_metrics_text(ct_vm *vm, int json, ct_str *out) {
 }
 
 void ct_abi_metrics_errors(ct_vm *vm, ct_str *out) {
-    give(vm, ct_metrics_errors(vm->place.board), out);
+    give(vm, ct_errors_text(vm->place.board), out);
 }
 
 void ct_abi_overview(ct_vm *vm, ct_str *out) {
