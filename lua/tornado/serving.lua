@@ -413,6 +413,7 @@ end
 function serving.start(options)
     local ok, why = check_options(options)
     if not ok then return nil, { why } end
+    if core.generation() == 1 then core.core_dumps(options.core_dumps) end
     if core.generation() == 1 and core.worker() == 0 and
         (workers_of(options) > 1 or options.supervise) then
         ok, why = set_master_log(options)
@@ -434,6 +435,7 @@ function serving.start(options)
         return nil, reasons
     end
     set_open_files(options)
+    core.core_dumps(options.core_dumps)
     watchdog.start(options.stall_warning, options.cpu_limit) -- from here on not the one before
     core.tls_rotation(options.tls_ticket_rotation)
     core.control(serving.control_path(options))

@@ -101,6 +101,11 @@ function part.pid_file(path)
     C.ct_abi_pid_file(vm, path, #path)
 end
 
+--- Whether the kernel may write this process's memory to a file when it dies.
+function part.core_dumps(allowed)
+    C.ct_abi_core_dumps(vm, allowed and 1 or 0)
+end
+
 --- Takes commands on a control socket.
 function part.control(path)
     C.ct_abi_control(vm, path, #path)
