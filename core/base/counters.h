@@ -14,7 +14,8 @@ typedef _Atomic uint64_t ct_count;
 enum {
     CT_COUNT_METHODS = 10,   /* enum ct_method */
     CT_COUNT_STATUSES = 600, /* higher ones are counted as 599 */
-    CT_COUNT_TIMES = 19      /* bounds; see ct_counters_bounds */
+    CT_COUNT_TIMES = 19,     /* bounds; see ct_counters_bounds */
+    CT_COUNT_UNIT = 4        /* slots of a name are a multiple of it */
 };
 
 /* What only grows. In the process that takes the place of a dead one it goes on. */

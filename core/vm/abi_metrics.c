@@ -85,7 +85,7 @@ void ct_abi_metric_observe(ct_vm *vm, uint32_t metric, uint32_t series,
 }
 
 uint32_t ct_abi_handler(ct_vm *vm, const char *labels, uint32_t size) {
-    return ct_metrics_handler(vm->place.metrics, labels, size);
+    return ct_metrics_handler(vm->place.metrics, labels, size) / CT_COUNT_UNIT;
 }
 
 int ct_abi_listen_uncounted(ct_vm *vm, uint32_t listener) {

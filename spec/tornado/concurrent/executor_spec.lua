@@ -230,40 +230,40 @@ describe("tornado.concurrent.executor", function()
         end
 
         for _, timeout in ipairs { 0, 60 } do
-            it("ends a call that needs more, timeout " .. timeout, function()
-                local one, ask = new { max_workers = 1, memory_limit = 16 * MB, timeout = timeout }
-                for _, what in ipairs { "many tables", "strings of a megabyte", "arrays of the FFI",
-                    "one string of a gigabyte", "a pcall around it, again and again" } do
-                    assert.matches("^lua_memory_limit: ", is_full(failure(ask, "greedy", what)),
-                        what)
+            for _, what in ipairs { "many tables", "strings of a megabyte", "arrays of the FFI",
+                "one string of a gigabyte", "a pcall around it, again and again" } do
+                it(("ends a call that needs more: %s, timeout %d"):format(what, timeout), function()
+                    local one, ask = new { max_workers = 1, memory_limit = 8 * MB,
+                        timeout = timeout }
+                    assert.matches("^lua_memory_limit: ", is_full(failure(ask, "greedy", what)))
                     assert.equal(1, ask("count")) -- by a new state
-                end
-                one:shutdown()
-            end)
+                    one:shutdown()
+                end)
+            end
 
             it("is reached by no garbage, timeout " .. timeout, function()
-                local one, ask = new { max_workers = 1, memory_limit = 16 * MB, timeout = timeout }
-                for kept = 1, 11, 5 do ask("wasteful", kept * MB, 100 * MB) end
+                local one, ask = new { max_workers = 1, memory_limit = 8 * MB, timeout = timeout }
+                for kept = 1, 4 do ask("wasteful", kept * MB, 20 * MB) end
                 one:shutdown()
             end)
         end
 
         it("can be caught in the function", function()
-            local one, ask = new { max_workers = 1, memory_limit = 16 * MB }
+            local one, ask = new { max_workers = 1, memory_limit = 8 * MB }
             local ok, err = ask("prudent")
             assert.is_false(ok)
-            assert.matches("MemoryLimitError: lua_memory_limit: more than 16 MiB are in use", err)
+            assert.matches("MemoryLimitError: lua_memory_limit: more than 8 MiB are in use", err)
             one:shutdown()
         end)
 
         it("is lua_memory_limit if nobody says", function()
-            local limit = memory.limit()
-            memory.set_limit(collectgarbage "count" * 1024 + 64 * MB)
+            local limit = memory.limit
+            finally(function() memory.limit = limit end)
+            memory.limit = function() return 8 * MB end
             local one, ask = new { max_workers = 1 }
-            memory.set_limit(limit)
-            local any, call_any = new { max_workers = 1, memory_limit = 0 }
-            is_full(failure(ask, "wasteful", 200 * MB, 0))
-            call_any("wasteful", 200 * MB, 0)
+            local any, ask_any = new { max_workers = 1, memory_limit = 0 }
+            is_full(failure(ask, "wasteful", 16 * MB, 0))
+            ask_any("wasteful", 16 * MB, 0)
             one:shutdown()
             any:shutdown()
         end)
