@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "data/status.h"
 #include "server/crash.h"
+#include "server/early.h"
 #include "server/figures.h"
 #include "server/keys.h"
 #include "server/master.h"
@@ -16,7 +17,6 @@
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -185,15 +185,14 @@ static void on_upgraded(bool must_stop, void *arg) {
 static void on_signal(int signal, void *arg) {
     ct_worker *w = arg;
 
+    ct_early_taken();
     if (signal == SIGHUP)
         reload_for(w, NULL);
-    else if (signal == SIGUSR2 && w->inherit.worker)
-        return; /* it is for the master */
-    else if (signal == SIGUSR2)
+    else if (signal == SIGUSR2 && !w->inherit.worker)
         upgrade(w, NULL);
     else if (signal == SIGUSR1)
         ct_generations_reopen(&w->generations);
-    else
+    else if (signal != SIGUSR2) /* which is for the master */
         stop(w, signal);
 }
 
@@ -320,6 +319,7 @@ static void on_alone(void *arg) {
 /* The first generation has loaded its sites. */
 static void begin_serving(ct_worker *w) {
     w->serving = true;
+    ct_early_end();
     w->row->state = CT_WORKER_SERVING;
     ct_figures_show(w->row, &w->generations);
     if (!w->elder.waiting) ct_listen_commit(&w->loop, false);
@@ -422,10 +422,10 @@ static int run(ct_worker *w, int argc, char **argv) {
     ct_upgrade_init(&w->upgrade, &w->loop, &w->inherit.shared, argv,
                     on_upgraded, w);
     w->signals = ct_signals_new(&w->loop, list, 6, on_signal, w);
+    ct_early_begin(&w->log);
     w->tick = ct_timer_new(&w->loop, on_tick, w);
     ct_timer_start(w->tick, CT_FIGURES_TICK, true);
-    if (!ct_loop_run(&w->loop)) return 1;
-    return w->generations.current->exit_code;
+    return ct_loop_run(&w->loop) ? w->generations.current->exit_code : 1;
 }
 
 /* It has never served: whoever started it wants to know why. */
@@ -445,6 +445,7 @@ static ct_vm_wishes *end(ct_worker *w, int code) {
         wishes = w->generations.current->wishes;
         w->generations.current->wishes = NULL;
     }
+    ct_early_end();
     if (w->asker) on_reloaded(false, "the server ends", w);
     ct_upgrade_fini(&w->upgrade);
     tell_failure(w);

@@ -408,6 +408,12 @@ local function listen_to_process(app, servers, options)
     ioloop.on(core.EVENT_RETIRE, function(number) retire(app, servers, options, number) end)
 end
 
+-- Nothing is there yet that would have to end well, and a script may wait for ever.
+local function stop_loading()
+    log.gen_log:info("told to end while the sites are loaded")
+    core.exit(0)
+end
+
 --- Loads the sites of the options (see tornado.config), starts them and listens. Returns true, or
 -- nil and a list of reasons.
 function serving.start(options)
@@ -421,6 +427,7 @@ function serving.start(options)
         core.supervise(wishes(options)) -- each worker comes here again, and serves
         return true
     end
+    if core.generation() == 1 then ioloop.on(core.EVENT_STOP, stop_loading) end
     local app, reasons = prepare(options)
     if not app then return nil, reasons end
     local servers = {}
