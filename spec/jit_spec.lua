@@ -1,5 +1,5 @@
--- The hot path stays compiled: ten thousand requests, and in the second half of them no
--- trace is given up any more in the files that every request goes through.
+-- The hot path stays compiled: ten thousand requests, or messages of WebSockets, and in the second
+-- half of them no trace is given up any more in the files that all of them go through.
 local sites = require "tornado.sites"
 local testing = require "tornado.testing"
 
@@ -8,6 +8,7 @@ local vmdef_ok, vmdef = pcall(require, "jit.vmdef")
 local HOT = {
     "tornado/core.lua", "tornado/ioloop.lua", "tornado/httpserver.lua", "tornado/web/",
     "tornado/routing.lua", "tornado/httputil/request.lua",
+    "tornado/websocket/peer.lua", "tornado/core/websocket.lua",
 }
 
 local function is_hot(source)
@@ -78,4 +79,40 @@ describe("the compiler", function()
             assert.truthy(#warming <= 20, table.concat(warming, "\n"))
         end)
     end
+
+    local UPGRADE = "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n" ..
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" ..
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    local PEERS, HI, ECHO = 20, "\129\130\0\0\0\0hi", "\129\2hi"
+
+    local function read(connection, enough)
+        local got = ""
+        repeat got = got .. assert(connection:read_some()) until enough(got)
+        return got
+    end
+
+    local function echo_all(peers, count)
+        for _ = 1, count / #peers do
+            for _, peer in ipairs(peers) do peer:send(HI) end
+            for _, peer in ipairs(peers) do
+                assert(read(peer, function(got) return #got == #ECHO end) == ECHO)
+            end
+        end
+    end
+
+    it("gives up no trace of WebSockets' messages once it is warm", function()
+        testing.set_timeout(60)
+        finally(function() jit.flush() end)
+        jit.flush()
+        local server, peers = testing.serve(assert(sites.load("sites/bench"))), {}
+        for i = 1, PEERS do
+            peers[i] = server:connect()
+            peers[i]:send(UPGRADE)
+            read(peers[i], function(got) return got:find("\r\n\r\n", 1, true) end)
+        end
+        local warming = aborts_of(function() echo_all(peers, COUNT / 2) end)
+        assert.same({}, aborts_of(function() echo_all(peers, COUNT / 2) end))
+        for _, line in ipairs(warming) do assert.is_nil(line:find("peer.lua", 1, true), line) end
+        for _, peer in ipairs(peers) do peer:close() end
+    end)
 end)

@@ -51,7 +51,15 @@ int ct_abi_unbase64(const char *p, uint32_t size, char *out);
 /* The same for hex: 2 * size digits, and -1 for what is not hex. */
 void ct_abi_hex(const char *p, uint32_t size, char *out);
 int ct_abi_unhex(const char *p, uint32_t size, char *out);
+
+/* The date of `at`, seconds since 1970, as HTTP writes it, and a zero byte: 30
+ * bytes. What is outside of the years 1 to 9999, or NaN, becomes their first or
+ * last second. */
 void ct_abi_http_date(double at, char *out);
+
+/* True when there may be a number of more than 1e99 in JSON: digits with an
+ * exponent of more than two digits, or a hundred of them in a row. */
+int ct_abi_has_large_number(const char *p, uint32_t size);
 
 /* True when `p` is printable ASCII that neither begins nor ends with a space:
  * an argument that needs no cleaning. */
@@ -67,9 +75,10 @@ int ct_abi_form_last(const char *p, uint32_t size, const char *name,
                      uint32_t name_size, uint32_t max, char *out);
 
 /* Splits "a=b&c" into decoded pairs whose bytes are in `scratch` (at least
- * `size` bytes); returns how many, or -1 for more than `max`. */
+ * `size` bytes); returns how many, or -1 for more than `max`. *ascii is 1 when
+ * all that was decoded is ASCII, else 0. */
 int ct_abi_form(const char *p, uint32_t size, char *scratch, ct_pair *out,
-                uint32_t max);
+                uint32_t max, int *ascii);
 
 /* An IP address without a port, to `out` in network order, of which IPv4 fills 4
  * bytes and IPv6 16: how many, or 0 when it is none. */

@@ -24,13 +24,16 @@ typedef struct ct_websocket_deflate {
 } ct_websocket_deflate;
 
 typedef struct ct_websocket_options {
-    double max_message;                  /* bytes, as the next two */
-    double max_queue;                    /* that may wait to be sent */
-    double threshold;                    /* of compression */
-    double ping_interval, ping_timeout;  /* seconds; 0: none */
-    double close_timeout, write_timeout; /* seconds */
-    uint32_t tell_ping, tell_pong;       /* 0: Lua does not ask for them */
-    uint32_t deflates;                   /* 0: nothing was agreed on */
+    double max_message;                 /* bytes, as the next two */
+    double max_queue;                   /* that may wait to be sent */
+    double threshold;                   /* of compression */
+    double ping_interval, ping_timeout; /* seconds; 0: none */
+    double close_timeout;               /* seconds */
+    /* Of a client's side, seconds and bytes a second: its peer must take so much
+     * in that time. On a server's side those of the server stand for both. */
+    double write_timeout, write_min_rate;
+    uint32_t tell_ping, tell_pong; /* 0: Lua does not ask for them */
+    uint32_t deflates;             /* 0: nothing was agreed on */
     ct_websocket_deflate deflate;
 } ct_websocket_options;
 

@@ -7,6 +7,10 @@
 
 enum { DAY = 86400, ERA_DAYS = 146097 /* in 400 years */ };
 
+/* 0001-01-01 and the end of 9999-12-31: a year has four digits (RFC 9110
+ * 5.6.7). */
+static const time_t FIRST = -62135596800, LAST = 253402300799;
+
 /* Seconds that the distance between the clocks is taken to be the same. */
 static const double WALL_TIME = 0.01;
 
@@ -40,12 +44,15 @@ static char *three(char *out, const char *names, unsigned i) {
 }
 
 void ct_clock_format_date(time_t at, char *out) {
-    long days = at / DAY;
-    unsigned second = (unsigned)(at % DAY);
+    at = at < FIRST ? FIRST : at > LAST ? LAST : at;
+
+    unsigned second = (unsigned)((at - FIRST) % DAY);
+    long days = (at - second) / DAY;
     civil c = civil_from_days(days);
 
-    /* 1970-01-01 was a Thursday */
-    out = three(out, "ThuFriSatSunMonTueWed", (unsigned)(days % 7));
+    /* 0001-01-01 was a Monday */
+    out = three(out, "MonTueWedThuFriSatSun",
+                (unsigned)((days - FIRST / DAY) % 7));
     *out++ = ',', *out++ = ' ';
     out = two(out, c.day);
     *out++ = ' ';

@@ -26,8 +26,9 @@ void ct_clock_update(ct_clock *c);
 /* CLOCK_MONOTONIC now, in seconds: for measuring what one turn costs. */
 double ct_clock_precise(void);
 
-/* Writes the IMF-fixdate of `at` (years 1970 to 9999) and a zero byte to `out`
- * (at least CT_DATE_LEN + 1 bytes). Never depends on the locale. */
+/* Writes the IMF-fixdate of `at` and a zero byte to `out` (at least
+ * CT_DATE_LEN + 1 bytes). What is outside of the years 1 to 9999 becomes the
+ * nearest date in them. Never depends on the locale. */
 void ct_clock_format_date(time_t at, char *out);
 
 #endif

@@ -37,10 +37,26 @@ static unsigned char lower(char c) {
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
 }
 
+/* Names mostly come as they are asked for: words that are the same need no
+ * look at their letters. */
 bool ct_str_same(const char *a, size_t an, const char *b, size_t bn) {
+    size_t i = 0;
+
     if (an != bn) return false;
-    for (size_t i = 0; i < an; i++)
-        if (lower(a[i]) != lower(b[i])) return false;
+    while (i < an) {
+        uint64_t x, y;
+
+        if (an - i >= sizeof x) {
+            memcpy(&x, a + i, sizeof x);
+            memcpy(&y, b + i, sizeof y);
+            if (x == y) {
+                i += sizeof x;
+                continue;
+            }
+        }
+        if (a[i] != b[i] && lower(a[i]) != lower(b[i])) return false;
+        i++;
+    }
     return true;
 }
 
@@ -129,14 +145,10 @@ static size_t plain_url(const char *p, size_t n) {
     return i;
 }
 
-/* Decodes the '%' or '+' at `p`; returns how many bytes it took. */
-static size_t decode_one(const char *p, size_t n, bool plus, char *out) {
+size_t ct_str_url_decode_one(const char *p, size_t n, bool plus, char *out) {
     *out = *p;
-    if (*p == '+') {
-        if (plus) *out = ' ';
-        return 1;
-    }
-    if (n < 3) return 1;
+    if (*p == '+' && plus) *out = ' ';
+    if (*p != '%' || n < 3) return 1;
     int high = hex_value(p[1]), low = hex_value(p[2]);
     if (high < 0 || low < 0) return 1;
     *out = (char)(high << 4 | low);
@@ -152,7 +164,8 @@ size_t ct_str_url_decode(const char *p, size_t n, bool plus, char *out) {
         if (o != p) memmove(o, p, span);
         o += span;
         p += span;
-        if (p < end) p += decode_one(p, (size_t)(end - p), plus, o++);
+        if (p < end)
+            p += ct_str_url_decode_one(p, (size_t)(end - p), plus, o++);
     }
     return (size_t)(o - out);
 }
@@ -178,58 +191,68 @@ size_t ct_str_url_encode(const char *p, size_t n, bool plus, char *out) {
 
 /* -- HTML ------------------------------------------------------------------ */
 
-static bool is_markup(char c) {
-    return c == '&' || c == '<' || c == '>' || c == '"' || c == '\'';
-}
+typedef struct entity {
+    char text[8];
+    size_t n; /* 0: the byte stands for itself */
+} entity;
 
-/* Length of the span at `p` without a byte that HTML gives a meaning. */
-static size_t plain_html(const char *p, size_t n) {
-    size_t i = 0;
+static const entity entities[256] = { ['&'] = { "&amp;", 5 },
+                                      ['<'] = { "&lt;", 4 },
+                                      ['>'] = { "&gt;", 4 },
+                                      ['"'] = { "&quot;", 6 },
+                                      ['\''] = { "&#x27;", 6 } };
 
 #ifdef __SSE2__
-    /* Without its lowest bit '&' is as '\'', and without the next '<' is as
-     * '>': three comparisons find all five, and no other byte. */
-    const __m128i bit0 = _mm_set1_epi8((char)~1),
-                  bit1 = _mm_set1_epi8((char)~2);
-    const __m128i amp = _mm_set1_epi8('&'), less = _mm_set1_epi8('<');
-    const __m128i quote = _mm_set1_epi8('"');
-    for (; i + 16 <= n; i += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
-        __m128i hit = _mm_cmpeq_epi8(v, quote);
-        hit = _mm_or_si128(hit, _mm_cmpeq_epi8(_mm_and_si128(v, bit0), amp));
-        hit = _mm_or_si128(hit, _mm_cmpeq_epi8(_mm_and_si128(v, bit1), less));
-        int found = _mm_movemask_epi8(hit);
-        if (found) return i + (size_t)__builtin_ctz((unsigned)found);
-    }
-#endif
-    while (i < n && !is_markup(p[i])) i++;
-    return i;
+/* Which of 16 bytes HTML gives a meaning. Without its lowest bit '&' is as
+ * '\'', and without the next '<' is as '>': three comparisons find all five, and
+ * no other byte. */
+static unsigned markup(__m128i v) {
+    __m128i amp = _mm_and_si128(v, _mm_set1_epi8((char)~1)),
+            less = _mm_and_si128(v, _mm_set1_epi8((char)~2));
+    __m128i hit = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
+
+    hit = _mm_or_si128(hit, _mm_cmpeq_epi8(amp, _mm_set1_epi8('&')));
+    hit = _mm_or_si128(hit, _mm_cmpeq_epi8(less, _mm_set1_epi8('<')));
+    return (unsigned)_mm_movemask_epi8(hit);
 }
 
-static const char *entity(char c) {
-    switch (c) {
-    case '&': return "&amp;";
-    case '<': return "&lt;";
-    case '>': return "&gt;";
-    case '"': return "&quot;";
-    default: return "&#x27;";
+/* Escapes up to the last 15 bytes. Stores whole words, of which what is too much
+ * is written over: there is room, 6 bytes for each that is left. */
+static size_t escape_blocks(const char **p, const char *end, char *out) {
+    const char *in = *p;
+    char *o = out;
+
+    while (end - in >= 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)in);
+        unsigned found = markup(v), span = 16;
+
+        _mm_storeu_si128((__m128i *)(void *)o, v);
+        if (found) span = (unsigned)__builtin_ctz(found);
+        in += span;
+        o += span;
+        if (!found) continue;
+        const entity *e = &entities[(unsigned char)*in++];
+        memcpy(o, e->text, sizeof e->text);
+        o += e->n;
     }
+    *p = in;
+    return (size_t)(o - out);
 }
+#endif
 
 size_t ct_str_html_escape(const char *p, size_t n, char *out) {
     const char *end = p + n;
     char *o = out;
 
-    while (p < end) {
-        size_t span = plain_html(p, (size_t)(end - p));
-        memcpy(o, p, span);
-        o += span;
-        p += span;
-        if (p == end) break;
-        const char *e = entity(*p++);
-        size_t len = strlen(e);
-        memcpy(o, e, len);
-        o += len;
+#ifdef __SSE2__
+    o += escape_blocks(&p, end, o);
+#endif
+    for (; p < end; p++) {
+        const entity *e = &entities[(unsigned char)*p];
+
+        *o = *p;
+        memcpy(o, e->text, e->n);
+        o += e->n ? e->n : 1;
     }
     return (size_t)(o - out);
 }

@@ -33,6 +33,9 @@ bool ct_str_is_utf8(const char *p, size_t n);
  * space when `plus`; a bad %xx stays as it is. Returns the length. */
 size_t ct_str_url_decode(const char *p, size_t n, bool plus, char *out);
 
+/* The same for one character of `n` > 0 bytes; returns how many bytes it took. */
+size_t ct_str_url_decode_one(const char *p, size_t n, bool plus, char *out);
+
 /* Percent-encodes all but A-Za-z0-9_.-~ (and '/' unless `plus`; a space becomes
  * '+' when `plus`) to `out` (at least 3n bytes). Returns the length. */
 size_t ct_str_url_encode(const char *p, size_t n, bool plus, char *out);

@@ -1,18 +1,30 @@
 /* A sequence is judged by its first byte, which says how many follow and what
- * the second may be; ASCII is skipped a word at a time. */
+ * the second may be; ASCII is skipped by words. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/utf8.h"
 
 #include <string.h>
 
-/* Length of the ASCII bytes at the start, in whole words. */
+static uint64_t word_at(const unsigned char *p) {
+    uint64_t word;
+
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+static bool is_ascii(uint64_t word) {
+    return !(word & 0x8080808080808080u);
+}
+
+/* Length of the ASCII bytes at the start: all, or some in whole words. */
 static size_t ascii_words(const unsigned char *p, size_t n) {
     size_t i = 0;
 
-    for (uint64_t word; i + sizeof word <= n; i += sizeof word) {
-        memcpy(&word, p + i, sizeof word);
-        if (word & 0x8080808080808080u) break;
-    }
+    while (i + 32 <= n && is_ascii(word_at(p + i) | word_at(p + i + 8) |
+                                   word_at(p + i + 16) | word_at(p + i + 24)))
+        i += 32;
+    while (i + 8 <= n && is_ascii(word_at(p + i))) i += 8;
+    if (n >= 8 && i + 8 > n && is_ascii(word_at(p + n - 8))) return n;
     return i;
 }
 

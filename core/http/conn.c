@@ -391,17 +391,14 @@ void ct_conn_check(ct_conn *c) {
     }
 }
 
-/* Half a request is read on to AGAIN: a reset that came with it shows only there.
- * A whole one is not: that would cost each a system call. */
+/* No system call to hear AGAIN: behind a short read there is nothing, or the end,
+ * and `readable` says which. */
 static void read_on(ct_conn *c) {
     ct_loop *loop = c->server->loop;
     int reads = 0;
 
-    while (wants_input(c)) {
-        if (reads++ == READS) {
-            c->stream.readable = true; /* settle() sees to the rest */
-            break;
-        }
+    while (wants_input(c) && c->stream.readable) {
+        if (reads++ == READS) break; /* settle() sees to the rest */
         ssize_t n = ct_stream_recv(&c->stream, loop->scratch, CT_LOOP_SCRATCH);
         if (n == CT_STREAM_AGAIN) break;
         if (n == CT_STREAM_EOF)
@@ -418,10 +415,7 @@ static void read_on(ct_conn *c) {
 void ct_conn_input(ct_conn *c) {
     if (c->files && !c->stream.want_write) ct_conn_flush(c);
     if (c->gone) return;
-    if (c->stream.readable)
-        read_on(c);
-    else
-        settle(c);
+    read_on(c);
 }
 
 void ct_conn_read_body(ct_conn *c) {

@@ -1,8 +1,8 @@
 /* evhttp as the parser of request heads, and nothing else of it: no
  * evhttp_connection exists, so evhttp sees neither sockets nor bodies nor
- * replies. It parses when somebody first asks for a field that may be there,
- * since many requests are answered by their target alone. A head is reused for
- * one request after another.
+ * replies. It parses what somebody asks for: the fields of one name, or all of
+ * them, since most requests are answered by their target and a field or two. A
+ * head is reused for one request after another.
  * Lifetime: that of the ct_request it belongs to. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CT_HEAD_H
@@ -16,14 +16,16 @@
 
 struct evbuffer;
 struct evhttp_request;
+struct evkeyvalq;
 
 typedef struct ct_head {
     struct evhttp_request *request;
     ct_buf bytes;            /* kept */
     size_t from;             /* of them: where the fields begin */
     struct evbuffer *buffer; /* to parse them with */
+    struct evkeyvalq *asked; /* fields parsed by their names so far */
     uint64_t names;          /* ct_wire's: fields that may be there */
-    bool waits;              /* for somebody to ask */
+    bool waits;              /* for somebody to ask for all of them */
 } ct_head;
 
 void ct_head_init(ct_head *h);
@@ -34,8 +36,8 @@ void ct_head_fini(ct_head *h);
 bool ct_head_parse(ct_head *h, struct evbuffer *buffer, const char *p, size_t n)
     __attribute__((warn_unused_result));
 
-/* Copies such a head, whose first field is at p[from]; the fields are parsed when
- * somebody asks for one. `names` is the wire's. Returns the copy, valid until
+/* Copies such a head, whose first field is at p[from]; fields are parsed when
+ * somebody asks for them. `names` is the wire's. Returns the copy, valid until
  * ct_head_reset(). `buffer` must live as long. */
 const char *ct_head_keep(ct_head *h, struct evbuffer *buffer, const char *p,
                          size_t n, size_t from, uint64_t names);

@@ -1,7 +1,7 @@
 /* What counts is what the client has acknowledged: the kernel's queue can take
  * megabytes at once, and then nothing until much of it is gone, so that what send()
  * accepts says little of a slow client. The queue is only looked at when the socket
- * takes no more, and again each write_timeout seconds. */
+ * takes no more, and again when the rule's time is over. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/pace.h"
 
@@ -26,53 +26,68 @@ uint32_t ct_pace_of_body(const ct_conn *c) {
 }
 
 /* Bytes that were sent and not acknowledged. */
-static uint32_t queued(const ct_conn *c) {
+static uint32_t queued(int fd) {
     int n = 0;
 
-    return ioctl(c->stream.fd, SIOCOUTQ, &n) == 0 && n > 0 ? (uint32_t)n : 0;
+    return ioctl(fd, SIOCOUTQ, &n) == 0 && n > 0 ? (uint32_t)n : 0;
 }
 
-static uint32_t spent_of(const ct_conn *c) {
-    return (uint32_t)c->server->loop->clock.mono_ms - c->pace.since;
+static void measure(ct_pace *p, uint64_t now, uint32_t in_queue) {
+    p->since = (uint32_t)now ? (uint32_t)now : UINT32_MAX;
+    p->handed = in_queue;
 }
 
-static void measure(ct_conn *c, uint32_t in_queue) {
-    uint32_t now = (uint32_t)c->server->loop->clock.mono_ms;
+void ct_pace_start(ct_pace *p, int fd, uint64_t now) {
+    if (!p->since) measure(p, now, queued(fd));
+}
 
-    c->pace.since = now ? now : UINT32_MAX;
-    c->pace.handed = in_queue;
+bool ct_pace_judge(ct_pace *p, const ct_pace_rule *rule, int fd, uint64_t now,
+                   ct_pace_look *look) {
+    uint32_t left = queued(fd);
+
+    look->spent = (uint32_t)now - p->since;
+    look->taken = p->handed > left ? p->handed - left : 0;
+    if (look->spent < rule->timeout) return false;
+    measure(p, now, left);
+    return !look->taken ||
+           look->taken * 1000 < (uint64_t)look->spent * rule->min_rate;
+}
+
+/* -- Clients ---------------------------------------------------------------- */
+
+static uint64_t now_of(const ct_conn *c) {
+    return c->server->loop->clock.mono_ms;
 }
 
 void ct_pace_begin(ct_conn *c) {
-    if (!c->pace.since) measure(c, queued(c));
+    ct_pace_start(&c->pace, c->stream.fd, now_of(c));
 }
 
 uint32_t ct_pace_left(const ct_conn *c) {
-    uint32_t all = c->options->write_timeout, spent = spent_of(c);
+    uint32_t all = c->options->write_timeout;
+    uint32_t spent = (uint32_t)now_of(c) - c->pace.since;
 
     if (!c->pace.since) return all;
     return spent < all ? all - spent : 1;
 }
 
-static void complain(const ct_conn *c, uint64_t taken, uint32_t spent) {
+static void complain(const ct_conn *c, const ct_pace_look *look) {
     char ip[CT_ADDRESS_TEXT];
 
     ct_peer_ip(&c->peer, ip);
     ct_log_line(c->server->loop->log, CT_LEVEL_DEBUG, "http",
                 "%s has taken %llu bytes in %.1f s: it is cut off", ip,
-                (unsigned long long)taken, (double)spent / 1000);
+                (unsigned long long)look->taken, (double)look->spent / 1000);
 }
 
 bool ct_pace_is_slow(ct_conn *c) {
-    const ct_server_options *o = c->options;
-    uint32_t spent = spent_of(c), left = queued(c);
-    uint64_t taken = c->pace.handed > left ? c->pace.handed - left : 0;
+    const ct_pace_rule rule = { c->options->write_timeout,
+                                c->options->write_min_rate };
+    ct_pace_look look;
 
     if (!c->pace.since) return true; /* it has not been sent to at all */
-    if (spent < o->write_timeout) return false;
-    measure(c, left);
-    if (taken && taken * 1000 >= (uint64_t)spent * o->write_min_rate)
+    if (!ct_pace_judge(&c->pace, &rule, c->stream.fd, now_of(c), &look))
         return false;
-    complain(c, taken, spent);
+    complain(c, &look);
     return true;
 }

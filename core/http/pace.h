@@ -19,6 +19,18 @@ typedef struct ct_pace {
                         stays at 2^32 - 1 */
 } ct_pace;
 
+/* How fast a reader has to be. */
+typedef struct ct_pace_rule {
+    uint32_t timeout;  /* ms: how often it is looked at */
+    uint32_t min_rate; /* bytes a second in that time; 0: any */
+} ct_pace_rule;
+
+/* What was seen of one. */
+typedef struct ct_pace_look {
+    uint64_t taken; /* bytes */
+    uint32_t spent; /* ms */
+} ct_pace_look;
+
 /* `n` bytes more went to the socket. */
 static inline void ct_pace_hand(ct_pace *p, size_t n) {
     if (__builtin_add_overflow(p->handed, n, &p->handed))
@@ -39,5 +51,13 @@ uint32_t ct_pace_left(const struct ct_conn *c);
 /* The time is over: true when the client has taken less than write_min_rate bytes a
  * second, or nothing. Otherwise it is measured anew. */
 bool ct_pace_is_slow(struct ct_conn *c);
+
+/* The same of any socket, at `now` (monotonic ms). */
+void ct_pace_start(ct_pace *p, int fd, uint64_t now);
+
+/* True as above when the rule is broken; *look says how. Not before the rule's time
+ * is over. */
+bool ct_pace_judge(ct_pace *p, const ct_pace_rule *rule, int fd, uint64_t now,
+                   ct_pace_look *look);
 
 #endif

@@ -113,11 +113,20 @@ bool ct_range_may(ct_str if_range, ct_str etag, time_t modified) {
 
 typedef enum part { IGNORE, EMPTY, WHOLE, GOOD } part;
 
+/* Digits of any number: what is too large for a file is just that. */
+static bool parse_number(ct_str s, uint64_t *out) {
+    if (ct_str_decimal(s.p, s.n, out)) return true;
+    for (uint32_t i = 0; i < s.n; i++)
+        if (s.p[i] < '0' || s.p[i] > '9') return false;
+    *out = INT64_MAX;
+    return s.n > 0;
+}
+
 /* "-n": the last n bytes. */
 static part parse_suffix(ct_str s, uint64_t size, ct_range *out) {
     uint64_t n;
 
-    if (!ct_str_decimal(s.p, s.n, &n)) return IGNORE;
+    if (!parse_number(s, &n)) return IGNORE;
     if (!n || !size) return EMPTY;
     if (n >= size) return WHOLE;
     *out = (ct_range){ size - n, n };
@@ -130,8 +139,8 @@ static part parse_one(ct_str s, uint64_t size, ct_range *out) {
     uint64_t a, b = size;
 
     if (!first.n) return parse_suffix(last, size, out);
-    if (!ct_str_decimal(first.p, first.n, &a)) return IGNORE;
-    if (last.n && !ct_str_decimal(last.p, last.n, &b)) return IGNORE;
+    if (!parse_number(first, &a)) return IGNORE;
+    if (last.n && !parse_number(last, &b)) return IGNORE;
     if (a >= size || (last.n && b < a)) return EMPTY;
     if (!last.n || b >= size) b = size - 1;
     *out = (ct_range){ a, b - a + 1 };

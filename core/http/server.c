@@ -109,13 +109,13 @@ uint32_t ct_server_unsent(const ct_server *s) {
 /* -- The end of a turn ------------------------------------------------------ */
 
 /* A client that sent its request and left at once has told both in one event:
- * for a handler that waits, its end must be looked for. */
+ * for a handler that waits, its end is looked at now. */
 static void check_begun(ct_server *s) {
     while (!ct_list_is_empty(&s->begun)) {
         ct_conn *c = ct_list_of(s->begun.next, ct_conn, begun);
 
         ct_list_remove(&c->begun);
-        ct_conn_check(c);
+        if (c->stream.shut) ct_conn_check(c);
     }
 }
 

@@ -331,10 +331,17 @@ static int answer_to(answer *a, uint32_t flags) {
     return send_answer(a);
 }
 
+/* Few clients ask for a 412, so Lua makes it. */
+static bool has_precondition(ct_request *r) {
+    return asked(r, "If-Match").p || asked(r, "If-Unmodified-Since").p;
+}
+
 int ct_static_serve(ct_request *r, ct_str root, ct_str path, uint32_t flags) {
     answer a = { .r = r, .flags = flags & OF_REPLY };
-    int result = find(&a, root, path, flags & CT_FILE_FRESH);
+    int result;
 
+    if (r->conn && has_precondition(r)) return CT_ERROR;
+    result = find(&a, root, path, flags & CT_FILE_FRESH);
     if (result != CT_OK) return result;
     a.coding = choose_coding(r, a.file, flags);
     if (a.coding & CT_FILE_SIBLING)

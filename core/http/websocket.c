@@ -8,6 +8,8 @@
 enum { FIN = 0x80, RSV1 = 0x40, RSV = 0x70, OPCODE = 0x0f, MASKED = 0x80 };
 enum { BLOCK = 64 }; /* bytes unmasked and looked at together */
 
+static const uint64_t HIGH = 0x8080808080808080u;
+
 void ct_websocket_init(ct_websocket *w, bool client, bool deflate,
                        uint64_t max_message) {
     memset(w, 0, offsetof(ct_websocket, head));
@@ -39,24 +41,57 @@ static uint32_t turned(uint32_t mask, size_t n) {
     return mask;
 }
 
-/* Unmasks BLOCK bytes; true when one of them is not ASCII. */
-static bool unmask_block(char *p, uint64_t mask) {
-    uint64_t words[BLOCK / 8], all = 0;
+typedef uint64_t pair __attribute__((vector_size(16)));
 
-    memcpy(words, p, BLOCK);
-    for (size_t i = 0; i < BLOCK / 8; i++) {
-        words[i] ^= mask;
-        all |= words[i];
-    }
-    memcpy(p, words, BLOCK);
-    return all & 0x8080808080808080u;
+/* Each of these unmasks bytes and returns them or'ed: with a bit of HIGH when one
+ * of them is not ASCII. */
+
+static pair unmask_pair(char *p, uint64_t mask) {
+    pair words;
+
+    memcpy(&words, p, sizeof words);
+    words ^= mask;
+    memcpy(p, &words, sizeof words);
+    return words;
 }
 
-static void unmask_tail(char *p, size_t n, uint32_t mask) {
-    unsigned char bytes[4];
+static uint64_t unmask_block(char *p, uint64_t mask) {
+    pair all = unmask_pair(p, mask) | unmask_pair(p + 16, mask) |
+               unmask_pair(p + 32, mask) | unmask_pair(p + 48, mask);
 
-    memcpy(bytes, &mask, 4);
-    for (size_t i = 0; i < n; i++) p[i] = (char)(p[i] ^ bytes[i & 3]);
+    return all[0] | all[1];
+}
+
+static uint64_t unmask_word(char *p, uint32_t mask) {
+    uint32_t word;
+
+    memcpy(&word, p, sizeof word);
+    word ^= mask;
+    memcpy(p, &word, sizeof word);
+    return word;
+}
+
+/* Less than a block. */
+static uint64_t unmask_tail(char *p, size_t n, uint64_t mask) {
+    unsigned char bytes[4];
+    uint32_t half = (uint32_t)mask;
+    uint64_t high = 0;
+    pair all = { 0 };
+
+    for (; n >= 16; p += 16, n -= 16) all |= unmask_pair(p, mask);
+    for (; n >= 4; p += 4, n -= 4) high |= unmask_word(p, half);
+    memcpy(bytes, &half, sizeof bytes);
+    for (size_t i = 0; i < n; i++) {
+        p[i] = (char)(p[i] ^ bytes[i]);
+        high |= (unsigned char)p[i];
+    }
+    return all[0] | all[1] | high;
+}
+
+/* Checks what was just unmasked, `all` or'ed, unless it needs no look. */
+static bool check(ct_utf8 *u, uint64_t all, const char *p, size_t n) {
+    if (!u || (!(all & HIGH) && !u->need)) return true;
+    return ct_utf8_run(u, p, n);
 }
 
 /* Unmasks `n` bytes and, when `u` is given, checks that they are UTF-8. */
@@ -65,13 +100,9 @@ static bool unmask(char *p, size_t n, uint32_t mask, ct_utf8 *u) {
     size_t i = 0;
 
     for (; i + BLOCK <= n; i += BLOCK) {
-        bool high = unmask_block(p + i, wide);
-
-        if (u && (high || u->need) && !ct_utf8_run(u, p + i, BLOCK))
-            return false;
+        if (!check(u, unmask_block(p + i, wide), p + i, BLOCK)) return false;
     }
-    unmask_tail(p + i, n - i, mask);
-    return !u || ct_utf8_run(u, p + i, n - i);
+    return check(u, unmask_tail(p + i, n - i, wide), p + i, n - i);
 }
 
 void ct_websocket_mask(char *p, size_t n, const unsigned char mask[4]) {
@@ -159,22 +190,25 @@ static ct_websocket_event open_frame(ct_websocket *w) {
 /* Takes bytes of a head: MORE with w->inside when it is complete. */
 static ct_websocket_event take_head(ct_websocket *w, const char *p, size_t n,
                                     size_t *used) {
-    size_t i = 0, size = 2;
+    size_t i = 0, size;
     const char *why;
 
-    while (i < n) {
+    while (w->have < 2) {
+        if (i == n) return CT_WEBSOCKET_MORE;
         unsigned char c = (unsigned char)p[i++];
 
-        w->head[w->have++] = c;
-        why = w->have == 1   ? judge_first(w, c)
-              : w->have == 2 ? judge_second(w, c)
-                             : NULL;
         *used = i;
+        why = w->have ? judge_second(w, c) : judge_first(w, c);
         if (why) return wrong(w, why);
-        if (w->have >= 2) size = head_size(w);
-        if (w->have == size) return open_frame(w);
+        w->head[w->have++] = c;
     }
-    return CT_WEBSOCKET_MORE;
+    size = head_size(w);
+    size -= w->have;
+    if (size > n - i) size = n - i;
+    memcpy(w->head + w->have, p + i, size);
+    w->have = (uint8_t)(w->have + size);
+    *used = i + size;
+    return w->have == head_size(w) ? open_frame(w) : CT_WEBSOCKET_MORE;
 }
 
 size_t ct_websocket_head(unsigned char out[CT_WEBSOCKET_HEAD],
@@ -237,10 +271,12 @@ static ct_websocket_event take_data(ct_websocket *w, char *p, size_t n,
 
     if (!unmask(p, n, w->mask, text ? &w->utf8 : NULL))
         return bad(w, CT_WEBSOCKET_BAD_DATA, "text is not UTF-8");
-    w->mask = turned(w->mask, n);
     *out = (ct_str){ p, (uint32_t)n };
     w->whole = w->fin && !w->left;
-    if (w->left) return CT_WEBSOCKET_DATA;
+    if (w->left) {
+        w->mask = turned(w->mask, n);
+        return CT_WEBSOCKET_DATA;
+    }
     w->inside = false;
     w->have = 0;
     if (!w->fin) return CT_WEBSOCKET_DATA;

@@ -289,22 +289,22 @@ static bool judge_field(ct_wire *w, const char *p, uint32_t at, uint32_t n) {
 
     switch (len) {
     case 4:
-        if (!ct_str_same(name, len, "host", 4)) break;
+        if (!ct_str_same(name, len, "Host", 4)) break;
         return judge_host(w, p, at, n);
     case 6:
-        if (!ct_str_same(name, len, "expect", 6)) break;
+        if (!ct_str_same(name, len, "Expect", 6)) break;
         return judge_expect(w, value, n);
     case 7:
-        if (ct_str_same(name, len, "upgrade", 7)) w->has_upgrade = true;
+        if (ct_str_same(name, len, "Upgrade", 7)) w->has_upgrade = true;
         break;
     case 10:
-        if (!ct_str_same(name, len, "connection", 10)) break;
+        if (!ct_str_same(name, len, "Connection", 10)) break;
         return judge_connection(w, value, n);
     case 14:
-        if (!ct_str_same(name, len, "content-length", 14)) break;
+        if (!ct_str_same(name, len, "Content-Length", 14)) break;
         return judge_length(w, value, n);
     case 17:
-        if (!ct_str_same(name, len, "transfer-encoding", 17)) break;
+        if (!ct_str_same(name, len, "Transfer-Encoding", 17)) break;
         return judge_encoding(w, value, n);
     }
     return true;

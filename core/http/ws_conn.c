@@ -232,6 +232,15 @@ static void no_pong(ct_ws_conn *w, uint64_t now) {
         w->pong_by = now + w->options.ping_timeout; /* we do not read it */
 }
 
+/* The socket has not taken all for so long. */
+static void judge_pace(ct_ws_conn *w, uint64_t now) {
+    ct_pace_look look;
+
+    w->write_by = now + w->options.pace.timeout;
+    if (ct_pace_judge(&w->pace, &w->options.pace, w->stream.fd, now, &look))
+        ct_ws_broke(w, "what was sent was taken too slowly");
+}
+
 static void on_expired(ct_deadline *d) {
     ct_ws_conn *w = ct_list_of(d, ct_ws_conn, deadline);
     uint64_t now = now_ms(w);
@@ -239,7 +248,7 @@ static void on_expired(ct_deadline *d) {
     if (is_due(w->end_by, now))
         out_of_time(w);
     else if (is_due(w->write_by, now))
-        ct_ws_broke(w, "what was sent was not taken in time");
+        judge_pace(w, now);
     else if (is_due(w->pong_by, now))
         no_pong(w, now);
     else if (is_due(w->ping_at, now))

@@ -11,6 +11,7 @@
 #include "base/events.h"
 #include "base/list.h"
 #include "base/slots.h"
+#include "http/pace.h"
 #include "http/seat.h"
 #include "http/websocket.h"
 #include "http/ws_deflate.h"
@@ -32,7 +33,7 @@ typedef struct ct_ws_options {
     uint32_t ping_interval; /* ms, as all below; 0: none */
     uint32_t ping_timeout;  /* 0: pongs are not looked for */
     uint32_t close_timeout; /* for the peer's Close */
-    uint32_t write_timeout; /* without progress */
+    ct_pace_rule pace;      /* of a peer that does not take all */
     bool client;            /* we are: what we send is masked */
     bool tell_ping, tell_pong;
     const ct_ws_params *deflate; /* what was agreed on; NULL: nothing */
@@ -62,6 +63,7 @@ typedef struct ct_ws_conn {
     ct_deadline deadline; /* the earliest of the four below */
     uint64_t ping_at, pong_by, write_by, end_by; /* monotonic ms; 0: none */
     ct_stream stream;
+    ct_pace pace; /* while write_by is set */
     ct_seat seat; /* a client's among the server's connections, or none */
     ct_websocket scan;
     ct_ws_deflate *deflate; /* or NULL */

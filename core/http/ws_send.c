@@ -17,8 +17,17 @@ enum {
 /* -- Output ---------------------------------------------------------------- */
 
 static void wait_for_room(ct_ws_conn *w) {
-    w->write_by = w->hub->loop->clock.mono_ms + w->options.write_timeout;
+    uint64_t now = w->hub->loop->clock.mono_ms;
+
+    if (w->write_by) return;
+    ct_pace_start(&w->pace, w->stream.fd, now);
+    w->write_by = now + w->options.pace.timeout;
     ct_ws_set_deadline(w);
+}
+
+static void all_sent(ct_ws_conn *w) {
+    w->write_by = 0;
+    w->pace.since = 0;
 }
 
 void ct_ws_flush(ct_ws_conn *w) {
@@ -27,17 +36,19 @@ void ct_ws_flush(ct_ws_conn *w) {
             ct_stream_send(&w->stream, ct_buf_bytes(&w->out), w->out.len);
 
         if (n == CT_STREAM_AGAIN) {
-            if (!w->write_by) wait_for_room(w);
+            wait_for_room(w);
             break;
         }
         if (n < 0) {
             ct_ws_broke(w, "the connection broke");
             return;
         }
-        w->write_by = 0; /* progress */
+        ct_pace_hand(&w->pace, (size_t)n);
         ct_buf_drain(&w->out, (size_t)n);
     }
-    if (!w->broken) ct_ws_sent(w);
+    if (w->broken) return;
+    if (!w->out.len) all_sent(w);
+    ct_ws_sent(w);
 }
 
 /* Sends bytes that are the caller's; `out` is empty. */
@@ -199,7 +210,10 @@ int ct_ws_send(ct_ws_conn *w, ct_websocket_opcode kind, ct_str payload) {
         ct_ws_flush(w); /* what is only corked need not wait */
         if (w->broken) return CT_CLOSED;
         w->wants_room = !has_room(w, payload.n);
-        if (w->wants_room) return CT_LIMIT;
+        if (w->wants_room) {
+            w->told = false; /* while a hook is under way nobody takes */
+            return CT_LIMIT;
+        }
     }
     cork(w);
     if (data && w->deflate && payload.n && payload.n >= w->options.threshold)

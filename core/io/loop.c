@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 /* The loop made last, for libevent's log and fatal callbacks. */
 static ct_loop *reporter; /* process-wide: those callbacks have no argument */
@@ -53,6 +54,24 @@ static struct event_base *new_base(void) {
 /* The method is called "epoll (with changelist)". */
 static bool is_epoll(const struct event_base *base) {
     return strncmp(event_base_get_method(base), "epoll", 5) == 0;
+}
+
+/* libevent takes EPOLLERR for READ and WRITE, whatever else there is: bytes and a
+ * reset that come in one edge look like bytes alone, and no other edge comes. An
+ * end with an error becomes EPOLLRDHUP without EPOLLIN, which the kernel never
+ * says by itself, since an end can be read; in libevent that is CLOSED alone. */
+static uint32_t with_error(uint32_t what) {
+    const uint32_t end = EPOLLERR | EPOLLRDHUP;
+
+    return (what & end) == end ? what & ~(uint32_t)(EPOLLERR | EPOLLIN) : what;
+}
+
+/* In place of libc's, for libevent: symbols are looked up in the program first. */
+int epoll_wait(int fd, struct epoll_event *events, int most, int timeout) {
+    int n = epoll_pwait(fd, events, most, timeout, NULL);
+
+    for (int i = 0; i < n; i++) events[i].events = with_error(events[i].events);
+    return n;
 }
 
 bool ct_loop_init(ct_loop *loop, ct_log *log, const char **why) {

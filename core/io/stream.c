@@ -12,8 +12,7 @@
 
 static void on_event(evutil_socket_t fd, short what, void *arg);
 
-/* libevent turns EPOLLERR and EPOLLHUP into READ and WRITE, so that a reset is
- * seen through READ. */
+/* A hang-up without the peer's end (a pipe's) is READ and WRITE to libevent. */
 static int watch(ct_stream *s, short more) {
     short what = (short)(EV_READ | EV_CLOSED | EV_ET | EV_PERSIST | more);
 
@@ -57,8 +56,8 @@ static int crossed(ct_stream *s, int bits, bool room) {
     return bits;
 }
 
-/* The peer's end shows in every later edge: it is told once. An error (a reset)
- * comes as READ alone. */
+/* The peer's end shows in every later edge: it is told once. CLOSED without READ is
+ * an error, a reset (io/loop.c): that is news behind an end, too. */
 static void on_event(evutil_socket_t fd, short what, void *arg) {
     ct_stream *s = arg;
     int bits = 0;
@@ -66,7 +65,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     ct_loop_now(s->loop);
     s->poked = 0;
-    if ((what & EV_CLOSED) && s->shut) what &= (short)~(EV_CLOSED | EV_READ);
+    if ((what & EV_READ) && (what & EV_CLOSED) && s->shut)
+        what &= (short)~(EV_CLOSED | EV_READ);
     if (what & (EV_READ | EV_CLOSED)) {
         s->readable = true;
         bits |= CT_STREAM_READ;

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/form.h"
 #include "base/str.h"
 #include "io/address.h"
 #include <stdbool.h>
@@ -75,7 +76,31 @@ int ct_abi_unhex(const char *p, uint32_t size, char *out) {
 }
 
 void ct_abi_http_date(double at, char *out) {
-    ct_clock_format_date((time_t)at, out);
+    static const double FAR = 1e12; /* behind the year 9999; NaN is before */
+
+    ct_clock_format_date((time_t)(at > -FAR ? at < FAR ? at : FAR : -FAR), out);
+}
+
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+/* Behind a digit at `i`: "e999" or "E+999". */
+static bool has_large_exponent(const char *p, uint32_t i, uint32_t size) {
+    if (++i == size || (p[i] != 'e' && p[i] != 'E')) return false;
+    if (i + 1 < size && p[i + 1] == '+') i++;
+    return size - i > 3 && is_digit(p[i + 1]) && is_digit(p[i + 2]) &&
+           is_digit(p[i + 3]);
+}
+
+int ct_abi_has_large_number(const char *p, uint32_t size) {
+    uint32_t row = 0;
+
+    for (uint32_t i = 0; i < size; i++) {
+        row = is_digit(p[i]) ? row + 1 : 0;
+        if (row && (row == 100 || has_large_exponent(p, i, size))) return 1;
+    }
+    return 0;
 }
 
 int ct_abi_is_clean(const char *p, uint32_t size) {
@@ -101,69 +126,18 @@ int ct_abi_cookie_class(const char *p, uint32_t size) {
     return class;
 }
 
-/* The next piece of "a=b&c" at *p: its name and value, still encoded. False at
- * the end. */
-static bool next_pair(const char **p, const char *end, ct_pair *out) {
-    while (*p < end) {
-        const char *start = *p, *equals;
-        const char *stop = memchr(start, '&', (size_t)(end - start));
-
-        if (!stop) stop = end;
-        *p = stop + 1;
-        if (stop == start) continue;
-        equals = memchr(start, '=', (size_t)(stop - start));
-        if (!equals) equals = stop;
-        out->name = (ct_str){ start, (uint32_t)(equals - start) };
-        if (equals < stop) equals++;
-        out->value = (ct_str){ equals, (uint32_t)(stop - equals) };
-        return true;
-    }
-    return false;
-}
-
-/* True when the encoded `name` stands for `wanted`. */
-static bool is_named(ct_str name, ct_str wanted, char *scratch) {
-    if (name.n < wanted.n) return false;
-    if (name.n == wanted.n && !memcmp(name.p, wanted.p, name.n)) return true;
-    return ct_str_url_decode(name.p, name.n, true, scratch) == wanted.n &&
-           !memcmp(scratch, wanted.p, wanted.n);
-}
-
 int ct_abi_form_last(const char *p, uint32_t size, const char *name,
                      uint32_t name_size, uint32_t max, char *out) {
-    const char *end = p + size;
-    ct_str last = { NULL, 0 };
-    uint32_t n = 0;
-    ct_pair pair;
-
-    while (next_pair(&p, end, &pair)) {
-        if (n++ == max) return -2;
-        if (is_named(pair.name, (ct_str){ name, name_size }, out))
-            last = pair.value;
-    }
-    if (!last.p) return -1;
-    return (int)ct_str_url_decode(last.p, last.n, true, out);
-}
-
-static ct_str decoded(ct_str in, char **at) {
-    ct_str s = { *at, (uint32_t)ct_str_url_decode(in.p, in.n, true, *at) };
-
-    *at += s.n;
-    return s;
+    return ct_form_last(p, size, (ct_str){ name, name_size }, max, out);
 }
 
 int ct_abi_form(const char *p, uint32_t size, char *scratch, ct_pair *out,
-                uint32_t max) {
-    const char *end = p + size;
-    uint32_t n = 0;
-    ct_pair pair;
+                uint32_t max, int *ascii) {
+    bool all = false;
+    int n = ct_form_split(p, size, scratch, out, max, &all);
 
-    while (next_pair(&p, end, &pair)) {
-        if (n == max) return -1;
-        out[n].name = decoded(pair.name, &scratch);
-        out[n++].value = decoded(pair.value, &scratch);
-    }
-    return (int)n;
+    *ascii = all;
+    return n;
 }
 
 uint32_t ct_abi_ip_bytes(const char *p, uint32_t size, char *out) {

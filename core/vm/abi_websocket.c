@@ -2,7 +2,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "abi.h"
 
+#include "http/conn.h"
 #include "http/handover.h"
+#include "http/server.h"
 #include "http/ws_conn.h"
 #include "vm/channel.h"
 #include "vm/vm.h"
@@ -11,7 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-_Static_assert(sizeof(ct_websocket_options) == 96, "as the FFI lays it out");
+_Static_assert(sizeof(ct_websocket_options) == 104, "as the FFI lays it out");
 _Static_assert(sizeof(ct_websocket_item) == 24, "likewise");
 _Static_assert((int)CT_WS_ANSWER <= (int)CT_VM_WHY, "an answer fits vm->why");
 
@@ -77,17 +79,17 @@ static ct_ws_options to_options(const ct_websocket_options *o) {
                             .ping_interval = ms(o->ping_interval),
                             .ping_timeout = ms(o->ping_timeout),
                             .close_timeout = ms(o->close_timeout),
-                            .write_timeout = ms(o->write_timeout),
+                            .pace = { ms(o->write_timeout),
+                                      (uint32_t)bytes(o->write_min_rate) },
                             .tell_ping = o->tell_ping,
                             .tell_pong = o->tell_pong };
 }
 
 static uint32_t open_as(ct_vm *vm, const ct_websocket_options *given,
-                        bool client, ct_ws_mover *move, void *from) {
+                        const ct_ws_options *o, ct_ws_mover *move, void *from) {
     ct_ws_params params = to_params(&given->deflate);
-    ct_ws_options options = to_options(given);
+    ct_ws_options options = *o;
 
-    options.client = client;
     if (given->deflates) options.deflate = &params;
     return ct_ws_open(&vm->websockets, &options, move, from);
 }
@@ -106,9 +108,12 @@ static bool from_request(void *from, ct_ws_conn *to, ct_stream_fn *fn,
 uint32_t ct_abi_websocket_accept(ct_vm *vm, uint32_t request,
                                  const ct_websocket_options *options) {
     ct_request *r = ct_slots_get(&vm->server->requests, request);
+    ct_ws_options o = to_options(options);
 
     if (!r || !r->conn) return 0;
-    return open_as(vm, options, false, from_request, r);
+    o.pace = (ct_pace_rule){ r->conn->options->write_timeout,
+                             r->conn->options->write_min_rate };
+    return open_as(vm, options, &o, from_request, r);
 }
 
 static bool from_channel(void *from, ct_ws_conn *to, ct_stream_fn *fn,
@@ -122,8 +127,11 @@ static bool from_channel(void *from, ct_ws_conn *to, ct_stream_fn *fn,
 uint32_t ct_abi_websocket_connect(ct_vm *vm, uint32_t channel,
                                   const ct_websocket_options *options) {
     vm_channel *c = ct_slots_get(&vm->channels, channel);
-    uint32_t handle = c ? open_as(vm, options, true, from_channel, c) : 0;
+    ct_ws_options o = to_options(options);
+    uint32_t handle;
 
+    o.client = true;
+    handle = c ? open_as(vm, options, &o, from_channel, c) : 0;
     (void)ct_abi_channel_close(vm, channel, 0);
     return handle;
 }

@@ -69,7 +69,7 @@ local function on_request(handle, event)
     if band(event.flags, REQUEST_TLS) ~= 0 then request.protocol = "https" end
     enter(request)
     server.callback(request)
-    barrier() -- a trace cannot return through the xpcall that this is called by
+    barrier() -- a trace that began in the handler ends
 end
 
 -- A request whose application raised: the delegate (a handler) answers, or a bare 500 does.

@@ -206,9 +206,16 @@ local function add(fn, a, b, c, ctx)
     core.wake()
 end
 
+-- A coroutine that goes on is a callback, too.
+local function add_coroutine(co)
+    queue_last = queue_last + 1
+    queue[queue_last] = co
+    core.wake()
+end
+
 --- A waiter of the running coroutine, to be given to whoever will wake it.
 function ioloop.waiter()
-    return { co = running, woken = false }
+    return { co = running, woken = false, context = false, a = nil, b = nil, err = nil }
 end
 
 -- The wait itself. The scope's set is how a cancellation finds the waiter; a context whose scope
@@ -253,7 +260,7 @@ end
 function ioloop.wake(waiter, a, b)
     if waiter.woken then return end
     waiter.woken, waiter.a, waiter.b = true, a, b
-    if waits[waiter.co] == waiter then add(go, waiter.co) end
+    if waits[waiter.co] == waiter then add_coroutine(waiter.co) end
 end
 
 --- Raises `err` where the waiter waits.
@@ -293,35 +300,24 @@ end
 
 -- The pump ---------------------------------------------------------------------
 
-local function run_event(kind, handle)
-    local ok, err = xpcall(handlers[kind], on_error, handle, event)
-    if not ok then
-        pulse.beat = pulse.beat + 1 -- who answers has all the time again
-        ok, err = xpcall(failures[kind], on_error, handle, err, take_trace())
-        if not ok then log_failure(handle, err, take_trace()) end
-    end
-end
-
 local function run_callback(item)
-    local fn = item[1]
     pulse.beat = pulse.beat + 1
     pulse.handle = 0
-    if fn == go then
-        go(item[2])
-        return
-    end
+    if type(item) == "thread" then return go(item) end
     context = item[5]
-    local ok, err = xpcall(fn, on_error, item[2], item[3], item[4])
+    local ok, err = xpcall(item[1], on_error, item[2], item[3], item[4])
     if not ok then log_failure(nil, err, take_trace()) end
 end
 
 -- Takes events until none is left, then the callbacks that were there when it began. False when
 -- its coroutine has waited in between: another one pumps now.
-local function drain(me)
+local function drain(me, at)
     running = me
     while next_event(event) do
+        local kind, handle = event.type, event.handle
         context = false
-        run_event(event.type, event.handle)
+        at.kind, at.handle = kind, handle
+        handlers[kind](handle, event)
         if pumping ~= me then return false end
     end
     local last = queue_last
@@ -341,9 +337,25 @@ local function drain(me)
 end
 
 -- Yields a value when all is done: C resumes it after the next turn that has events.
+local function pump_on(me, at)
+    while drain(me, at) do yield(true) end
+end
+
+local function event_failed(at, err)
+    pulse.beat = pulse.beat + 1 -- who answers has all the time again
+    local handle = at.handle
+    local ok, again = xpcall(failures[at.kind], on_error, handle, err, take_trace())
+    if not ok then log_failure(handle, again, take_trace()) end
+end
+
+-- What a handler of events raises is caught outside of all loops, so that a trace that begins in it
+-- can return into them; `at` tells which one it was.
 function pump()
-    local me = pumping
-    while drain(me) do yield(true) end
+    local me, at = pumping, { kind = 0, handle = 0 }
+    repeat
+        local ok, err = xpcall(pump_on, on_error, me, at)
+        if not ok then event_failed(at, err) end
+    until ok or pumping ~= me
 end
 
 --- For C: the coroutine that is to take events from now on.
@@ -435,9 +447,8 @@ function ioloop.remove_timeout(handle)
     core.timer_stop(handle)
 end
 
---- As wait(), but raises a TimeoutError when `seconds` pass first; nil: no limit of its own.
-function ioloop.wait_for(waiter, seconds, release, a, b)
-    if not seconds then return ioloop.wait(waiter, release, a, b) end
+-- Apart, since LuaJIT compiles no function that has made a closure.
+local function wait_until(waiter, seconds, release, a, b)
     local timer = ioloop.call_later(seconds, ioloop.cancel, waiter, util.TimeoutError("Timeout"))
     local function give_back()
         ioloop.remove_timeout(timer)
@@ -446,6 +457,12 @@ function ioloop.wait_for(waiter, seconds, release, a, b)
     local x, y = ioloop.wait(waiter, give_back)
     ioloop.remove_timeout(timer)
     return x, y
+end
+
+--- As wait(), but raises a TimeoutError when `seconds` pass first; nil: no limit of its own.
+function ioloop.wait_for(waiter, seconds, release, a, b)
+    if seconds then return wait_until(waiter, seconds, release, a, b) end
+    return ioloop.wait(waiter, release, a, b)
 end
 
 --- A timer has fired: calls its function. For testing.clock(), whose timers are not C's.

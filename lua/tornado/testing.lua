@@ -81,7 +81,7 @@ end
 testing.set_timeout = case.set_timeout
 
 --- Calls fn over and over, a turn of the loop apart, until it returns something true, which is
---- returned; raises TimeoutError after `timeout` (5) seconds.
+--- returned; raises TimeoutError after `timeout` seconds (as many as the case has).
 testing.wait_until = case.wait_until
 
 -- Commands ---------------------------------------------------------------------------

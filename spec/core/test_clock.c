@@ -27,13 +27,27 @@ static void test_known_dates(void) {
     CHECK_STR(out, "Fri, 31 Dec 9999 23:59:59 GMT");
 }
 
-/* Each day up to the year 2500, at another second of the day each. */
+/* Each day from the year 1439 to 2500, at another second of the day each. */
 static void test_each_day(void) {
     int wrong = 0;
 
-    for (time_t day = 0; day < 193600; day++)
+    for (time_t day = -193600; day < 193600; day++)
         wrong += !is_as_strftime(day * 86400 + day * 7919 % 86400);
     CHECK(wrong == 0);
+}
+
+/* A file may have any date, and an application any number. */
+static void test_far_dates(void) {
+    char out[CT_DATE_LEN + 1];
+
+    ct_clock_format_date(-1, out);
+    CHECK_STR(out, "Wed, 31 Dec 1969 23:59:59 GMT");
+    ct_clock_format_date(-62135596800, out);
+    CHECK_STR(out, "Mon, 01 Jan 0001 00:00:00 GMT");
+    ct_clock_format_date(INT64_MIN, out);
+    CHECK_STR(out, "Mon, 01 Jan 0001 00:00:00 GMT");
+    ct_clock_format_date(INT64_MAX, out);
+    CHECK_STR(out, "Fri, 31 Dec 9999 23:59:59 GMT");
 }
 
 static void test_update(void) {
@@ -57,6 +71,7 @@ static void test_update(void) {
 int main(void) {
     test_known_dates();
     test_each_day();
+    test_far_dates();
     test_update();
     return check_report();
 }

@@ -73,6 +73,11 @@ static void test_ranges(void) {
     CHECK(ct_range_parse(str("bytes"), 10, r) == 0);
     CHECK(ct_range_parse(str(""), 10, r) == 0);
     CHECK(ct_range_parse(str("bytes=0-18446744073709551616"), 10, r) == 0);
+    CHECK(ct_range_parse(str("bytes=4-18446744073709551616"), 10, r) == 1 &&
+          r->from == 4 && r->size == 6);
+    CHECK(ct_range_parse(str("bytes=18446744073709551616-"), 10, r) == -1);
+    CHECK(ct_range_parse(str("bytes=-18446744073709551616"), 10, r) == 0);
+    CHECK(ct_range_parse(str("bytes=1844674407370955161x-"), 10, r) == 0);
 }
 
 static void test_weights(void) {

@@ -300,6 +300,68 @@ static void test_closed_while_writing(void) {
     pair_fini(&p);
 }
 
+/* The same over TCP, so that there are resets. */
+static void pair_tcp(pair *p) {
+    struct sockaddr_in sa = { .sin_family = AF_INET,
+                              .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fd;
+    socklen_t size = sizeof sa;
+
+    memset(p, 0, sizeof *p);
+    CHECK(bind(server, (struct sockaddr *)&sa, size) == 0);
+    CHECK(listen(server, 1) == 0);
+    CHECK(getsockname(server, (struct sockaddr *)&sa, &size) == 0);
+    p->other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(connect(p->other, (struct sockaddr *)&sa, size) == 0);
+    fd = accept4(server, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    close(server);
+    CHECK(ct_stream_init(&p->s, &loop, fd, on_stream, p));
+}
+
+static void reset(pair *p) {
+    const struct linger now = { .l_onoff = 1, .l_linger = 0 };
+
+    setsockopt(p->other, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(p->other);
+    p->other = -1;
+}
+
+/* Bytes and the reset behind them are one edge: no other one comes. */
+static void test_reset_behind_bytes(void) {
+    char in[10];
+    pair p;
+
+    pair_tcp(&p);
+    CHECK(write(p.other, "bye", 3) == 3);
+    reset(&p);
+    CHECK(wait_for(&p, CT_STREAM_READ));
+    CHECK(p.what == (CT_STREAM_READ | CT_STREAM_SHUT) && p.s.shut);
+    CHECK(ct_stream_recv(&p.s, in, sizeof in) == 3);
+    CHECK(p.s.readable); /* the end is still to be read */
+    CHECK(ct_stream_recv(&p.s, in, sizeof in) == CT_STREAM_ERROR);
+    CHECK(errno == ECONNRESET);
+    pair_fini(&p);
+}
+
+/* A reset is news, though the peer had ended its side before. */
+static void test_reset_behind_end(void) {
+    char in[10];
+    pair p;
+
+    pair_tcp(&p);
+    CHECK(ct_stream_send(&p.s, "x", 1) == 1); /* not read: so it is a reset */
+    CHECK(shutdown(p.other, SHUT_WR) == 0);
+    CHECK(wait_for(&p, CT_STREAM_SHUT));
+    CHECK(ct_stream_recv(&p.s, in, sizeof in) == CT_STREAM_EOF);
+    reset(&p);
+    CHECK(wait_for(&p, CT_STREAM_READ));
+    CHECK(ct_stream_send(&p.s, "x", 1) == CT_STREAM_ERROR);
+    int calls = p.calls;
+    for (int i = 0; i < 5; i++) turn();
+    CHECK(p.calls == calls);
+    pair_fini(&p);
+}
+
 static void test_free_in_callback(void) {
     pair p;
 
@@ -714,6 +776,8 @@ static void check_streams(void) {
     test_write_to_half_closed();
     test_broken_pipe();
     test_closed_while_writing();
+    test_reset_behind_bytes();
+    test_reset_behind_end();
     test_free_in_callback();
     test_reset();
     test_number_reused();

@@ -262,8 +262,37 @@ static void texts(void) {
     CHECK(one(0x81, big, sizeof big)[0] == 't');
 }
 
+/* Masked byte by byte here; with a byte that is not ASCII in each place. */
+static void masks(void) {
+    static const unsigned char mask[4] = { 0x01, 0x80, 0x7f, 0xfe };
+    char frame_of[256], text[256];
+
+    for (size_t n = 1; n < 126; n++) {
+        for (size_t at = 0; at <= n; at++) {
+            ct_websocket w;
+            ct_str out;
+            size_t used;
+
+            for (size_t i = 0; i < n; i++)
+                text[i] = (char)(i == at ? 0xc3 : 'a' + i % 26);
+            frame_of[0] = (char)0x81;
+            frame_of[1] = (char)(0x80 | n);
+            memcpy(frame_of + 2, mask, 4);
+            for (size_t i = 0; i < n; i++)
+                frame_of[6 + i] = (char)(text[i] ^ mask[i % 4]);
+            ct_websocket_init(&w, false, false, LIMIT);
+            if (ct_websocket_next(&w, frame_of, 6 + n, &used, &out) ==
+                CT_WEBSOCKET_DATA)
+                CHECK(at == n && out.n == n && memcmp(out.p, text, n) == 0);
+            else
+                CHECK(at < n && w.code == CT_WEBSOCKET_BAD_DATA);
+        }
+    }
+}
+
 int main(void) {
     messages();
+    masks();
     lengths();
     errors();
     texts();

@@ -18,7 +18,7 @@ static ct_ws_hub hub;
 static const ct_ws_options usual = { .max_message = 1 << 20,
                                      .max_queue = 100000,
                                      .close_timeout = 5000,
-                                     .write_timeout = 30000 };
+                                     .pace = { 30000, 240 } };
 
 static bool once(void *arg) {
     (void)arg;

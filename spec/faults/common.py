@@ -23,6 +23,7 @@ import workers  # noqa: E402
 
 SITE = HERE / "site"
 HOST = harness.HOST
+CPUS = sorted(os.sched_getaffinity(0))
 FAST = 0.03  # seconds: a 99th percentile below it is good, whatever it was before
 
 
@@ -118,14 +119,25 @@ def compare(name, calm, under):
     harness.check(under < max(3 * calm, FAST), f"p99 went from {calm:.4f} to {under:.4f} s")
 
 
+def apart(server):
+    """The server on a CPU of its own, its clients on the others, as on machines of
+    their own; where there is one CPU, nothing."""
+    first, *others = CPUS
+    if others:
+        os.sched_setaffinity(server.process.pid, {first})
+        os.sched_setaffinity(0, others)
+
+
 class Helper:
     """This program again with `arguments`, as a process: a client that costs the
-    test's own threads nothing. It says a line when it is ready; `end` stops it."""
+    test's own threads nothing, not even the CPU that they wait for. It says a line
+    when it is ready; `end` stops it."""
 
     def __init__(self, *arguments):
-        self.process = subprocess.Popen([sys.executable, str(HERE / "attack.py"),
-                                         *map(str, arguments)], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(["nice", "-n", "19", sys.executable,
+                                         str(HERE / "attack.py"), *map(str, arguments)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
 
     def line(self):
         return self.process.stdout.readline().strip()

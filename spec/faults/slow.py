@@ -32,6 +32,7 @@ def besieged(name, options, *attack):
     def _(binary):
         calm, under = [], []
         with Server(binary, *options, site=common.SITE) as server:
+            common.apart(server)
             server.get("/")
             for _ in range(ROUNDS):
                 calm.append(common.p99(server.port))
@@ -58,6 +59,7 @@ def sieges():
             raise Skip("needs 10,500 descriptors: raise `ulimit -Hn`")
         with Server(binary, "--max_connections=10000", "--idle_timeout=600",
                     site=common.SITE) as server:
+            common.apart(server)
             watch = common.Watch(server.port)
             watch.start()
             time.sleep(1.5)  # the time that is measured

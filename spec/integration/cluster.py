@@ -91,7 +91,7 @@ class Pair(Server):
 class Member(Connection):
     """A browser in a room of sites/websocket."""
 
-    def __init__(self, server, name, since="0"):
+    def __init__(self, server, name, since="0", enters=True):
         super().__init__(server.port)
         self.server, self.name, self.last, self.people = server, name, since, []
         self.send(b"GET /socket/lounge HTTP/1.1\r\n" + HOST + b"Upgrade: websocket\r\n"
@@ -99,7 +99,11 @@ class Member(Connection):
                   b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
         same(self.head().status, 101, "status")
         self.pid = server.pid_of(self)
-        self.tell(name=name, since=since)
+        if enters:
+            self.enter()
+
+    def enter(self):
+        self.tell(name=self.name, since=self.last)
 
     def tell(self, **message):
         data = json.dumps(message).encode()
@@ -138,7 +142,13 @@ def on_both(make):
 
 
 def meet(server):
-    ann, bob = on_both(lambda name: Member(server, name))
+    """Two members, one after the other: those whose worker was not the right one have never been
+    in the room, so the first list that each gets is the only one that may lack its name."""
+    ann, bob = on_both(lambda name: Member(server, name, enters=False))
+    ann.enter()
+    for member in (ann, bob):
+        member.await_people("ann")
+    bob.enter()
     for member in (ann, bob):
         member.await_people("ann", "bob")
     return ann, bob

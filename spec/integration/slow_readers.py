@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Clients that take a reply slowly: those below write_min_rate are cut off, whatever
-the reply is and over TLS too, and those above it get all of it. Each case runs on the
-normal and on the ASan binary.
+"""Clients that take a reply, or the messages of a WebSocket, slowly: those below
+write_min_rate are cut off, whatever the reply is and over TLS too, and those above it get
+all of it. Each case runs on the normal and on the ASan binary.
 """
 # SPDX-License-Identifier: Apache-2.0
 import os
 import pathlib
+import re
 import select
 import shutil
 import ssl
@@ -20,7 +21,9 @@ from harness import HOST, Server, check, same, until
 SUITE = harness.Suite()
 SIZE = 32 << 20  # more than the kernel takes for a client that reads nothing
 SITE = """
+local log = require "tornado.log"
 local web = require "tornado.web"
+local websocket = require "tornado.websocket"
 
 local Whole = web.RequestHandler:extend "Whole"
 
@@ -40,10 +43,23 @@ function Streamed:get()
     end
 end
 
-return web.Application({ { "/whole", Whole }, { "/streamed", Streamed } },
+local Flood = websocket.WebSocketHandler:extend "Flood"
+
+function Flood:open()
+    for _ = 1, %(size)d / 65536 do self:write_message(("x"):rep(65536)) end
+end
+
+function Flood:on_close()
+    log.app_log:info("it ended with %%d: %%s", self.close_code, self.close_reason)
+end
+
+return web.Application({ { "/whole", Whole }, { "/streamed", Streamed }, { "/flood", Flood } },
     { static_path = "%(path)s" })
 """
 RATE, WINDOW = 2000, 1
+UPGRADE = (b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+           b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
+FRAMES = SIZE // 65536 * (65536 + 10)  # the same as messages, with their heads
 TLS = ("--debug", "--certfile=self-signed")
 
 
@@ -70,9 +86,12 @@ class SlowServer(Server):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             c.socket = context.wrap_socket(c.socket)
-        c.send(b"GET " + path.encode() + b" HTTP/1.1\r\n" + HOST + b"\r\n")
+        flood = path == "/flood"
+        c.send(b"GET " + path.encode() + b" HTTP/1.1\r\n" + HOST + (UPGRADE if flood else b"") +
+               b"\r\n")
         reply = c.head()
-        same((reply.status, reply.get("content-length")), (200, str(SIZE)), "status, length")
+        same((reply.status, reply.get("content-length")),
+             (101, None) if flood else (200, str(SIZE)), "status, length")
         return c
 
 
@@ -89,7 +108,11 @@ def add(name, path, *options):
                 check(time.monotonic() - began < 20, "read on for 20 s")
                 os.read(fd, 1)  # below TLS: what it says does not matter
             check(time.monotonic() - began >= WINDOW * 0.9, "too early")
-            server.await_line(r"127\.0\.0\.1 has taken \d+ bytes in \d\.\d s: it is cut off")
+            if path == "/flood":
+                server.await_line(r"it ended with 1006: what was sent was taken too slowly")
+            else:
+                server.await_line(
+                    r"127\.0\.0\.1 has taken \d+ bytes in \d\.\d s: it is cut off")
             until(lambda: not connections(server), "the connection to be freed")
 
     @SUITE.case(name, "nothing is not enough")
@@ -107,12 +130,13 @@ def add(name, path, *options):
                 got += len(c.socket.recv(4096))
                 time.sleep(0.2)  # 20,000 bytes a second
             check(got < 1 << 20, f"{got} bytes: not slow")
-            while got < SIZE:
+            size = FRAMES if path == "/flood" else SIZE
+            while got < size:
                 piece = c.socket.recv(1 << 18)
                 check(piece, f"cut off after {got} bytes")
                 got += len(piece)
-            same(got, SIZE, "bytes")
-            check("cut off" not in server.log(), server.log())
+            same(got, size, "bytes")
+            check(not re.search("cut off|it ended", server.log()), server.log())
 
 
 def connections(server):
@@ -128,6 +152,8 @@ def replies():
     add("whole", "/whole")
     add("streamed", "/streamed")
     add("file", "/static/big")
+    add("WebSocket", "/flood")
+    add("TLS, WebSocket", "/flood", *TLS)
     add("TLS, whole", "/whole", *TLS)
     add("TLS, file", "/static/big", *TLS)
 

@@ -127,6 +127,9 @@ describe("json_encode", function()
         assert.equal('["\\u2028\\u2029 "]', encode { "\226\128\168\226\128\169 " })
         assert.equal('{"\\u2028":"' .. "\226\128\167" .. '"}',
             encode { ["\226\128\168"] = "\226\128\167" })
+        local text = encode { ["<!--"] = "\\<!--<script>" }
+        assert.equal([[{"\u003c!--":"\\\u003c!--<script>"}]], text)
+        assert.same({ ["<!--"] = "\\<!--<script>" }, escape.json_decode(text))
     end)
 
     it("tells arrays from objects", function()
@@ -231,6 +234,13 @@ describe("json_decode", function()
             assert.is_false(ok, text)
             assert.is_true(util.isinstance(err, escape.JSONError))
         end
+        for _, text in ipairs { "1e999", "[-1e400]", '{"a":[{"b":1E+309}]}', ("9"):rep(400) } do
+            local ok, err = pcall(decode, text)
+            assert.is_false(ok, text)
+            assert.matches("a number is too large", tostring(err))
+        end
+        assert.same({ 1e308, -1e308, 1e-999, 1e30 }, decode("[1e308, -1E+308, 1e-999, 1" ..
+            ("0"):rep(30) .. "]"))
         local _, err = pcall(decode, '{"a":1,}')
         assert.equal(8, err.offset)
         assert.matches("^JSONError: json_decode: ", tostring(err))

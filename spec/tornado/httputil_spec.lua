@@ -1,5 +1,6 @@
 -- tornado.httputil: headers, start lines, query strings, cookies, dates. The rows are
 -- those of PARITY §1.5, §4 and §32; golden strings are Tornado's.
+local core = require "tornado.core"
 local httputil = require "tornado.httputil"
 local util = require "tornado.util"
 
@@ -278,6 +279,20 @@ describe("format_timestamp", function()
         assert.matches("bad time", message_of(httputil.format_timestamp, "x"))
         assert.matches("bad time", message_of(httputil.format_timestamp, {}))
     end)
+
+    it("knows times before 1970, and refuses those without a date", function()
+        assert.equal("Wed, 31 Dec 1969 23:59:59 GMT", httputil.format_timestamp(-1))
+        assert.equal("Mon, 01 Jan 0001 00:00:00 GMT", httputil.format_timestamp(-62135596800))
+        for _, time in ipairs { 0 / 0, 1 / 0, -1 / 0, 253402300800, -62135596801, 1e300 } do
+            assert.matches("httputil_spec.lua:%d+: bad time: expected one of the years",
+                message_of(function() httputil.format_timestamp(time) return nil end))
+            assert.matches("httputil_spec.lua:%d+: bad time", message_of(function()
+                httputil.format_cookie("k", "v", { expires = time })
+                return nil
+            end))
+            assert.equal(29, #core.http_date(time))
+        end
+    end)
 end)
 
 describe("parameters", function()
@@ -298,6 +313,11 @@ describe("parameters", function()
         assert.equal("é.txt", params.filename)
         _, params = parse "a; filename=\"e.txt\"; filename*=iso-8859-1'en'%E9.txt"
         assert.equal("é.txt", params.filename)
+        for value, text in pairs { ["UTF-8''%ff.txt"] = "\239\191\189.txt", ["x''%E9"] = "é",
+            ["x''%C3%A9"] = "é", ["utf-8''%C3"] = "\239\191\189" } do
+            _, params = parse("a; filename*=" .. value)
+            assert.equal(text, params.filename)
+        end
         _, params = parse 'a; f*0="x;"; f*1=y; g*0*=UTF-8\'\'%C3%A9; g*1="%41"'
         assert.same({ f = "x;y", g = "é%41" }, params)
     end)

@@ -340,6 +340,20 @@ describe("tornado.iostream", function()
             assert.equal("ECONNRESET", b.error.code)
         end)
 
+        it("is seen at once behind bytes that come with it", function()
+            for _, how in ipairs { "close", "reset" } do
+                local a, b = tcp()
+                a:write("all\npart")
+                core.channel_close(a._channel, how == "reset")
+                a._channel = nil
+                assert.equal("all\n", b:read_until("\n"))
+                local err = closed(b.read_until, b, "\n", { timeout = 2 })
+                assert.equal(how == "reset" and "ECONNRESET" or nil,
+                    err.real_error and err.real_error.code)
+                a:close()
+            end
+        end)
+
         it("wakes the reader when this side closes", function()
             local _, b = pair()
             local reading = gen.spawn(b.read_bytes, b, 1)

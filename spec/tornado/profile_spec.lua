@@ -153,8 +153,11 @@ describe("tornado.profile", function()
         testing.set_timeout(60)
         local path, control = serve(true, "--workers=2")
         local output = "--output=" .. path .. "/out.svg"
-        local code, out = profile("300ms", control, output, "--worker=2")
-        assert.equal(0, code)
+        local code, out
+        testing.wait_until(function() -- worker 2 has got the processor
+            code, out = profile("300ms", control, output, "--worker=2")
+            return code == 0
+        end)
         assert.matches("^worker 2, ", out)
         code, out = profile("300ms", control, output)
         assert.equal(0, code)

@@ -113,8 +113,10 @@ describe("tornado.sites", function()
             } do
                 assert.equal(expected, server:fetch(path).body)
             end
-            assert.equal("d /b/c", server:fetch("/b/c",
-                { headers = { Host = "d.EXAMPLE:80" } }).body)
+            for _, host in ipairs { "d.EXAMPLE:80", "d.example", "d.example:" } do
+                assert.equal("d /b/c", server:fetch("/b/c", { headers = { Host = host } }).body)
+            end
+            assert.equal("c /", server:fetch("/b/c", { headers = { Host = "d.example.x" } }).body)
         end)
 
         it("keeps the prefix where a slash is added or taken away", function()

@@ -6,7 +6,10 @@ local testing = require "tornado.testing"
 local watchdog = require "tornado.watchdog"
 local web = require "tornado.web"
 
+local log_file = dofile "spec/tornado/log_file.lua"
+
 local STALL, LIMIT = 0.02, 0.08 -- seconds
+local LONG = 0.4 -- of a stall that nothing is but what a case does, on a machine with other work
 
 local function hold(seconds)
     local till = core.precise() + seconds
@@ -47,19 +50,10 @@ local CPU_BOUND = {
 }
 
 describe("tornado.watchdog", function()
-    local path, current, server
-
-    -- What C has logged.
-    local function logged()
-        local file = assert(io.open(path, "rb"))
-        local text = file:read "*a"
-        file:close()
-        return text
-    end
+    local current, server
 
     before_each(function()
-        path = os.tmpname()
-        assert(core.log_open(path))
+        log_file.open()
         local Main = web.RequestHandler:extend "Main"
         function Main:get()
             current()
@@ -71,8 +65,7 @@ describe("tornado.watchdog", function()
 
     after_each(function()
         watchdog.stop()
-        core.log_open "stderr"
-        os.remove(path)
+        log_file.close()
     end)
 
     for name, fn in pairs(CPU_BOUND) do
@@ -126,18 +119,17 @@ describe("tornado.watchdog", function()
         current = function()
             local ok, err = pcall(function() while true do end end)
             cleaned = not ok and err:is(watchdog.CPULimitError)
-            hold(5)
+            while true do end
         end
-        local began = core.precise()
         assert.equal(503, server:fetch("/").code)
-        assert.truthy(core.precise() - began < 3)
         assert.is_nil(cleaned)
     end)
 
     it("counts from the last wait on", function()
+        watchdog.start(STALL, LONG)
         current = function()
             for _ = 1, 6 do
-                hold(LIMIT / 3)
+                hold(LONG / 4)
                 gen.moment()
             end
         end
@@ -145,25 +137,25 @@ describe("tornado.watchdog", function()
     end)
 
     it("logs a stall once, with the request and the place", function()
-        watchdog.start(STALL, 0)
-        current = function() hold(0.15) end
+        watchdog.start(LONG, 0)
+        current = function() hold(2 * LONG) end
         assert.equal("done", server:fetch("/here?a=b").body)
-        local text = logged()
+        local text = log_file.text()
         assert.equal(1, select(2, text:gsub("stall:", "")))
-        assert.matches("%[W [^]]* watchdog%] stall: the loop is held for more than 20 ms " ..
+        assert.matches("%[W [^]]* watchdog%] stall: the loop is held for more than 400 ms " ..
             "by GET /here%?a=b %(127%.0%.0%.1%)", text)
         assert.matches("\n +[^\n]*watchdog_spec.lua:%d+ ", text)
     end)
 
     it("names calls that block", function()
-        watchdog.start(STALL, 0)
+        watchdog.start(LONG, 0)
         local line
         current = function()
             line = debug.getinfo(1, "l").currentline + 1
-            return (os.execute "sleep 0.15")
+            return (os.execute("sleep " .. 2 * LONG))
         end
         assert.equal("done", server:fetch("/").body)
-        local text = logged()
+        local text = log_file.text()
         assert.matches("in C: [%w_]+ %(libc", text)
         assert.matches("watchdog_spec.lua:" .. line .. " ", text)
     end)
@@ -173,26 +165,30 @@ describe("tornado.watchdog", function()
         testing.expect_log("error", "CPULimitError: cpu_limit")
         local seen
         current = function()
-            os.execute "sleep 1.4"
-            seen = logged()
+            os.execute(log_file.wait_for "ms, in C: ")
+            seen = true
         end
         assert.equal(503, server:fetch("/", { timeout = 10 }).code)
         assert.is_nil(seen)
-        assert.matches("%[E [^]]* watchdog%] stall: the loop is held for 1%d%d%d ms, in C: ",
-            logged())
+        assert.matches("%[E [^]]* watchdog%] stall: the loop is held for %d%d%d%d ms, in C: ",
+            log_file.text())
     end)
 
     it("says no more than one line a second", function()
         watchdog.start(STALL, 0)
-        current = function() hold(0.06) end
+        local began = core.precise()
+        current = function() hold(3 * STALL) end
         for _ = 1, 4 do server:fetch "/" end
-        assert.equal(1, select(2, logged():gsub("stall:", "")))
+        local seconds = math.floor(core.precise() - began)
+        local lines = select(2, log_file.text():gsub("stall:", ""))
+        assert.truthy(lines >= 1 and lines <= 1 + seconds)
     end)
 
     it("says nothing of what waits, or is quick", function()
-        current = function() gen.sleep(0.1) end
+        watchdog.start(LONG, 0)
+        current = function() gen.sleep(1.5 * LONG) end
         assert.equal("done", server:fetch("/").body)
-        assert.equal("", logged())
+        assert.equal("", log_file.text())
     end)
 
     it("wakes up when nothing has happened for long", function()

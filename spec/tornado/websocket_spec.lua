@@ -426,6 +426,21 @@ describe("the end", function()
         end
     end)
 
+    it("is told behind a message that came with it", function()
+        for _, reset in ipairs { false, true } do
+            local Class, messages = echo(), {}
+            function Class.on_message(_, message) messages[#messages + 1] = message end
+            local peer = frames.connect(frames.serve(Class), "/")
+            peer:send(TEXT, "first")
+            testing.wait_until(function() return #messages == 1 end)
+            peer:send(TEXT, "last")
+            peer.connection:close(reset)
+            wait_for_close(Class)
+            assert.equal(1006, Class.code)
+            assert.same({ "first", "last" }, messages)
+        end
+    end)
+
     it("comes by close(), which sends one Close frame", function()
         local Class = echo()
         local peer = frames.connect(frames.serve(Class), "/")
@@ -573,6 +588,16 @@ describe("slow readers", function()
             assert.equal(#PIECE, #payload)
         end
         gen.await(writer)
+        leave(peer)
+    end)
+
+    it("make a hook wait as often as it takes", function()
+        local Class = echo()
+        function Class:open()
+            for _ = 1, 400 do self:write_message(PIECE) end
+        end
+        local peer = frames.connect(frames.serve(Class, { websocket_max_queue = 100000 }), "/")
+        for _ = 1, 400 do assert.equal(#PIECE, #select(2, peer:read())) end
         leave(peer)
     end)
 

@@ -184,6 +184,11 @@ function bytes.http_date(seconds)
     return to_string(digest, 29)
 end
 
+--- True for a text that may have a number (in JSON's form) of more than 1e99.
+function bytes.has_large_number(s)
+    return C.ct_abi_has_large_number(s, #s) ~= 0
+end
+
 --- True for printable ASCII without spaces at its ends.
 function bytes.is_clean(s)
     return C.ct_abi_is_clean(s, #s) ~= 0
@@ -208,14 +213,16 @@ end
 
 local form_size = 64
 local form_out = ffi.new("ct_pair[?]", form_size)
+local form_ascii = ffi.new("int[1]")
 
--- Fills form_out; returns how many pairs, or -1 beyond `max`.
+-- Fills form_out and form_ascii; returns how many pairs, or -1 beyond `max`.
 local function split_form(s, max)
     if max > form_size then
         form_size = max
         form_out = ffi.new("ct_pair[?]", max)
     end
-    local count = C.ct_abi_form(s, #s, scratch:reset():reserve(#s + 1), form_out, max)
+    local count = C.ct_abi_form(s, #s, scratch:reset():reserve(#s + 1), form_out, max,
+        form_ascii)
     return count
 end
 
@@ -248,6 +255,7 @@ function bytes.form_lists(s, max, lists)
 end
 
 --- Splits "a=b&c" into a map from names to their last values; nil, "limit" beyond `max` pairs.
+-- Returns also whether all of it is ASCII.
 function bytes.form_map(s, max)
     local count = split_form(s, max)
     if count < 0 then return nil, "limit" end
@@ -256,7 +264,7 @@ function bytes.form_map(s, max)
         local pair = form_out[i]
         map[to_string(pair.name.p, pair.name.n)] = to_string(pair.value.p, pair.value.n)
     end
-    return map
+    return map, form_ascii[0] ~= 0
 end
 
 -- Regular expressions -------------------------------------------------------------

@@ -11,7 +11,7 @@ local nkeys = require "table.nkeys"
 
 local find, format, gsub = string.find, string.format, string.gsub
 local abs, floor = math.abs, math.floor
-local is_utf8 = core.is_utf8
+local is_utf8, has_large_number = core.is_utf8, core.has_large_number
 
 local MAX_DEPTH = 64
 local MAX_EXACT = 2 ^ 53
@@ -277,7 +277,8 @@ local LINE_ENDS = { ["\226\128\168"] = "\\u2028", ["\226\128\169"] = "\\u2029" }
 
 --- Takes a value and returns it as JSON that is also safe inside <script>; raises, naming
 --- the path, for what has no JSON form. An untagged {} is an object; nil is null.
--- Tornado: separators are "," and ":", other scripts stay UTF-8, every "/" is escaped.
+-- Tornado: separators are "," and ":", other scripts stay UTF-8, every "/" is escaped, and
+-- "<!--" is, too.
 function json.encode(value)
     local kind = type(value)
     if value == nil then return "null" end
@@ -293,19 +294,34 @@ function json.encode(value)
     if find(text, "\226\128", 1, true) then
         text = gsub(text, "\226\128[\168\169]", LINE_ENDS)
     end
+    -- Behind "<!--<script", </script> ends no script (HTML §4.12.1.3).
+    if find(text, "<!--", 1, true) then text = gsub(text, "<!%-%-", "\\u003c!--") end
     return text
+end
+
+local function is_finite(value)
+    if type(value) == "number" then return abs(value) ~= math.huge end
+    if type(value) ~= "table" then return true end
+    for _, item in pairs(value) do
+        if not is_finite(item) then return false end
+    end
+    return true
 end
 
 --- Takes JSON text and returns its value: null is escape.null, [] and {} are both an
 --- empty table. Raises escape.JSONError for text that is not JSON, not UTF-8, or more
---- than 64 deep.
--- Tornado: a control character in a string, and a number such as "1.", are errors too.
+--- than 64 deep, and for numbers that no double can hold.
+-- Tornado: a control character in a string, and a number such as "1.", are errors too; 1e999 is
+-- infinity.
 function json.decode(text)
     if type(text) ~= "string" then
         error("bad text: expected string, got " .. type(text), 2)
     end
     if not is_utf8(text) then error(json.Error("json_decode: not UTF-8"), 0) end
     local ok, result = pcall(cjson_decode, text)
+    if ok and has_large_number(text) and not is_finite(result) then
+        ok, result = false, "a number is too large"
+    end
     if ok then return result end
     local failure = json.Error("json_decode: " .. tostring(result))
     failure.offset = tonumber(tostring(result):match("at character (%d+)"))

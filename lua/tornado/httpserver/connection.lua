@@ -8,7 +8,9 @@ local HTTPHeaders = require "tornado.httputil.headers"
 local HTTPOutputError = require("tornado.httputil.errors").HTTPOutputError
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
+local util = require "tornado.util"
 
+local MAX_LENGTH = 2 ^ 53 -- integers above it are not what was written
 local NEW, OPEN, DONE, GONE = "new", "open", "done", "gone" -- the answer; GONE: the client
 
 local Connection = delegates.HTTPConnection:extend "HTTPConnection"
@@ -47,15 +49,25 @@ end
 local function length_of(headers)
     local given = headers:get("Content-Length")
     if not given then return -1 end
-    if not given:find("^%d+$") then
-        error(HTTPOutputError("bad Content-Length: %s", given), 0)
+    local length = given:find("^%d+$") and tonumber(given)
+    if not length or length > MAX_LENGTH then
+        error(HTTPOutputError("bad Content-Length: %s", given:sub(1, 60)), 0)
     end
-    return tonumber(given)
+    return length
 end
 
+-- A reason with a line's end in it would begin the head anew.
 local function check_start_line(start_line)
     if type(start_line) ~= "table" or type(start_line.code) ~= "number" then
         error("bad start line: expected { code =, reason = }, got " .. type(start_line), 3)
+    end
+    local code, reason = start_line.code, start_line.reason
+    if not (code >= 100 and code <= 999 and code % 1 == 0) then
+        error("bad code: expected an integer from 100 to 999, got " .. code, 3)
+    end
+    if reason ~= nil and (type(reason) ~= "string" or not core.is_field_value(reason)) then
+        error("bad reason: expected text without control characters, got " ..
+            util.shown(reason), 3)
     end
 end
 
@@ -72,7 +84,7 @@ end
 
 --- Takes { code =, reason = } and HTTPHeaders (a map of names to values, nil), and maybe a first
 --- piece of the body. A body without a Content-Length is chunked, or ends with the connection.
---- Returns a done Future. Raises when called twice, and for headers that HTTP does not allow.
+--- Returns a done Future. Raises when called twice, and for what HTTP does not allow.
 function Connection:write_headers(start_line, headers, chunk)
     if self._state == GONE then return done() end
     if self._state ~= NEW then error("write_headers() called twice", 2) end

@@ -159,10 +159,14 @@ local function check_prefix(name, options, path, level)
     end
 end
 
-local function expiry(options)
-    if options.expires ~= nil then return lines.format_timestamp(options.expires) end
-    if options.expires_days == nil then return nil end
-    return lines.format_timestamp(core.now() + options.expires_days * 86400)
+local function expiry(options, level)
+    local at = options.expires
+    if at == nil then
+        if options.expires_days == nil then return nil end
+        at = core.now() + options.expires_days * 86400
+    end
+    local text = lines.format_timestamp(at, level + 1)
+    return text
 end
 
 -- "; Name=value" for each, in alphabetical order.
@@ -172,7 +176,7 @@ local function attributes(options, path, level)
     if same_site and not SAME_SITE[lower(same_site)] then
         bad("cookie samesite", "Strict, Lax or None", same_site, level + 1)
     end
-    local expires = expiry(options)
+    local expires = expiry(options, level + 1)
     local out = domain and "; Domain=" .. domain or ""
     if expires then out = out .. "; expires=" .. expires end
     if options.httponly then out = out .. "; HttpOnly" end

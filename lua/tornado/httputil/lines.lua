@@ -35,15 +35,27 @@ function lines.parse_response_start_line(line)
     return { version = version, code = tonumber(code), reason = reason ~= "" and reason or nil }
 end
 
+-- 0001-01-01 and the end of 9999-12-31: a year has four digits (RFC 9110 §5.6.7).
+local FIRST_TIME, LAST_TIME = -62135596800, 253402300799
+
 --- Takes seconds since 1970, or a table like os.date("!*t") gives (in UTC), and returns
---- the date in HTTP's form, "Sun, 27 Jan 2013 18:43:20 GMT".
-function lines.format_timestamp(time)
-    if type(time) == "number" then return core.http_date(floor(time)) end
-    if not calendar.is_date(time) then
-        error("bad time: expected seconds or a table with year, month and day, got "
-            .. type(time), 2)
+--- the date in HTTP's form, "Sun, 27 Jan 2013 18:43:20 GMT". Raises for what is neither, and
+--- outside of the years 1 to 9999, at the caller's line or `level` (1) frames up.
+function lines.format_timestamp(time, level)
+    level = (level or 1) + 1
+    local seconds = time
+    if type(time) ~= "number" then
+        if not calendar.is_date(time) then
+            error("bad time: expected seconds or a table with year, month and day, got "
+                .. type(time), level)
+        end
+        seconds = calendar.to_seconds(time)
     end
-    return core.http_date(calendar.to_seconds(time))
+    seconds = floor(seconds)
+    if not (seconds >= FIRST_TIME and seconds <= LAST_TIME) then
+        error("bad time: expected one of the years 1 to 9999, got " .. seconds, level)
+    end
+    return core.http_date(seconds)
 end
 
 --- Takes "host:port" and returns host and port (a number); without a port the whole text

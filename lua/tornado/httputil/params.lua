@@ -2,6 +2,7 @@
 -- Sec-WebSocket-Extensions. Scanned once from left to right (CVE-2025-67726).
 
 local core = require "tornado.core"
+local escape = require "tornado.escape"
 
 local byte, find, gsub, match, sub = string.byte, string.find, string.gsub, string.match,
     string.sub
@@ -48,13 +49,16 @@ local function latin1_to_utf8(s)
     end))
 end
 
--- RFC 8187: charset'language'percent-encoded. Unknown charsets stay bytes.
+-- RFC 8187: charset'language'percent-encoded. What is not UTF-8 as promised has U+FFFD in its
+-- place; an unknown charset is taken for UTF-8, or else for ISO-8859-1.
 local function decode_extended(value)
     local charset, text = match(value, "^([^']*)'[^']*'(.*)$")
     if not charset then return value end
-    text = core.url_decode(text, false)
-    if charset:lower() == "iso-8859-1" then return latin1_to_utf8(text) end
-    return text
+    charset = charset:lower()
+    local bytes = core.url_decode(text, false)
+    if charset ~= "iso-8859-1" and core.is_utf8(bytes) then return bytes end
+    if charset == "utf-8" then return escape.url_unescape(text, "utf-8", false) end
+    return latin1_to_utf8(bytes)
 end
 
 -- Joins RFC 2231's name*0, name*1*, ... of one parameter; nil when the first is missing.

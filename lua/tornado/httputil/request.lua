@@ -106,8 +106,10 @@ function lazy.host(self)
     return host and host ~= "" and host or "127.0.0.1"
 end
 
+-- An empty port is none (RFC 3986 §6.2.3).
+-- Tornado: keeps the colon of "host:".
 function lazy.host_name(self)
-    return (lines.split_host_and_port(self.host:lower()))
+    return (lines.split_host_and_port(self.host:lower():match("^(.-):?$")))
 end
 
 function lazy.query(self)
@@ -348,16 +350,17 @@ function HTTPServerRequest:last_body_argument(name)
 end
 
 --- The body's form as a new map from names to their last values; empty for a body that is none.
+--- Returns also true when all of it is known to be ASCII.
 -- Tornado: has lists of values only (body_arguments).
 function HTTPServerRequest:form()
     if body_is_form(self) then
-        local map = core.form_map(self.body, MAX_ARGUMENTS)
+        local map, ascii = core.form_map(self.body, MAX_ARGUMENTS)
         if not map then error(HTTPInputError("too many arguments"), 0) end
-        return map
+        return map, ascii
     end
     local map = {}
     for name, values in pairs(self.body_arguments) do map[name] = values[#values] end
-    return map
+    return map, false
 end
 
 --- "http://example.org/path?query".

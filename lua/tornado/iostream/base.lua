@@ -214,34 +214,43 @@ local function take_rest(self, count, a, b)
     return data
 end
 
--- Repeats attempt(channel, first, a, b) until it answers; count(rest, a, b) is its stand-in for a
--- closed stream.
+-- What attempt(channel, first, a, b) answers, or nil: there is nothing yet.
+local function try(self, attempt, first, a, b)
+    local channel = self._channel
+    local data, status, own = attempt(channel, first, a, b)
+    if data then
+        if self._close_callback or self._watched then check_end(self) end
+        return data
+    end
+    if status == AGAIN then return nil end
+    if status == LIMIT then raise_limit(self, own, "delimiter", b) end
+    close_for(self, channel)
+    raise_closed(self)
+end
+
+-- Waits, and repeats that until it answers; count(rest, a, b) is its stand-in for a closed stream.
+-- Tail calls, not a loop: most reads wait once, and LuaJIT compiles no loop that does not go round.
+local function await(self, attempt, count, a, b, deadline)
+    await_input(self, deadline)
+    if not self._channel then return take_rest(self, count, a, b) end
+    local data = try(self, attempt, 0, a, b)
+    if data then return data end
+    return await(self, attempt, count, a, b, deadline)
+end
+
+-- Reads with attempt and count, see above.
 local function read(self, attempt, count, a, b, timeout)
     if self._reader then
         if self._closed then raise_closed(self) end
         error("Already reading", 3)
     end
-    local deadline, first = nil, 1
-    while true do
-        local channel = self._channel
-        if not channel then
-            if self._closed then return take_rest(self, count, a, b) end
-            error("the stream is not connected", 3)
-        end
-        local data, status, own = attempt(channel, first, a, b)
-        if data then
-            if self._close_callback or self._watched then check_end(self) end
-            return data
-        end
-        if status == LIMIT then raise_limit(self, own, "delimiter", b) end
-        if status ~= AGAIN then
-            close_for(self, channel)
-            raise_closed(self)
-        end
-        if timeout and not deadline then deadline = core.precise() + timeout end
-        await_input(self, deadline)
-        first = 0
+    if not self._channel then
+        if self._closed then return take_rest(self, count, a, b) end
+        error("the stream is not connected", 3)
     end
+    local data = try(self, attempt, 1, a, b)
+    if data then return data end
+    return await(self, attempt, count, a, b, timeout and core.precise() + timeout)
 end
 
 local function check_size(n, what, least)

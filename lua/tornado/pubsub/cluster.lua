@@ -184,6 +184,15 @@ end
 
 local on = {}
 
+-- It is gone, or not there yet: it has a while to come again.
+local function lose(self, index)
+    if self.lost[index] then return end
+    self.lost[index] = ioloop.call_later(GRACE, function()
+        self.lost[index] = nil
+        self.hub._presence:forget(index)
+    end)
+end
+
 local function keep_presence(self, index)
     if self.lost[index] then ioloop.remove_timeout(self.lost[index]) end
     self.lost[index] = nil
@@ -280,11 +289,7 @@ local function on_end(self, peer)
     if peer.timer then ioloop.remove_timeout(peer.timer) end
     if not peer.index or self.peers[peer.index] ~= peer then return end
     self.peers[peer.index], self.marks[peer.index] = nil, nil
-    if self.closed then return end
-    self.lost[peer.index] = ioloop.call_later(GRACE, function()
-        self.lost[peer.index] = nil
-        self.hub._presence:forget(peer.index)
-    end)
+    if not self.closed then lose(self, peer.index) end
 end
 
 -- Presence -----------------------------------------------------------------------------------
@@ -335,6 +340,7 @@ function Cluster:init(options, limits)
     self.got = {}   -- instance -> number of the last message of its journal
     self.lost = {}  -- index -> timer, while its end is recent
     self.marks = {} -- index -> number of the journal when a new one came
+    self.far = {}   -- what another generation has heard of other workers: see Presence:far()
     local others = {}
     for index = 1, self.count do
         if index ~= self.index then others[#others + 1] = index end
@@ -345,12 +351,8 @@ end
 local STATE = { "instance", "serial", "pending", "known", "seen", "got", "count" }
 
 --- What the next generation of this worker needs to go on in its place: strings, numbers, tables.
---- Who is in other workers is from now on the heir's to tell.
 function Cluster:hand_over()
-    local state = {}
-    ioloop.call_later(GRACE, function()
-        for index in pairs(self.links) do self.hub._presence:forget(index) end
-    end)
+    local state = { far = self.hub._presence:far() }
     for _, name in ipairs(STATE) do state[name] = self[name] end
     state.journal = self.journal:state()
     return state
@@ -363,11 +365,23 @@ function Cluster:go_on(store, state)
     if not state or state.count ~= self.count then return self end
     for _, name in ipairs(STATE) do self[name] = state[name] end
     self.journal:go_on(state.journal)
+    self.far = state.far
     return self
+end
+
+-- Who was in other workers is there, until those say otherwise, or do not come.
+local function go_on_with(self, far)
+    for _, part in ipairs(far) do
+        local topic, index, count, names = unpack(part)
+        self.hub._presence:replace(topic, index, count, names)
+        lose(self, index)
+    end
 end
 
 function Cluster:attach(hub)
     self.hub = hub
+    go_on_with(self, self.far)
+    self.far = {}
     self.inlet = Inlet(path_of(self, self.index), self.buffer,
         function(peer, list) return on_frame(self, peer, list) end,
         function(peer) on_end(self, peer) end)

@@ -23,6 +23,7 @@ local encode = frames.encode
 
 local MESSAGE, PUBLISH, HERE, STATE = 1, 2, 3, 4
 local LEAVE, LEFT, ADOPT, RESUME = 5, 6, 7, 8
+local TAKEN = 9
 local MAX_FRAME = 67108864
 local MAX_BACKLOG = 268435456 -- bytes that may wait for another generation
 
@@ -175,10 +176,22 @@ on[HERE] = function(self, role, topic, count, names)
     self.hub._presence:replace(topic, role, count, names)
 end
 
+-- Goes behind what is told of who is there.
+local function tell_taken(self)
+    ioloop.spawn_callback(self.send, self, "elder", { TAKEN })
+end
+
 -- From the elder.
 on[STATE] = function(self, _, state)
     local backend = self.hub.backend
     if backend.take then backend:take(state or nil) end
+    if not util.isinstance(self.hub.backend, Retired) then tell_taken(self) end
+end
+
+-- From the heir, or its heir: who is in other workers comes from there from now on.
+on[TAKEN] = function(self)
+    self.hub._presence:forget_far()
+    tell_taken(self)
 end
 
 -- One in the middle leaves ----------------------------------------------------------------
@@ -259,7 +272,10 @@ local function read(self, role, stream)
     if not self._ends[role] or self._ends[role].stream ~= stream then return end
     self._ends[role] = nil
     self.hub._presence:forget(role)
-    if role == "heir" then return self.hub:use(Local.over(self.hub.backend.store)) end
+    if role == "heir" then
+        self.hub._presence:forget_far()
+        return self.hub:use(Local.over(self.hub.backend.store))
+    end
     on[STATE](self, role, false)
 end
 

@@ -111,6 +111,26 @@ local function is_near(origin)
     return type(origin) ~= "number"
 end
 
+--- What other workers have: a list of { topic, origin, count, names }.
+function Presence:far()
+    local list = {}
+    for topic, entry in pairs(self._topics) do
+        for origin, part in pairs(entry.origins) do
+            if not is_near(origin) then
+                local names = {}
+                for name in pairs(part.names) do names[#names + 1] = name end
+                list[#list + 1] = { topic, origin, part.count, names }
+            end
+        end
+    end
+    return list
+end
+
+--- Other workers are another generation's to tell of.
+function Presence:forget_far()
+    for _, part in ipairs(self:far()) do self:set(part[1], part[2], 0, {}, part[4]) end
+end
+
 local function sum(self, topic, wanted)
     local entry, count, names = self._topics[topic], 0, {}
     for origin, part in pairs(entry and entry.origins or {}) do

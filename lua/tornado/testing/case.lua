@@ -184,24 +184,30 @@ local function sleep(seconds)
     ioloop.wait(waiter)
 end
 
+--- See testing.get_async_test_timeout().
+function case.default_timeout()
+    return tonumber(os.getenv("ASYNC_TEST_TIMEOUT")) or 5
+end
+
+--- How long what waits in the running case may take, if nobody said so: as long as the case.
+function case.patience()
+    return current and current.timeout or case.default_timeout()
+end
+
 --- See testing.wait_until().
 function case.wait_until(fn, timeout)
-    local deadline = core.precise() + (timeout or 5)
+    timeout = timeout or case.patience()
+    local deadline = core.precise() + timeout
     while true do
         local value = fn()
         if value then return value end
         if core.precise() > deadline then
             local info = debug.getinfo(fn, "S")
-            error(util.TimeoutError("not true within %g s: the condition at %s:%d", timeout or 5,
+            error(util.TimeoutError("not true within %g s: the condition at %s:%d", timeout,
                 info.short_src, info.linedefined), 0)
         end
         sleep(0.001)
     end
-end
-
---- See testing.get_async_test_timeout().
-function case.default_timeout()
-    return tonumber(os.getenv("ASYNC_TEST_TIMEOUT")) or 5
 end
 
 -- Without the frames of the runner and below, which are the same in all cases.

@@ -14,14 +14,15 @@ local Connection = util.Object:extend "Connection"
 local PIECE = 65536
 
 --- Connects to "HOST:PORT" or "unix:/PATH"; raises why not. `timeout` is that of all calls
---- that wait and are given none. With `channel`, takes that one: `address` is only its name.
+--- that wait and are given none (default: the case's). With `channel`, takes that one: `address`
+--- is only its name.
 function Connection:init(address, timeout, channel)
     local why
     if not channel then channel, why = core.connect(address) end
     if not channel then error(util.Error("%s", why), 0) end
     self.channel = channel
     self.address = address
-    self.timeout = timeout or 5
+    self.timeout = timeout or case.patience()
     self._waiters = {}
     self._data = ""  -- received and not taken
     self._at = 1     -- its first byte that is not taken

@@ -37,7 +37,7 @@ function Server:connect(timeout)
 end
 
 local FETCH = {
-    method = util.NONE, headers = util.NONE, body = util.NONE, timeout = 5, http10 = false,
+    method = util.NONE, headers = util.NONE, body = util.NONE, timeout = util.NONE, http10 = false,
     raw = util.NONE,
 }
 
@@ -61,8 +61,8 @@ end
 
 --- Sends one request over a connection of its own; returns the response: code, reason, version,
 --- headers (HTTPHeaders), cookies (a map of those set), body, json(). Options: method ("GET", with
---- a body "POST"), headers (a map or a list of pairs), body, timeout (5), http10, raw (send these
---- bytes instead).
+--- a body "POST"), headers (a map or a list of pairs), body, timeout (the case's), http10, raw
+--- (send these bytes instead).
 function Server:fetch(path, options)
     options = util.options(options, FETCH, "fetch")
     options.method = options.method or options.body and "POST" or "GET"

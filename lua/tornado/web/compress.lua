@@ -74,8 +74,8 @@ end
 -- The transform ----------------------------------------------------------------------------
 
 --- Made for a reply.
-function GZipContentEncoding:init(request)
-    self.request = request
+function GZipContentEncoding:init(request, handler)
+    self.request, self.handler = request, handler
     self.coding = negotiate(request.headers:get("Accept-Encoding"))
 end
 
@@ -102,21 +102,32 @@ function GZipContentEncoding:is_compressible(content_type)
     return sub(kind, 1, 5) == "text/" or self.CONTENT_TYPES[kind] or false
 end
 
+local function may_transform(headers)
+    local control = headers:get("Cache-Control")
+    return not (control and find(control:lower(), "no-transform", 1, true))
+end
+
 --- Whether a reply is to be compressed; gets what transform_first_chunk() does.
 function GZipContentEncoding:wants(status, headers, chunk, finishing)
     if not self.coding or status < 200 or status == 204 or status == 206 then return false end
     if finishing and #chunk < self.MIN_LENGTH then return false end
     if headers:get("Content-Encoding") or headers:get("Content-Range") then return false end
-    local control = headers:get("Cache-Control")
-    if control and find(control:lower(), "no-transform", 1, true) then return false end
-    return self:is_compressible(headers:get("Content-Type") or "")
+    return may_transform(headers) and self:is_compressible(headers:get("Content-Type") or "")
+end
+
+-- Whether the reply that a 304 stands for would have been compressed; one that is not known would.
+local function would_want(self, headers)
+    local unsent = self.handler and self.handler._unsent
+    if not self.coding or not may_transform(headers) then return false end
+    return not unsent or not unsent.coding and unsent.size >= self.MIN_LENGTH and
+        self:is_compressible(unsent.type)
 end
 
 function GZipContentEncoding:transform_first_chunk(status, headers, chunk, finishing)
     add_vary(headers)
-    -- A 304 stands for a reply that would have been encoded: the same Etag.
+    -- A 304 has the Etag that the reply would have had (RFC 9110 §15.4.5).
     if status == 304 then
-        if self.coding then weaken(headers) end
+        if would_want(self, headers) then weaken(headers) end
         self.coding = false
     elseif self:wants(status, headers, chunk, finishing) then
         local brotli = self.coding == "br"

@@ -16,6 +16,9 @@ function HTTPError:init(status, message, ...)
     if type(status) ~= "number" then
         error("bad status: expected number, got " .. type(status), 3)
     end
+    if not (status >= 100 and status <= 999 and status % 1 == 0) then
+        error("bad status: expected an integer from 100 to 999, got " .. status, 3)
+    end
     self.status_code = status
     local count = select("#", ...)
     local last = count > 0 and select(count, ...)

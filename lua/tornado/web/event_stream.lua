@@ -303,7 +303,7 @@ function RequestHandler:event_stream(options)
     end
     for i = 1, #HEADERS, 2 do self:set_header(HEADERS[i], HEADERS[i + 1]) end
     local stream = EventStream(self, options)
-    self._body, self._more = false, false
+    self._body, self._more, self._content_length = false, false, false
     self._auto_finish, self.cancel_on_disconnect = false, true
     self._events, self.finish = stream, finish
     self.request._events = stream

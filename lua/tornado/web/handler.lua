@@ -214,8 +214,10 @@ end
 
 local function answer(self, err, traceback)
     if util.isinstance(err, Finish) then
-        if not self._finished then self:finish(err.chunk) end
-        return
+        if self._finished then return end
+        local done, why, trace = ioloop.protect(self.finish, self, err.chunk)
+        if done then return end
+        err, traceback = why, trace
     end
     local ok, failure, where = ioloop.protect(self.log_exception, self, err, traceback)
     if not ok then
@@ -231,14 +233,34 @@ local function answer(self, err, traceback)
     end
 end
 
+-- The request is over in another way than by finish().
+local function over(self)
+    self._finished = true
+    self.application:log_request(self)
+    ioloop.log_errors(self.on_finish, self)
+end
+
 -- A handler that was cancelled because its client has left: nobody is there to be answered.
 local function end_silently(self)
-    if not self._finished then
-        self._finished = true
-        self.application:log_request(self)
-        ioloop.log_errors(self.on_finish, self)
-    end
+    if not self._finished then over(self) end
     returned(self)
+end
+
+local TYPE = "text/html; charset=UTF-8"
+local PAGE = "<html><title>500: Internal Server Error</title>" ..
+    "<body>500: Internal Server Error</body></html>"
+
+-- When what makes the error page fails, as a set_default_headers() does each time: a reply that
+-- needs nothing of the application's.
+local function answer_barely(self)
+    local handle = self.request.handle
+    if self._headers_written then
+        core.reply_abort(handle)
+    else
+        core.field_clear(handle)
+        core.reply(handle, 500, "", TYPE, PAGE, #PAGE, core.REPLY_CLOSE)
+    end
+    over(self)
 end
 
 --- From httpserver: the request's coroutine raised `err`. What answers it may wait, also when the
@@ -260,8 +282,7 @@ function RequestHandler:on_exception(err, traceback)
     if not ok then
         log.app_log:log(ERROR, "Uncaught exception in the error page: " ..
             (where or tostring(failure)), self.request.id)
-        core.reply_abort(self.request.handle)
-        self._finished = true
+        if not self._finished then answer_barely(self) end
     end
     returned(self)
 end

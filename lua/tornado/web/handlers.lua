@@ -113,7 +113,7 @@ end
 
 function RedirectHandler:get()
     local url = fill(self._url, self.path_args, self.path_kwargs)
-    if find(self._url, "^/") and not find(self._url, "^//") then check_local(url) end
+    if not find(self._url, "^//") then check_local(url) end
     local query = self.request.query
     if query ~= "" then url = add_query(url, query) end
     self:redirect(url, { permanent = self._permanent })

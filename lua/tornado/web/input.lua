@@ -21,6 +21,8 @@ function RequestHandler:decode_argument(value, name) -- luacheck: ignore 212/sel
     error(HTTPError(400, "Invalid unicode in %s: '%s'", name or "url", shown), 0)
 end
 
+local decode_argument = RequestHandler.decode_argument
+
 -- What Unicode has of white space beside ASCII's, each as its bytes: U+0085 and so on.
 local WIDE = {}
 for char in ("\194\133 \194\160 \225\154\128 \226\128\168 \226\128\169 \226\128\175 " ..
@@ -128,7 +130,8 @@ end
 --- The form of the body as a map from names to their last values, as they are (not stripped);
 -- raises 400 for what is not UTF-8.
 function RequestHandler:form()
-    local map = self.request:form()
+    local map, ascii = self.request:form()
+    if ascii and self.decode_argument == decode_argument then return map end
     for name, value in pairs(map) do
         self:decode_argument(name, "a form's name")
         self:decode_argument(value, name)

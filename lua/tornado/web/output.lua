@@ -29,6 +29,8 @@ local SET, ADD = core.FIELD_SET, core.FIELD_ADD
 local DONE = Future()
 DONE:set_result(nil)
 
+local MAX_LENGTH = 2 ^ 53 -- integers above it are not what was written
+
 local HTML = "text/html; charset=UTF-8"
 local JSON = "application/json; charset=UTF-8"
 
@@ -40,6 +42,7 @@ RequestHandler._body = false -- the first piece written, or all of them joined
 RequestHandler._more = false -- a list of all pieces, when there are several
 RequestHandler._close = false
 RequestHandler._flags = 0
+RequestHandler._unsent = false -- of a 304, what its 200 would have had, for transforms
 
 -- Status ---------------------------------------------------------------------------
 
@@ -225,10 +228,11 @@ end
 local function content_length(self)
     local given = self._content_length
     if not given then return -1 end
-    if not given:find("^%d+$") then
-        error(HTTPOutputError("bad Content-Length: %s", given), 0)
+    local length = given:find("^%d+$") and tonumber(given)
+    if not length or length > MAX_LENGTH then
+        error(HTTPOutputError("bad Content-Length: %s", given:sub(1, 60)), 0)
     end
-    return tonumber(given)
+    return length
 end
 
 local function reply_flags(self)
@@ -237,9 +241,10 @@ end
 
 local function start(self)
     if self._filters then filters.after(self) end
+    local length = content_length(self)
     self._headers_written = true
     core.reply_start(self.request.handle, self._status_code, self._reason, self._content_type,
-        content_length(self), reply_flags(self))
+        length, reply_flags(self))
 end
 
 --- Sends the head of a streamed reply. For event_stream().
@@ -271,7 +276,7 @@ end
 
 -- Finishing ----------------------------------------------------------------------------
 
-local REPRESENTATION = { "Content-Encoding", "Content-Language", "Content-Type" }
+local REPRESENTATION = { "Content-Encoding", "Content-Language", "Content-Length", "Content-Type" }
 
 local function is_bodiless(status)
     return status < 200 or status == 204 or status == 304
@@ -283,6 +288,10 @@ local function add_etag(self)
     if core.field_get(self.request.handle, "Etag") then return end
     self:set_etag_header()
     if self:check_etag_header() then
+        if self.application.transforms then
+            self._unsent = { size = #take_body(self), type = self._content_type,
+                coding = self:get_header("Content-Encoding") }
+        end
         self._body, self._more = false, false
         self:set_status(304)
     end
@@ -297,9 +306,12 @@ local function check_length(self, length)
     error(HTTPOutputError("Content-Length is %d, but the body has %d bytes", given, length), 0)
 end
 
+-- A final 1xx ends the connection: clients wait for another reply behind it, and would take the
+-- next request's for it.
 local function strip_representation(self, status, body)
     if body ~= "" then error(("Cannot send body with %d"):format(status), 0) end
     for _, name in ipairs(REPRESENTATION) do self:clear_header(name) end
+    if status < 200 then self._close = true end
 end
 
 local function send_whole(self)

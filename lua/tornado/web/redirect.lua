@@ -2,8 +2,11 @@
 local RequestHandler = require "tornado.web.handler"
 local util = require "tornado.util"
 
+local BLANKS = { [" "] = "%20", ["\t"] = "%09" }
+
 --- Sends the client to `url`: 302, or 301 with { permanent = true }, or { status = 3xx }; also
--- redirect(url, permanent, status).
+-- redirect(url, permanent, status). Blanks in it are percent-encoded.
+-- Tornado: sends blanks as they are; browsers drop tabs, so that "/<tab>/host" is another host.
 function RequestHandler:redirect(url, options, given)
     if self._headers_written then
         error("Cannot redirect after headers have been written", 2)
@@ -17,6 +20,7 @@ function RequestHandler:redirect(url, options, given)
         error("bad status: expected 300 to 399, got " .. tostring(status), 2)
     end
     self:set_status(status)
+    if type(url) == "string" then url = url:gsub("[ \t]", BLANKS) end
     self:set_header("Location", url)
     self:finish()
 end

@@ -8,6 +8,7 @@ local files = require "tornado.autoreload.files"
 local filters = require "tornado.web.filters"
 local httpserver = require "tornado.httpserver"
 local log = require "tornado.log"
+local preconditions = require "tornado.web.preconditions"
 local RequestHandler = require "tornado.web.handler"
 require "tornado.web.output"
 
@@ -397,6 +398,7 @@ local function serve(self, path)
     self.modified = self:get_modified_time()
     choose_coding(self)
     self:set_headers()
+    preconditions.check(self)
     if self:should_return_304() then
         self:set_status(304)
         return self:finish()

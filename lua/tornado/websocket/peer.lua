@@ -99,27 +99,39 @@ end
 
 -- Hooks ------------------------------------------------------------------------------
 
--- Gives what has come to the hooks; each may wait, or return a Future.
+-- The hooks may wait, or return a Future.
+local function run_hook(self, kind, data)
+    local result
+    if kind == PING then
+        result = self:on_ping(data)
+    elseif kind == PONG then
+        result = self:on_pong(data)
+    else
+        barrier()
+        result = self:on_message(data, kind == BINARY)
+    end
+    if result ~= nil and concurrent.is_future(result) then gen.await(result) end
+end
+
+-- Gives what came next to its hook; false when there was nothing, or the end.
+local function step(self)
+    local handle = self._ws
+    if not handle then return false end
+    local kind, data, code, reason = take(handle)
+    if kind then
+        run_hook(self, kind, data)
+        return true
+    end
+    if data == EOF then ended(self, code, reason) end
+    return false
+end
+
+-- Gives what has come to the hooks. Mostly that is one message, which is no matter for a loop: the
+-- trace of the pump's cannot have another one inside.
 local function drain(self)
     self._busy = true
-    local handle = self._ws
-    while handle do
-        local kind, data, code, reason = take(handle)
-        local result
-        if kind == TEXT or kind == BINARY then
-            barrier()
-            result = self:on_message(data, kind == BINARY)
-        elseif kind == PING then
-            result = self:on_ping(data)
-        elseif kind == PONG then
-            result = self:on_pong(data)
-        elseif data == EOF then
-            ended(self, code, reason)
-        else
-            break
-        end
-        if result ~= nil and concurrent.is_future(result) then gen.await(result) end
-        handle = self._ws
+    if step(self) and step(self) then
+        while step(self) do end -- luacheck: ignore 542
     end
     self._busy = false
     if peer.rest and self._ws then peer.rest(self) end
@@ -135,7 +147,6 @@ local function on_event(handle)
         enter(self._context)
         drain(self)
     end
-    barrier() -- a trace cannot return through the xpcall that this is called by
 end
 
 -- A hook raised. That its own connection was lost while it wrote is no fault of its.
@@ -412,7 +423,8 @@ function peer.options(self, given, deflate)
     options.ping_timeout = ping_timeout(given.ping_timeout, interval)
     options.max_message = number(given.max_message_size, "max_message_size", 10485760)
     options.max_queue = number(given.max_queue, "max_queue", 262144)
-    options.close_timeout, options.write_timeout = 5, 30
+    options.close_timeout = 5
+    options.write_timeout, options.write_min_rate = 30, 240
     options.threshold = given.threshold or 0
     options.tell_ping = self.on_ping ~= peer.on_ping and 1 or 0
     options.tell_pong = self.on_pong ~= peer.on_pong and 1 or 0

@@ -2,6 +2,7 @@
 -- and tinyproxy.
 local testing = require "tornado.testing"
 local gen = require "tornado.gen"
+local iostream = require "tornado.iostream"
 local web = require "tornado.web"
 
 local peers = dofile "spec/tornado/httpclient/peers.lua"
@@ -30,13 +31,10 @@ local function start(command, port)
         testing.wait_until(function() return not testing.is_running { pid = pid } end)
     end)
     testing.wait_until(function()
-        local connection = testing.connect("127.0.0.1:" .. port)
-        local ok = pcall(function() connection:send("GET") end)
-        local closed = connection:is_closed()
-        if not closed then gen.sleep(0.01) end
-        closed = closed or connection:is_closed()
-        connection:close()
-        return ok and not closed
+        local stream = iostream.IOStream()
+        local listens = pcall(stream.connect, stream, "127.0.0.1:" .. port)
+        stream:close()
+        return listens
     end)
 end
 

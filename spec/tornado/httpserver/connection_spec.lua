@@ -264,6 +264,26 @@ describe("request.connection", function()
         assert.equal("finish() after finish()", errors[7])
     end)
 
+    it("refuses a status and a reason that HTTP does not have", function()
+        local function answer(start_line)
+            return serve(function(request)
+                request.connection:write_headers(start_line, nil, "x")
+                request.connection:finish()
+            end):fetch("/")
+        end
+        for _, code in ipairs { 42, 1000, 200.5, -5, 0 / 0, 1e10 } do
+            testing.expect_log("connection_spec.lua:%d+: bad code: expected an integer from 100")
+            assert.equal(500, answer({ code = code }).code)
+        end
+        for _, reason in ipairs { "a\r\nX-B: c", "a\nb", "a\0", 5 } do
+            testing.expect_log("connection_spec.lua:%d+: bad reason: expected text without")
+            local response = answer { code = 200, reason = reason }
+            assert.equal(500, response.code)
+            assert.is_nil(response.headers:get("X-B"))
+        end
+        assert.equal("Grün", answer({ code = 299, reason = "Grün" }).reason)
+    end)
+
     it("tells when the client leaves", function()
         local left, held
         local server = serve(function(request)

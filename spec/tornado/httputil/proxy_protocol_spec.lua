@@ -1,9 +1,10 @@
 -- The option proxy_protocol: who may announce a client, and what becomes of it. What a header is,
 -- spec/core/test_proxy_protocol.c has.
-local core = require "tornado.core"
 local gen = require "tornado.gen"
 local testing = require "tornado.testing"
 local web = require "tornado.web"
+
+local log_file = dofile "spec/tornado/log_file.lua"
 
 local Who = web.RequestHandler:extend "Who"
 
@@ -31,24 +32,8 @@ local function seen(preface, options, remote_ip)
 end
 
 describe("proxy_protocol", function()
-    local path
-
-    before_each(function()
-        path = os.tmpname()
-        assert(core.log_open(path))
-    end)
-
-    after_each(function()
-        core.log_open "stderr"
-        os.remove(path)
-    end)
-
-    local function logged()
-        local file = assert(io.open(path, "rb"))
-        local text = file:read "*a"
-        file:close()
-        return text
-    end
+    before_each(log_file.open)
+    after_each(log_file.close)
 
     it("gives a request the address that was announced", function()
         assert.equal("1.2.3.4 http", seen(V1))
@@ -93,7 +78,7 @@ describe("proxy_protocol", function()
             connection = serve {}:connect()
             connection:send(GET)
             connection:read_until_close()
-            return logged():find(
+            return log_file.text():find(
                 "%[W [^]]* http%] proxy_protocol: connection from 127.0.0.1 refused: [^\n]+\n")
         end)
         connection = serve {}:connect()

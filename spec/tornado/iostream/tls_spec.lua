@@ -290,6 +290,19 @@ describe("TLS on streams", function()
         assert.equal("ECONNABORTED", err.code)
     end)
 
+    it("tells a reset at once behind records that come with it", function()
+        local a, b = secured()
+        local reading = gen.spawn(a.read_until, a, "\n")
+        gen.moment()
+        b:write("all\npart")
+        core.channel_close(b._channel, true)
+        b._channel = nil
+        b:close()
+        assert.equal("all\n", gen.await(reading))
+        local err = raised(iostream.StreamClosedError, a.read_until, a, "\n", { timeout = 2 })
+        assert.equal("ECONNRESET", err.real_error.code)
+    end)
+
     it("gives up a handshake at its time, or when cancelled", function()
         local a = tcp()
         raised(util.TimeoutError, a.start_tls, a, false, trusting(), "127.0.0.1",

@@ -132,6 +132,35 @@ describe("a cluster", function()
         watcher:close()
     end)
 
+    -- Worker 2's place goes to a next generation, whose hub this returns.
+    local function hand_over(hubs, path)
+        local state = hubs[2].backend:hand_over()
+        stop(hubs[2])
+        local backend = pubsub.cluster { path = path, index = 2, count = 2 }
+        local heir = pubsub.Hub(backend:go_on(hubs[2].backend.store, state))
+        open[heir] = true
+        assert.same({ "ann" }, heir:presence "a")
+        return heir
+    end
+
+    it("has the next generation know at once who is in other workers", function()
+        local path = new_folder()
+        local hubs = cluster(path, 2)
+        local ann = hubs[1]:subscribe("a", function() end, { name = "ann" })
+        testing.wait_until(function() return #hubs[2]:presence "a" == 1 end)
+        local heir = hand_over(hubs, path)
+        meet { hubs[1], heir }
+        assert.same({ "ann" }, heir:presence "a")
+        ann:close()
+        testing.wait_until(function() return heir:subscribers "a" == 0 end)
+        hubs[1]:subscribe("a", function() end, { name = "ann" })
+        testing.wait_until(function() return #heir:presence "a" == 1 end)
+        stop(hubs[1])
+        testing.wait_until(function() return heir.backend:connected() == 0 end)
+        heir = hand_over({ hubs[1], heir }, path)
+        testing.wait_until(function() return heir:subscribers "a" == 0 end)
+    end)
+
     it("goes on when a worker is replaced", function()
         local path = new_folder()
         local hubs = cluster(path, 2)

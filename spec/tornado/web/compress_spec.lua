@@ -139,6 +139,26 @@ describe("tornado.web.compress", function()
         assert.equal("Accept-Encoding", response.headers:get("Vary"))
     end)
 
+    it("gives a 304 the Etag of its 200, weak or strong", function()
+        for _, reply in ipairs {
+            { LONG, "text/plain" }, { "short", "text/plain" }, { LONG, "image/png" },
+            { LONG, "text/plain", "Content-Encoding", "br" },
+            { LONG, "text/plain", "Cache-Control", "no-transform" },
+        } do
+            local server = serve(function(self)
+                self:set_header("Content-Type", reply[2])
+                if reply[3] then self:set_header(reply[3], reply[4]) end
+                self:write(reply[1])
+            end)
+            local headers = { ["Accept-Encoding"] = "gzip" }
+            local etag = server:fetch("/", { headers = headers }).headers:get("Etag")
+            headers["If-None-Match"] = etag
+            local response = server:fetch("/", { headers = headers })
+            assert.equal(304, response.code)
+            assert.equal(etag, response.headers:get("Etag"))
+        end
+    end)
+
     it("makes the Etag weak, of 304 too", function()
         local plain = fetch(write(LONG), nil).headers:get("Etag")
         local coded = fetch(write(LONG), "gzip").headers:get("Etag")

@@ -45,6 +45,15 @@ describe("tornado.web.errors", function()
             assert.matches("errors_spec.lua:%d+: bad status: expected number, got string", err)
         end)
 
+        it("refuses a status that HTTP does not have, so that the client gets a 500", function()
+            for _, status in ipairs { 42, 1000, 404.5, -404, 0 / 0 } do
+                testing.expect_log("errors_spec.lua:%d+: bad status: expected an integer from 100")
+                assert.equal(500, serve({
+                    get = function() error(web.HTTPError(status), 0) end,
+                }):fetch("/").code)
+            end
+        end)
+
         it("can be extended", function()
             local Gone = web.HTTPError:extend "Gone"
             function Gone:init() web.HTTPError.init(self, 410) end
@@ -289,6 +298,41 @@ describe("tornado.web.errors", function()
                 log_exception = function() error("broken log") end }
             assert.equal(500, server:fetch("/").code)
         end)
+    end)
+
+    it("get a 500 when what each reply needs is broken, set_default_headers()", function()
+        testing.expect_log("broken headers")
+        testing.expect_log("Uncaught exception in the error page: .*broken headers")
+        local calls = {}
+        local server = serve {
+            set_default_headers = function(self)
+                self:set_header("X-Half", "1")
+                error("broken headers")
+            end,
+            prepare = function() calls[#calls + 1] = "prepare" end,
+            on_finish = function() calls[#calls + 1] = "on_finish" end,
+        }
+        local response = server:fetch("/")
+        assert.equal(500, response.code)
+        assert.equal(SERVER_ERROR, response.body)
+        assert.is_false(response.headers:has("X-Half"))
+        assert.same({ "on_finish" }, calls)
+    end)
+
+    it("get a 500 when finish() raises for a Finish", function()
+        for what, raise in pairs {
+            ["lists are not written"] = function() error(web.Finish { 1, 2 }, 0) end,
+            ["takes a string"] = function() error(web.Finish(5), 0) end,
+            ["Cannot send body with 204"] = function(self)
+                self:set_status(204)
+                error(web.Finish "x", 0)
+            end,
+        } do
+            testing.expect_log(what)
+            local response = serve({ get = raise }):fetch("/")
+            assert.equal(500, response.code)
+            assert.equal(SERVER_ERROR, response.body)
+        end
     end)
 
     describe("send_error", function()

@@ -187,6 +187,17 @@ describe("event_stream()", function()
         assert.equal(1, seen.ends)
     end)
 
+    it("has no end known beforehand, whatever Content-Length was set", function()
+        local Handler = web.RequestHandler:extend "Handler"
+        function Handler:get()
+            self:set_header("Content-Length", 5)
+            self:event_stream():close()
+        end
+        local response = testing.serve(web.Application { { "/", Handler } }):fetch("/")
+        assert.is_false(response.headers:has("Content-Length"))
+        assert.equal("retry: 3000\n\n", response.body)
+    end)
+
     it("refuses wrong options, and a reply that has begun", function()
         local errors = {}
         local Handler = web.RequestHandler:extend "Handler"

@@ -369,6 +369,27 @@ describe("tornado.web.handler", function()
             assert.equal(1, calls)
         end)
 
+        it("comes when the client's end came with its request", function()
+            for _, reset in ipairs { false, true } do
+                local calls, go = 0, concurrent.Future()
+                local server = serve {
+                    on_connection_close = function() calls = calls + 1 end,
+                    get = function() gen.await(go) end,
+                    put = function(self) self:write(self.request.body) end,
+                }
+                local connection = server:connect()
+                connection:send("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab")
+                assert.equal("ab", connection:read_response().body)
+                connection:send(GET)
+                connection:close(reset)
+                testing.wait_until(function() return calls > 0 end)
+                go:set_result(nil)
+                server:stop()
+                testing.wait_until(function() return core.counts().connections == 0 end)
+                assert.equal(1, calls)
+            end
+        end)
+
         it("does not come for a request that is answered", function()
             local calls = 0
             local server = serve {

@@ -64,6 +64,17 @@ describe("RedirectHandler", function()
         assert.equal("/%5Cevil.example", location(server:fetch("/r/%5Cevil.example")))
     end)
 
+    it("does so for a url that is a group alone", function()
+        local server = redirect("/r(/.*)", { url = "{0}" })
+        assert.equal("/a", location(server:fetch("/r/a")))
+        for _, path in ipairs { "/r//evil.example", "/r/%2Fevil.example" } do
+            testing.expect_log("two initial slashes")
+            assert.equal(403, server:fetch(path).code)
+        end
+        server = redirect("/cdn/(.*)", { url = "//cdn.example/{0}" })
+        assert.equal("//cdn.example/a", location(server:fetch("/cdn/a")))
+    end)
+
     it("says what is wrong with its route", function()
         for kwargs, expected in pairs {
             [{ url = "/{3}" }] = "no group {3} for /{3}",

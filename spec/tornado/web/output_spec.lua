@@ -284,6 +284,32 @@ describe("tornado.web.output", function()
             end
         end)
 
+        it("sends no Content-Length of the handler's with those, and cuts nothing off", function()
+            for _, status in ipairs { 204, 304 } do
+                local response = fetch(function(self)
+                    self:set_header("Content-Length", 5)
+                    self:set_status(status)
+                end)
+                assert.equal(status, response.code)
+                assert.is_false(response.headers:has("Content-Length"))
+            end
+            local response = fetch(function(self)
+                self:set_header("Content-Length", 5)
+                self:write("hello")
+            end, { headers = { ["If-None-Match"] = "*" } })
+            assert.equal(304, response.code)
+            assert.is_false(response.headers:has("Content-Length"))
+        end)
+
+        it("ends the connection behind a 1xx, which is no reply to wait for", function()
+            local server = serve { get = function() error(web.HTTPError(102), 0) end }
+            local connection = server:connect()
+            connection:send(("GET / HTTP/1.1\r\nHost: a\r\n\r\n"):rep(2))
+            local text = connection:read_until_close()
+            assert.matches("^HTTP/1.1 102 .*\r\nConnection: close\r\n\r\n$", text)
+            assert.equal(1, select(2, text:gsub("HTTP/1.1", "")))
+        end)
+
         it("answers 500 when a 204 has a body", function()
             testing.expect_log("Cannot send body with 204")
             local response = fetch(function(self)
@@ -345,6 +371,21 @@ describe("tornado.web.output", function()
                 end }):connect()
                 connection:send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
                 assert.equal("", (connection:read_until_close()))
+            end
+        end)
+
+        it("is refused with a 500 when it is none, or no integer of Lua's", function()
+            local LENGTHS = { "abc", "-5", "", "18446744073709551616", "9007199254740994" }
+            for _, length in ipairs(LENGTHS) do
+                for _, streamed in ipairs { false, true } do
+                    testing.expect_log("bad Content%-Length")
+                    local response = fetch(function(self)
+                        self:set_header("Content-Length", length)
+                        self:write("hello")
+                        if streamed then self:flush() end
+                    end)
+                    assert.equal(500, response.code, length)
+                end
             end
         end)
 
@@ -500,6 +541,11 @@ describe("tornado.web.output", function()
                 assert.equal("text/html; charset=UTF-8", response.headers:get("Content-Type"))
                 assert.equal("", response.body)
             end
+        end)
+
+        it("encodes blanks, which browsers may drop", function()
+            local response = fetch(function(self) self:redirect("/\t/evil/a b") end)
+            assert.equal("/%09/evil/a%20b", response.headers:get("Location"))
         end)
 
         it("leads to paths of this site alone with safe_redirect()", function()

@@ -1,5 +1,6 @@
 -- tornado.web.static: PARITY §1.10 and the checks 59 to 64 of §29; SECURITY §8, static files.
 local core = require "tornado.core"
+local gen = require "tornado.gen"
 local testing = require "tornado.testing"
 local web = require "tornado.web"
 
@@ -106,7 +107,8 @@ for name, class in pairs { ["in C"] = web.StaticFileHandler, ["the long way"] = 
                 { "bytes=1-5,7-9", 200 }, { "bytes=a-b", 200 }, { "items=0-1", 200 },
                 { "bytes=+1-2", 200 }, { "bytes=1_0-12", 200 }, { "bytes = 3 - 4", 206, "3-4" },
                 { "bytes=", 200 }, { "bytes=-", 200 }, { "0-9", 200 }, { "bytes=7", 206, "7-25" },
-                { "bytes=99999999999999999999-", 200 },
+                { "bytes=99999999999999999999-", 416 },
+                { "bytes=3-99999999999999999999", 206, "3-25" },
             }
             for _, case in ipairs(cases) do
                 local response = fetch("/static/robots.txt", { Range = case[1] })
@@ -169,6 +171,32 @@ for name, class in pairs { ["in C"] = web.StaticFileHandler, ["the long way"] = 
                     assert.equal(ROBOTS_TAG, response.headers:get("Etag"))
                 end
             end
+        end)
+
+        it("sends no other file than the client wants (If-Match, If-Unmodified-Since)", function()
+            local date = "Sun, 27 Jan 2013 18:43:20 GMT"
+            local cases = {
+                { { ["If-Match"] = ROBOTS_TAG, Range = "bytes=0-9" }, 206 },
+                { { ["If-Match"] = '"x", ' .. ROBOTS_TAG }, 200 }, { { ["If-Match"] = "*" }, 200 },
+                { { ["If-Match"] = '"x"', Range = "bytes=0-9" }, 412 },
+                { { ["If-Match"] = "W/" .. ROBOTS_TAG }, 412 }, { { ["If-Match"] = "" }, 412 },
+                { { ["If-Match"] = '"x"', ["If-None-Match"] = ROBOTS_TAG }, 412 },
+                { { ["If-Match"] = ROBOTS_TAG, ["If-None-Match"] = ROBOTS_TAG }, 304 },
+                { { ["If-Unmodified-Since"] = date, Range = "bytes=0-9" }, 206 },
+                { { ["If-Unmodified-Since"] = "Sun, 27 Jan 2013 18:43:19 GMT" }, 412 },
+                { { ["If-Unmodified-Since"] = "junk" }, 200 },
+                { { ["If-Unmodified-Since"] = "Sun, 27 Jan 2013 18:43:19 GMT",
+                    ["If-Match"] = "*" }, 200 },
+            }
+            for i, case in ipairs(cases) do
+                local response = fetch("/static/robots.txt", case[1])
+                assert.equal(case[2], response.code, "case " .. i)
+                if case[2] == 412 then
+                    assert.is_nil(response.headers:get("Content-Range"))
+                    assert.matches("412: Precondition Failed", response.body)
+                end
+            end
+            assert.equal(404, fetch("/static/none.txt", { ["If-Match"] = '"x"' }).code)
         end)
 
         it("keeps to its folder (check 62)", function()
@@ -436,11 +464,18 @@ describe("StaticFileHandler", function()
         sh "mkdir many; for i in $(seq 600); do head -c 40000 /dev/zero > many/$i; done"
         local server = testing.serve(web.Application {
             { "/(.*)", web.StaticFileHandler, { path = folder .. "/many" } } })
-        local connection = server:connect()
-        for i = 1, 600 do
-            connection:send("GET /" .. i .. " HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert.equal(40000, #connection:read_response().body)
+        testing.set_timeout(60)
+        local futures = {}
+        for first = 1, 10 do -- each file is opened by a thread
+            futures[first] = gen.spawn(function()
+                local connection = server:connect()
+                for i = first, 600, 10 do
+                    connection:send("GET /" .. i .. " HTTP/1.1\r\nHost: a\r\n\r\n")
+                    assert.equal(40000, #connection:read_response().body)
+                end
+            end)
         end
+        for _, future in ipairs(futures) do gen.await(future) end
         assert.truthy(core.counts().files <= 512)
     end)
 end)
