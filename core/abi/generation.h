@@ -73,4 +73,10 @@ void ct_abi_pid_file(ct_vm *vm, const char *path, uint32_t size);
 /* Takes commands on that control socket. */
 void ct_abi_control(ct_vm *vm, const char *path, uint32_t size);
 
+enum { CT_RESTART_MOST = 1000 }; /* arguments */
+
+/* Becomes the same program with other arguments: `count` of them, argv[0] as well,
+ * each with its zero byte. Returns only when that fails: ERROR, see ct_abi_why(). */
+int ct_abi_restart(ct_vm *vm, const char *arguments, uint32_t count);
+
 #endif

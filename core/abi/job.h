@@ -27,10 +27,11 @@ void ct_abi_job_free(ct_vm *vm, uint32_t job);
 /* -- Lua functions on threads -------------------------------------------------
  * An executor has threads with Lua states of their own. */
 
-/* At most `threads` threads, `queue` calls that wait, and seconds for one call
- * (0: no limit; otherwise it is not compiled). 0: see ct_abi_why(). */
+/* At most `threads` threads, `queue` calls that wait, seconds for one call (0: no
+ * limit; otherwise it is not compiled), and bytes for each Lua state (0: no limit).
+ * 0: see ct_abi_why(). */
 uint32_t ct_abi_executor(ct_vm *vm, uint32_t threads, uint32_t queue,
-                         double timeout);
+                         double timeout, double memory);
 
 /* Begins a call: tornado.concurrent.thread in one of the states gets the bytes,
  * and returns those of the result. */

@@ -65,8 +65,8 @@ void ct_abi_metric_set(ct_vm *vm, uint32_t series, double n);
 void ct_abi_metric_observe(ct_vm *vm, uint32_t metric, uint32_t series,
                            double value);
 
-/* Where replies of a handler class are counted: times CT_REPLY_HANDLER, one of
- * the flags of a reply. `labels` as above. 0: no room. */
+/* Where replies of a handler class are counted: times CT_REPLY_HANDLER, one of the
+ * flags of a reply. `labels` as above. 0: no room. */
 uint32_t ct_abi_handler(ct_vm *vm, const char *labels, uint32_t size);
 
 /* What comes to this listener is not counted. */

@@ -100,6 +100,9 @@ int ct_abi_listen_close(ct_vm *vm, uint32_t listener, int drop);
  * than that takes root. Returns how many it may have now. */
 double ct_abi_open_files(double count);
 
+/* Whether the kernel may write this process's memory to a file when it dies. */
+void ct_abi_core_dumps(ct_vm *vm, int allowed);
+
 /* Ends the process with that exit code after this turn. */
 void ct_abi_exit(ct_vm *vm, int code);
 

@@ -29,9 +29,26 @@ void ct_counters_reply(ct_counters *c, ct_count *handler, uint32_t method,
     ct_count_add(&c->time, ns);
     ct_count_add(&handler[CT_HANDLER_REPLIES], 1);
     ct_count_add(&handler[CT_HANDLER_TIME], ns);
+    ct_count_add(&handler[CT_HANDLER_TIMES + i], 1);
     if (status >= 500) ct_count_add(&handler[CT_HANDLER_ERRORS], 1);
     if (ns > ct_count_get(&handler[CT_HANDLER_MAX]))
         ct_count_set(&handler[CT_HANDLER_MAX], ns);
+}
+
+double ct_counters_quantile(const uint64_t *times, double q) {
+    double left = 0, low = 0;
+
+    for (uint32_t i = 0; i <= CT_COUNT_TIMES; i++) left += (double)times[i];
+    left *= q;
+    if (left <= 0) return 0;
+    for (uint32_t i = 0; i < CT_COUNT_TIMES; i++) {
+        double high = ct_counters_bounds[i], n = (double)times[i];
+
+        if (n > 0 && left <= n) return low + (high - low) * left / n;
+        left -= n;
+        low = high;
+    }
+    return low;
 }
 
 void ct_counters_refusal(ct_counters *c, uint32_t method, uint32_t status) {

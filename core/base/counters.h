@@ -14,7 +14,8 @@ typedef _Atomic uint64_t ct_count;
 enum {
     CT_COUNT_METHODS = 10,   /* enum ct_method */
     CT_COUNT_STATUSES = 600, /* higher ones are counted as 599 */
-    CT_COUNT_TIMES = 19      /* bounds; see ct_counters_bounds */
+    CT_COUNT_TIMES = 19,     /* bounds; see ct_counters_bounds */
+    CT_COUNT_UNIT = 4        /* slots of a name are a multiple of it */
 };
 
 /* What only grows. In the process that takes the place of a dead one it goes on. */
@@ -64,12 +65,18 @@ enum {
     CT_HANDLER_ERRORS, /* of these: 500 and above */
     CT_HANDLER_TIME,   /* nanoseconds, in all */
     CT_HANDLER_MAX,    /* nanoseconds */
-    CT_HANDLER_COUNTS
+    CT_HANDLER_TIMES,  /* the first of CT_COUNT_TIMES + 1, as `times` */
+    CT_HANDLER_COUNTS = CT_HANDLER_TIMES + CT_COUNT_TIMES + 1
 };
 
 /* Counts a reply that was `seconds` under way; `handler` are its class's numbers. */
 void ct_counters_reply(ct_counters *c, ct_count *handler, uint32_t method,
                        uint32_t status, double seconds);
+
+/* The time, in seconds, that a share `q` (0 to 1) of replies took at most, by how
+ * many of them were in each of the CT_COUNT_TIMES + 1 times; as straight lines
+ * between two bounds. 0 when there were none. */
+double ct_counters_quantile(const uint64_t *times, double q);
 
 /* Counts one that was refused before a handler had it. */
 void ct_counters_refusal(ct_counters *c, uint32_t method, uint32_t status);

@@ -10,7 +10,9 @@
 enum { FIRST = 8, MASK = CT_METRICS_TABLE - 1 };
 
 _Static_assert((CT_METRICS_TABLE & MASK) == 0, "a power of two");
-_Static_assert(CT_METRICS_SLOTS <= 16384, "14 bits of the flags of a reply");
+_Static_assert(CT_METRICS_SLOTS / CT_COUNT_UNIT <= 16384,
+               "14 bits of the flags of a reply");
+_Static_assert(CT_HANDLER_COUNTS % CT_COUNT_UNIT == 0, "where slots begin");
 
 ct_metrics *ct_metrics_get(ct_shared *shared) {
     ct_metrics *m = ct_shared_get(shared, "metrics", sizeof *m);
@@ -49,6 +51,10 @@ static uint32_t size_of(const ct_metric *r) {
     size_t n = sizeof *r + r->bounds * sizeof(double) + r->key_size;
 
     return (uint32_t)((n + r->help_size + 7) & ~(size_t)7);
+}
+
+static uint32_t whole_units(uint32_t slots) {
+    return (slots + CT_COUNT_UNIT - 1) / CT_COUNT_UNIT * CT_COUNT_UNIT;
 }
 
 /* A record, what it is found by, and what else is in it. */
@@ -168,12 +174,13 @@ uint32_t ct_metrics_series(ct_metrics *m, uint32_t family, const char *labels,
     const ct_metric *f = ct_metrics_find(m, family, CT_METRIC_FAMILY);
     draft d = { .head = { .kind = CT_METRIC_SERIES,
                           .parent = family,
-                          .slots = 1,
+                          .slots = CT_COUNT_UNIT,
                           .key_size = (uint32_t)size },
                 .key = labels };
 
     if (!f) return 0;
-    if (f->type == CT_METRIC_HISTOGRAM) d.head.slots = f->bounds + 2;
+    if (f->type == CT_METRIC_HISTOGRAM)
+        d.head.slots = whole_units(f->bounds + 2);
     return slot_of(m, put(m, &d));
 }
 

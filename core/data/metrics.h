@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 enum {
-    CT_METRICS_SLOTS = 16384,   /* of a row; a slot fits CT_REPLY_HANDLER */
+    CT_METRICS_SLOTS = 65536,   /* of a row, in units of CT_COUNT_UNIT */
     CT_METRICS_TABLE = 16384,   /* cells; a power of two */
     CT_METRICS_MEMORY = 1 << 21 /* bytes of names */
 };

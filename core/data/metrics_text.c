@@ -4,7 +4,6 @@
 #include "data/metrics_text.h"
 
 #include "abi.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/version.h"
 #include "data/text.h"
@@ -314,11 +313,32 @@ static double handler_number(const writer *w, uint32_t slot, bool most) {
     return n;
 }
 
+static void put_handler_times(writer *w, const records *r) {
+    double counts[CT_COUNT_TIMES + 1];
+    ct_text_histogram h = { .bounds = ct_counters_bounds,
+                            .counts = counts,
+                            .n = CT_COUNT_TIMES };
+
+    begin(w, "ctornado_handler_duration_seconds", "histogram",
+          "Time from the end of a request's head to the end of its reply, by "
+          "the handler class.");
+    for (uint32_t i = 0; i < r->count; i++) {
+        const ct_metric *one = r->list[i];
+
+        for (uint32_t k = 0; k <= CT_COUNT_TIMES; k++)
+            counts[k] =
+                handler_number(w, one->slot + CT_HANDLER_TIMES + k, false);
+        h.sum = handler_number(w, one->slot + CT_HANDLER_TIME, false) * 1e-9;
+        ct_text_histogram_sample(&w->t, ct_metric_key(one), one->key_size, &h);
+    }
+    ct_text_end(&w->t);
+}
+
 static void put_handlers(writer *w) {
     static const struct {
         const char *name, *type, *help;
         double scale;
-    } of[CT_HANDLER_COUNTS] = {
+    } of[CT_HANDLER_TIMES] = {
         { "ctornado_handler_requests_total", "counter",
           "Replies of a handler class.", 1 },
         { "ctornado_handler_errors_total", "counter",
@@ -330,7 +350,7 @@ static void put_handlers(writer *w) {
     };
     records *r = collect(w->metrics, CT_METRIC_HANDLER);
 
-    for (uint32_t k = 0; k < CT_HANDLER_COUNTS; k++) {
+    for (uint32_t k = 0; k < CT_HANDLER_TIMES; k++) {
         begin(w, of[k].name, of[k].type, of[k].help);
         for (uint32_t i = 0; i < r->count; i++)
             ct_text_sample(
@@ -339,6 +359,7 @@ static void put_handlers(writer *w) {
                     of[k].scale);
         ct_text_end(&w->t);
     }
+    put_handler_times(w, r);
     ct_free(r);
 }
 
@@ -461,35 +482,4 @@ char *ct_metrics_text(const ct_board *b, const ct_metrics *m, bool json) {
     if (json) ct_text_put(&w.t, "\n]}\n");
     ct_buf_add(&w.t.out, "", 1);
     return w.t.out.data;
-}
-
-/* -- Errors ---------------------------------------------------------------- */
-
-static void put_text(ct_text *t, const char *name, const char *text) {
-    char out[6 * CT_RECENT_TEXT];
-    size_t n = ct_log_escape(out, sizeof out, text, strlen(text), true);
-
-    ct_text_put(t, ",\"%s\":\"", name);
-    ct_buf_add(&t->out, out, n);
-    ct_text_put(t, "\"");
-}
-
-char *ct_metrics_errors(const ct_board *b) {
-    ct_text t = { .json = true };
-    ct_recent_line line;
-
-    ct_text_put(&t, "[");
-    for (uint32_t i = 0; i < workers_of(b); i++)
-        for (uint32_t back = 0; back < CT_RECENT_LINES; back++) {
-            if (!ct_recent_get(&b->rows[i].recent, back, &line)) continue;
-            ct_text_put(&t, "%s\n{\"time\":%.3f,\"worker\":%u",
-                        t.samples++ ? "," : "", line.time, i + 1);
-            put_text(&t, "logger", line.where);
-            put_text(&t, "request", line.id);
-            put_text(&t, "message", line.text);
-            ct_text_put(&t, "}");
-        }
-    ct_text_put(&t, "\n]\n");
-    ct_buf_add(&t.out, "", 1);
-    return t.out.data;
 }

@@ -13,8 +13,4 @@
  * count, sum and buckets. Caller frees with ct_free(). */
 char *ct_metrics_text(const ct_board *b, const ct_metrics *m, bool json);
 
-/* The last errors in the log of all workers, as a list of objects of JSON, of each
- * worker the newest first. Caller frees with ct_free(). */
-char *ct_metrics_errors(const ct_board *b);
-
 #endif

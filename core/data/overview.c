@@ -108,6 +108,17 @@ static uint32_t collect(handler *list, const ct_metrics *m, uint32_t workers) {
     return count;
 }
 
+static double most(const handler *h) {
+    return (double)h->numbers[CT_HANDLER_MAX] * 1e-9;
+}
+
+/* A straight line between two bounds may go beyond what there was. */
+static double quantile(const handler *h, double q) {
+    double n = ct_counters_quantile(&h->numbers[CT_HANDLER_TIMES], q);
+
+    return n < most(h) ? n : most(h);
+}
+
 static void put_handler(ct_text *t, const handler *h) {
     const char *label = ct_metric_key(h->record);
     size_t skipped = sizeof LABEL - 1;
@@ -118,9 +129,10 @@ static void put_handler(ct_text *t, const handler *h) {
     ct_text_put(t, ",\"requests\":%llu,\"errors\":%llu",
                 (unsigned long long)h->numbers[CT_HANDLER_REPLIES],
                 (unsigned long long)h->numbers[CT_HANDLER_ERRORS]);
-    ct_text_put(t, ",\"seconds\":%.9g,\"max\":%.9g}",
-                (double)h->numbers[CT_HANDLER_TIME] * 1e-9,
-                (double)h->numbers[CT_HANDLER_MAX] * 1e-9);
+    ct_text_put(t, ",\"seconds\":%.9g,\"max\":%.9g",
+                (double)h->numbers[CT_HANDLER_TIME] * 1e-9, most(h));
+    ct_text_put(t, ",\"p50\":%.9g,\"p99\":%.9g}", quantile(h, 0.5),
+                quantile(h, 0.99));
 }
 
 static void put_handlers(ct_text *t, const ct_board *b, const ct_metrics *m) {

@@ -9,9 +9,9 @@
 enum { CT_OVERVIEW_HANDLERS = 100 };
 
 /* { workers, statuses, handlers }: a list of the workers' numbers; replies by
- * status; and a list of { name, requests, errors, seconds, max } of the handler
- * classes that took the most time, the busiest first, at most
- * CT_OVERVIEW_HANDLERS. Caller frees with ct_free(). */
+ * status; and a list of { name, requests, errors, seconds, max, p50, p99 } of the
+ * handler classes that took the most time, the busiest first, at most
+ * CT_OVERVIEW_HANDLERS; max and the percentiles are seconds. Caller frees with ct_free(). */
 char *ct_overview_text(const ct_board *b, const ct_metrics *m);
 
 #endif

@@ -234,9 +234,9 @@ void ct_reply_count(ct_request *r) {
     const ct_loop *loop = r->server->loop;
 
     r->counted = true;
-    ct_counters_reply(r->conn->listener->counters, loop->slots + r->handler,
-                      r->wire.method, r->status,
-                      ct_clock_precise() - r->precise);
+    ct_counters_reply(r->conn->listener->counters,
+                      loop->slots + r->handler * CT_COUNT_UNIT, r->wire.method,
+                      r->status, ct_clock_precise() - r->precise);
 }
 
 /* -- Whole replies --------------------------------------------------------- */

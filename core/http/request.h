@@ -61,7 +61,7 @@ typedef struct ct_request {
     double started, precise; /* when it began: wall clock; monotonic */
     bool logged;             /* its line is in the access log */
     bool counted;            /* its reply, in the counters */
-    uint16_t handler;        /* where its class counts; 0: nowhere */
+    uint16_t handler;        /* where its class counts, in units; 0: nowhere */
     /* The reply. */
     uint16_t status; /* 0: its head is not out */
     bool complete;   /* nothing more will follow */

@@ -16,7 +16,6 @@
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -187,13 +186,11 @@ static void on_signal(int signal, void *arg) {
 
     if (signal == SIGHUP)
         reload_for(w, NULL);
-    else if (signal == SIGUSR2 && w->inherit.worker)
-        return; /* it is for the master */
-    else if (signal == SIGUSR2)
+    else if (signal == SIGUSR2 && !w->inherit.worker)
         upgrade(w, NULL);
     else if (signal == SIGUSR1)
         ct_generations_reopen(&w->generations);
-    else
+    else if (signal != SIGUSR2) /* which is for the master */
         stop(w, signal);
 }
 

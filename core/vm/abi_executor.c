@@ -52,8 +52,9 @@ static void free_call(ct_vm_job *j) {
 }
 
 uint32_t ct_abi_executor(ct_vm *vm, uint32_t threads, uint32_t queue,
-                         double timeout) {
-    ct_executor_options how = { threads, queue, timeout, vm->log->level };
+                         double timeout, double memory) {
+    ct_executor_options how = { threads, queue, timeout, memory,
+                                vm->log->level };
     vm_executor *x;
     uint32_t handle;
 

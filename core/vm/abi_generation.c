@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "data/board.h"
 #include "vm/vm.h"
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -118,4 +120,19 @@ int ct_abi_is_heir(ct_vm *vm) {
 void ct_abi_shared_folder(ct_vm *vm, ct_str *out) {
     out->p = vm->place.folder;
     out->n = (uint32_t)strlen(out->p);
+}
+
+/* Threads end with it, and all descriptors but the three are closed by exec. */
+int ct_abi_restart(ct_vm *vm, const char *arguments, uint32_t count) {
+    char *copy[CT_RESTART_MOST + 1] = { NULL };
+
+    for (uint32_t i = 0; i < count && i < CT_RESTART_MOST; i++) {
+        copy[i] = ct_memdup(arguments, strlen(arguments));
+        arguments += strlen(arguments) + 1;
+    }
+    fflush(stdout);
+    execv("/proc/self/exe", copy);
+    snprintf(vm->why, sizeof vm->why, "cannot start anew: %s", strerror(errno));
+    for (uint32_t i = 0; copy[i]; i++) ct_free(copy[i]);
+    return CT_ERROR;
 }

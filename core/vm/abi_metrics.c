@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "data/board.h"
+#include "data/errors_text.h"
 #include "data/history.h"
 #include "data/metrics.h"
 #include "data/metrics_text.h"
@@ -38,7 +39,7 @@ void ct_abi_metrics_text(ct_vm *vm, int json, ct_str *out) {
 }
 
 void ct_abi_metrics_errors(ct_vm *vm, ct_str *out) {
-    give(vm, ct_metrics_errors(vm->place.board), out);
+    give(vm, ct_errors_text(vm->place.board), out);
 }
 
 void ct_abi_overview(ct_vm *vm, ct_str *out) {
@@ -84,7 +85,7 @@ void ct_abi_metric_observe(ct_vm *vm, uint32_t metric, uint32_t series,
 }
 
 uint32_t ct_abi_handler(ct_vm *vm, const char *labels, uint32_t size) {
-    return ct_metrics_handler(vm->place.metrics, labels, size);
+    return ct_metrics_handler(vm->place.metrics, labels, size) / CT_COUNT_UNIT;
 }
 
 int ct_abi_listen_uncounted(ct_vm *vm, uint32_t listener) {

@@ -229,3 +229,14 @@ double ct_abi_open_files(double count) {
     (void)getrlimit(RLIMIT_NOFILE, &limit);
     return (double)limit.rlim_cur;
 }
+
+/* 1 is less than any dump, and the one limit that holds for dumps through a pipe, too
+ * (kernel, fs/coredump.c). The process stays dumpable for a debugger of its user. */
+void ct_abi_core_dumps(ct_vm *vm, int allowed) {
+    struct rlimit limit;
+
+    (void)vm;
+    if (getrlimit(RLIMIT_CORE, &limit) != 0) return;
+    limit.rlim_cur = allowed || limit.rlim_max == 0 ? limit.rlim_max : 1;
+    (void)setrlimit(RLIMIT_CORE, &limit);
+}

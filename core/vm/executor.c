@@ -1,6 +1,7 @@
 /* A state goes from the list of idle ones to a thread and back, so there are as
  * many as calls ran at a time. With a limit, a state runs without the JIT
- * compiler: compiled code looks at no hook, and could not be stopped. */
+ * compiler: compiled code looks at no hook, and could not be stopped. One whose
+ * memory was full is not used again. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vm/executor.h"
 
@@ -43,6 +44,16 @@ static void free_state(state *s) {
     ct_free(s);
 }
 
+static void limit_memory(lua_State *L, double bytes) {
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "tornado.memory");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "set_limit");
+    lua_pushnumber(L, bytes);
+    lua_call(L, 1, 0);
+    lua_pop(L, 1);
+}
+
 /* Puts the function of tornado.concurrent.thread into the registry's [1]. */
 static int prepare(lua_State *L) {
     state *s = lua_touserdata(L, 1);
@@ -57,6 +68,7 @@ static int prepare(lua_State *L) {
     lua_call(L, 1, 1);
     lua_pushvalue(L, -1);
     lua_setfield(L, LUA_REGISTRYINDEX, "ct_executor");
+    if (s->executor->how.memory > 0) limit_memory(L, s->executor->how.memory);
     return 0;
 }
 
@@ -102,7 +114,8 @@ static void give_back(state *s) {
     bool keep;
 
     pthread_mutex_lock(&e->lock);
-    keep = !s->error && s->generation == e->generation;
+    keep = !s->error && !ct_memory_was_full(&s->vm.memory) &&
+           s->generation == e->generation;
     if (keep) ct_list_add(&e->idle, &s->node);
     pthread_mutex_unlock(&e->lock);
     if (!keep) free_state(s);
@@ -121,7 +134,10 @@ static void on_count(lua_State *L, lua_Debug *where) {
     if (!s->error) {
         if (*s->dropped) s->error = ECANCELED;
         if (ct_clock_precise() > s->deadline) s->error = ETIMEDOUT;
-        if (!s->error) return;
+        if (!s->error) {
+            ct_memory_check(&s->vm.memory, L);
+            return;
+        }
         lua_sethook(L, on_count,
                     LUA_MASKCOUNT | LUA_MASKLINE | LUA_MASKCALL | LUA_MASKRET,
                     1);
@@ -145,6 +161,7 @@ static size_t take_result(state *s, int failed, char **out, int *error) {
     }
     *out = ct_memdup(text, n);
     *error = s->error ? s->error : failed ? EFAULT : 0;
+    if (*error == EFAULT && ct_memory_was_full(&s->vm.memory)) *error = ENOMEM;
     lua_settop(L, 0);
     return n;
 }

@@ -13,6 +13,7 @@ typedef struct ct_executor ct_executor;
 typedef struct ct_executor_options {
     unsigned threads, queue; /* see ct_pool_new() */
     double timeout;          /* seconds for a call; 0: no limit */
+    double memory;           /* bytes for a Lua state; 0: no limit */
     ct_log_level level;      /* of what the functions log */
 } ct_executor_options;
 
@@ -24,8 +25,9 @@ ct_pool *ct_executor_pool(ct_executor *e);
 
 /* From a job's run(): gives `n` bytes to tornado.concurrent.thread in a state.
  * Returns what that returned, or the reason it failed with *error an errno:
- * ETIMEDOUT beyond the limit, ECANCELED when *dropped became true, EFAULT. Caller
- * frees *out with ct_free(). */
+ * ETIMEDOUT beyond the limit, ECANCELED when *dropped became true, ENOMEM when there
+ * was no memory left to tell what was raised, EFAULT. Caller frees *out with
+ * ct_free(). */
 size_t ct_executor_call(ct_executor *e, const atomic_bool *dropped,
                         const char *p, size_t n, char **out, int *error);
 

@@ -4,6 +4,10 @@
  * error where the memory is being used up. Where no hook comes (one huge string,
  * compiled code without the watchdog's checks), the allocator refuses.
  *
+ * Compiled code on a thread has no such checks, but LuaJIT leaves it in the middle of
+ * each cycle of its collector. So there cycles begin early enough to be through below
+ * the limit, and garbage alone does not reach it.
+ *
  * Collecting while idle: left alone, LuaJIT collects in steps of whoever allocates,
  * beginning when the memory has grown to three times what was in use (ioloop.lua).
  * Here it begins at twice as much, when the loop would wait, and stops when it is
@@ -24,7 +28,10 @@ enum {
     SLICE_KB = 32,      /* of one step, in LuaJIT's measure */
     SLACK = 1 << 20,    /* bytes of garbage that are left alone */
     PATIENCE = 1000000, /* instructions of the framework before the error */
-    QUIET = 60          /* seconds between two lines about a full state */
+    PAUSE_MIN = 110,    /* of a thread's collector, see lua_gc() */
+    PAUSE_MAX = 200,
+    STEPMUL = 1000, /* likewise; nobody waits for its single steps */
+    QUIET = 60      /* seconds between two lines about a full state */
 };
 
 static const double BUDGET = 0.0005; /* seconds of collecting at a time */
@@ -89,27 +96,45 @@ static void end_hook(ct_memory *m, lua_State *L) {
     m->asked = m->over = false;
 }
 
+/* Whether it is too much when all garbage is gone. */
+static bool is_over(ct_memory *m, lua_State *L) {
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    if (m->limit && m->used > m->limit - margin(m)) return true;
+    m->mark = m->limit ? m->limit : SIZE_MAX;
+    return false;
+}
+
+static void raise_full(ct_memory *m, lua_State *L) {
+    m->mark = m->used + margin(m); /* for who answers */
+    m->collect = true;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, m->err_ref);
+    lua_error(L);
+}
+
 static void on_full(lua_State *L, lua_Debug *at) {
     ct_memory *m;
 
     (void)lua_getallocf(L, (void **)&m);
     if (!m->over) {
-        lua_gc(L, LUA_GCCOLLECT, 0);
-        m->over = m->limit && m->used > m->limit - margin(m);
+        m->over = is_over(m, L);
         m->patience = PATIENCE;
     }
     if (!m->over) {
-        m->mark = m->limit ? m->limit : SIZE_MAX;
         end_hook(m, L);
     } else if (!m->patience || !is_framework(L, at)) {
-        m->mark = m->used + margin(m); /* for who answers */
-        m->collect = true;
         end_hook(m, L);
-        lua_rawgeti(L, LUA_REGISTRYINDEX, m->err_ref);
-        lua_error(L);
+        raise_full(m, L);
     } else {
         m->patience--;
     }
+}
+
+void ct_memory_check(ct_memory *m, lua_State *L) {
+    if (m->used > m->mark && is_over(m, L)) raise_full(m, L);
+}
+
+bool ct_memory_was_full(const ct_memory *m) {
+    return m->asked || m->collect || m->refused;
 }
 
 static void ask(ct_memory *m, lua_State *L) {
@@ -193,6 +218,33 @@ void ct_memory_settle(ct_memory *m) {
     begin_at(m);
 }
 
+/* The finalizer of an object that nobody has, so with each cycle. It comes before
+ * LuaJIT says when the next one begins. */
+static int on_cycle(lua_State *L) {
+    ct_memory *m;
+    size_t pause;
+
+    (void)lua_getallocf(L, (void **)&m);
+    pause = m->limit ? m->limit / 4 * 3 / (m->used / 100 + 1) : PAUSE_MAX;
+    if (pause < PAUSE_MIN) pause = PAUSE_MIN;
+    lua_gc(L, LUA_GCSETPAUSE, pause < PAUSE_MAX ? (int)pause : PAUSE_MAX);
+    lua_newuserdata(L, 0);
+    lua_getmetatable(L, 1);
+    lua_setmetatable(L, -2);
+    return 0;
+}
+
+static void begin_pace(lua_State *L) {
+    lua_newuserdata(L, 0);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, on_cycle);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    lua_pop(L, 1);
+    lua_gc(L, LUA_GCSETSTEPMUL, STEPMUL);
+    lua_gc(L, LUA_GCCOLLECT, 0);
+}
+
 int ct_memory_limit_lua(lua_State *L) {
     ct_vm *vm = lua_touserdata(L, lua_upvalueindex(1));
     ct_memory *m = &vm->memory;
@@ -203,5 +255,6 @@ int ct_memory_limit_lua(lua_State *L) {
     m->err_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     m->limit = bytes > 0 ? (size_t)bytes : 0;
     m->mark = m->limit ? m->limit : SIZE_MAX;
+    if (vm->thread) begin_pace(L);
     return 0;
 }

@@ -36,8 +36,15 @@ struct lua_State *ct_memory_open(ct_memory *m, struct ct_vm *vm);
 /* For Lua: function(bytes, err), a lua_CFunction with the ct_vm as its upvalue.
  * Sets the limit; 0: none. When more is in use and no garbage, `err` is raised in
  * what runs, at the next instruction that is not the framework's. Allocations that
- * go beyond by a quarter fail ("not enough memory"). */
+ * go beyond by a quarter fail ("not enough memory"). Once for a thread's state. */
 int ct_memory_limit_lua(struct lua_State *L);
+
+/* From a hook that somebody else has set, for whose time the limit's own cannot
+ * come: as that one. */
+void ct_memory_check(ct_memory *m, struct lua_State *L);
+
+/* Whether the limit was reached, or that is about to be looked at. */
+bool ct_memory_was_full(const ct_memory *m);
 
 /* When Lua's turn is over: gives back what was too much. */
 void ct_memory_settle(ct_memory *m);

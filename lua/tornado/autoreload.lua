@@ -9,6 +9,7 @@ local core = require "tornado.core"
 local files = require "tornado.autoreload.files"
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
+local rerun = require "tornado.autoreload.rerun"
 local absolute = require("tornado.util.path").absolute
 local util = require "tornado.util"
 local Watcher = require "tornado.autoreload.watcher"
@@ -18,7 +19,7 @@ local autoreload = {}
 local watcher       -- or nil: it is off
 local serves = false -- this generation does, and not only load or retire
 local dirty = false  -- something has changed while it was loaded
-local hooks = {}
+local hooks = rerun.hooks
 local listeners = {}
 
 local function tell(what, argument)
@@ -91,8 +92,10 @@ function autoreload.listen(fn)
 end
 
 --- Begins to watch what was loaded, and will be. Does nothing when it is repeated.
+-- A script (`ctornado run`) is run again, in a new process in place of this one.
 -- Tornado: takes check_time; here, the system tells at once.
 function autoreload.start()
+    if rerun.arguments then return rerun.start() end
     if watcher then return end
     local ok, result = pcall(Watcher, on_change)
     if not ok then
@@ -141,6 +144,17 @@ end
 function autoreload.add_reload_hook(fn)
     check(fn, "function", "hook")
     hooks[#hooks + 1] = fn
+end
+
+--- In a script (`ctornado run`): waits until one of the files that it has loaded changes, and runs
+-- it again, in a new process in place of this one. Does not return. For the end of what is run
+-- again and again; `ctornado run --autoreload` does that by itself.
+function autoreload.wait()
+    if not rerun.arguments then
+        error("autoreload.wait() is for scripts: a server reloads by the option autoreload", 2)
+    end
+    rerun.start()
+    rerun.wait()
 end
 
 return autoreload

@@ -3,9 +3,12 @@
 local config = require "tornado.config"
 local control = require "tornado.control"
 local core = require "tornado.core"
+local files = require "tornado.autoreload.files"
 local gen = require "tornado.gen"
 local help = require "tornado.command.help"
 local ioloop = require "tornado.ioloop"
+local log = require "tornado.log"
+local rerun = require "tornado.autoreload.rerun"
 local serving = require "tornado.serving"
 local sites = require "tornado.sites"
 local util = require "tornado.util"
@@ -135,13 +138,8 @@ local function end_script(signal)
     core.exit(128 + signal)
 end
 
-function commands.run(_, rest)
-    local path = rest[1]
-    if path == "--help" or path == "-h" then return commands.help(nil, { "run" }) end
-    if not path then
-        fail("run needs a file: ctornado run FILE.lua [arguments]")
-        return USAGE
-    end
+local function run_script(path, rest)
+    files.note(path)
     local chunk, why = loadfile(path)
     if not chunk then
         fail(why)
@@ -150,7 +148,6 @@ function commands.run(_, rest)
     local arguments = {}
     for i = 1, #rest do arguments[i - 1] = rest[i] end
     rawset(_G, "arg", arguments)
-    ioloop.on(core.EVENT_STOP, end_script)
     local ok, err, trace = ioloop.protect(chunk, unpack(arguments, 1))
     -- What went wrong beside it is logged in the next turns.
     collectgarbage()
@@ -158,6 +155,33 @@ function commands.run(_, rest)
     if ok then return DONE end
     fail(trace or tostring(err))
     return FAILED
+end
+
+-- Runs it, and again when one of its files changes, however it ends.
+local function run_again(path, rest)
+    local autoreload = require "tornado.autoreload"
+    function os.exit(code) -- luacheck: ignore 122
+        log.gen_log:info("the script ended with exit code %s", tostring(code or 0))
+        autoreload.wait()
+    end
+    rerun.start()
+    os.exit(run_script(path, rest))
+end
+
+function commands.run(options, rest)
+    local again = options.autoreload == true
+    if rest[1] == "--autoreload" then
+        again = true
+        table.remove(rest, 1)
+    end
+    local path = rest[1]
+    if path == "--help" or path == "-h" then return commands.help(nil, { "run" }) end
+    if not path then
+        fail("run needs a file: ctornado run [--autoreload] FILE.lua [arguments]")
+        return USAGE
+    end
+    ioloop.on(core.EVENT_STOP, end_script)
+    return (again and run_again or run_script)(path, rest)
 end
 
 function commands.test(_, rest)
@@ -248,6 +272,7 @@ function command.run(arguments)
         fail(why)
         return FAILED
     end
+    if name == "run" then rerun.arguments = { arguments[0] or "ctornado", unpack(arguments) } end
     return run(options, line.rest, line.own)
 end
 

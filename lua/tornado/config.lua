@@ -31,6 +31,7 @@ config.OPTIONS = {
     { "control", "string", "auto", "unix socket for reload, status, quit; none; auto" },
     { "admin", "string", "", "address for dashboard, health and metrics: HOST:PORT, unix:/PATH" },
     { "pid_file", "string", "", "file with the number of the process that serves" },
+    { "core_dumps", "boolean", false, "a crash may leave a file with all memory, keys included" },
     { "debug", "boolean", false, "development: tracebacks in replies, access log to stderr" },
     { "autoreload", "switch", "auto", "reload by itself when a file changes; auto: with debug" },
     { "log_level", "level", "info", "debug, info, warning, error or none" },

@@ -76,7 +76,11 @@ local function find_anywhere(name)
     local reasons = { ("module '%s' not found:"):format(name) }
     for _, loader in ipairs(package_loaders) do
         local ok, found = pcall(loader, name) -- a broken file's error names that, not this line
-        if not ok then error(found, 0) end
+        if not ok then
+            local broken = package.searchpath(name, package.path)
+            if broken then files.note(broken) end
+            error(found, 0)
+        end
         if type(found) == "function" then
             files.note_chunk(found)
             return found

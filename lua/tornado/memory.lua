@@ -9,14 +9,21 @@ local memory = {}
 memory.MemoryLimitError = util.Error:extend "MemoryLimitError"
 
 local MAX = 2 ^ 40
+local limit = 0
 
 --- Limits this Lua state to so many bytes (0: no limit).
 function memory.set_limit(bytes)
     if type(bytes) ~= "number" or not (bytes >= 0 and bytes <= MAX) then
         error("bad limit: expected bytes (0 to 2^40), got " .. tostring(bytes), 2)
     end
+    limit = bytes
     core.memory_limit(bytes, memory.MemoryLimitError(
         "lua_memory_limit: more than %d MiB are in use", bytes / 2 ^ 20))
+end
+
+--- What it is limited to: bytes; 0: no limit.
+function memory.limit()
+    return limit
 end
 
 return memory

@@ -433,11 +433,18 @@ local function listen_to_process(app, servers, options)
     ioloop.on(core.EVENT_RETIRE, function(number) retire(app, servers, options, number) end)
 end
 
+-- Nothing is there yet that would have to end well, and a script may wait for ever.
+local function stop_loading()
+    log.gen_log:info("told to end while the sites are loaded")
+    core.exit(0)
+end
+
 --- Loads the sites of the options (see tornado.config), starts them and listens. Returns true, or
 -- nil and a list of reasons.
 function serving.start(options)
     local ok, why = check_options(options)
     if not ok then return nil, { why } end
+    if core.generation() == 1 then core.core_dumps(options.core_dumps) end
     if core.generation() == 1 and core.worker() == 0 and
         (workers_of(options) > 1 or options.supervise) then
         ok, why = set_master_log(options)
@@ -445,6 +452,7 @@ function serving.start(options)
         core.supervise(wishes(options)) -- each worker comes here again, and serves
         return true
     end
+    if core.generation() == 1 then ioloop.on(core.EVENT_STOP, stop_loading) end
     local app, reasons = prepare(options)
     if not app then return nil, reasons end
     local servers = {}
@@ -459,6 +467,7 @@ function serving.start(options)
         return nil, reasons
     end
     set_open_files(options)
+    core.core_dumps(options.core_dumps)
     watchdog.start(options.stall_warning, options.cpu_limit) -- from here on not the one before
     core.tls_rotation(options.tls_ticket_rotation)
     core.control(serving.control_path(options))

@@ -122,7 +122,8 @@ static void test_overview(void) {
     CHECK(strstr(text, "\"worker\":2,\"pid\":0,\"state\":\"down\"") != NULL);
     CHECK(strstr(text, "\"statuses\":{\"200\":1,\"500\":1}") != NULL);
     CHECK(strstr(text, "\"handlers\":[\n{\"name\":\"a\\\"b\",\"requests\":2,"
-                       "\"errors\":1,\"seconds\":2,\"max\":1.5}]") != NULL);
+                       "\"errors\":1,\"seconds\":2,\"max\":1.5,"
+                       "\"p50\":0.5,\"p99\":1.5}]") != NULL);
     ct_free(text);
     ct_shared_fini(&s);
 }

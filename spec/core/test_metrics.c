@@ -191,6 +191,24 @@ static bool has(const char *text, const char *part) {
     return strstr(text, part) != NULL;
 }
 
+static bool near(double a, double b) {
+    return a > b * 0.999999 && a < b * 1.000001;
+}
+
+static void test_quantiles(void) {
+    uint64_t times[CT_COUNT_TIMES + 1] = { 0 };
+
+    CHECK(ct_counters_quantile(times, 0.99) <= 0);
+    times[4] = 98; /* 0.5 to 1 ms */
+    times[10] = 2; /* 50 to 100 ms */
+    CHECK(near(ct_counters_quantile(times, 0.49), 0.75e-3));
+    CHECK(near(ct_counters_quantile(times, 0.98), 1e-3));
+    CHECK(near(ct_counters_quantile(times, 0.99), 0.075));
+    CHECK(near(ct_counters_quantile(times, 1), 0.1));
+    times[CT_COUNT_TIMES] = 1000; /* more than the last bound says */
+    CHECK(near(ct_counters_quantile(times, 0.99), 60));
+}
+
 static void test_text(void) {
     ct_shared s = { 0 };
     ct_metrics *m = ct_metrics_get(&s);
@@ -220,6 +238,12 @@ static void test_text(void) {
     CHECK(has(text, "handler_requests_total{handler=\"H\"} 2\n"));
     CHECK(has(text, "handler_errors_total{handler=\"H\"} 1\n"));
     CHECK(has(text, "handler_seconds_max{handler=\"H\"} 1.5\n"));
+    CHECK(has(text, "# TYPE ctornado_handler_duration_seconds histogram\n"));
+    CHECK(has(text, "n_seconds_bucket{handler=\"H\",le=\"0.25\"} 0\n"));
+    CHECK(has(text, "n_seconds_bucket{handler=\"H\",le=\"0.5\"} 1\n"));
+    CHECK(has(text, "n_seconds_bucket{handler=\"H\",le=\"+Inf\"} 2\n"));
+    CHECK(has(text, "handler_duration_seconds_sum{handler=\"H\"} 2\n"));
+    CHECK(has(text, "handler_duration_seconds_count{handler=\"H\"} 2\n"));
     ct_free(text);
     add(m, "low", CT_METRIC_GAUGE_MIN);
     text = ct_metrics_text(b, m, false);
@@ -265,6 +289,7 @@ int main(void) {
     test_processes();
     test_killed();
     test_replaced();
+    test_quantiles();
     test_text();
     test_recent();
     return check_report();

@@ -6,6 +6,7 @@ and be replaced. README.md has the list of all, and where each is tested.
 import os
 import pathlib
 import re
+import resource
 import signal
 import socket
 import sys
@@ -46,6 +47,20 @@ def processes():
             after = server.await_workers(int(line.group(1)))
             same(len(set(before) & set(after)), 1, "workers that stayed")
             same(set(server.statuses("/", 20)), {200}, "statuses")
+
+    for allowed in (False, True):
+        @case(g, f"core_dumps = {str(allowed).lower()} is the limit of all processes")
+        def _(binary, allowed=allowed):
+            most = resource.getrlimit(resource.RLIMIT_CORE)[1]
+            if most != resource.RLIM_INFINITY:
+                raise Skip("ulimit -Hc allows none")
+            with Cluster(binary, *["--core_dumps"] * allowed,
+                         limits=[(resource.RLIMIT_CORE, most)]) as server:
+                wanted = "unlimited" if allowed else "1"
+                for pid in [server.process.pid, *server.pids()]:
+                    text = pathlib.Path(f"/proc/{pid}/limits").read_text()
+                    same(re.search(r"Max core file size +(\S+)", text).group(1), wanted,
+                         "the soft limit")
 
     @case(g, "the master is killed: a restart binds at once")
     def _(binary):

@@ -5,6 +5,7 @@ normal and on the ASan binary.
 """
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -146,6 +147,32 @@ def masters():
                 for pid in pids:
                     check(not pathlib.Path(f"/proc/{pid}").exists(), f"{pid} is left")
                 check(not server.socket.exists(), "the control socket is left")
+
+    loads = {"waits": "require('tornado.gen').sleep(600)", "computes": "while true do end",
+             "blocks": "io.open(pipe .. '2', 'w')"}
+    for (what, line), workers, how in itertools.product(
+            loads.items(), (1, 2), (signal.SIGTERM, signal.SIGINT)):
+        @case(g, f"{how.name} ends {workers} that never load: app.lua {what}")
+        def _(binary, line=line, what=what, workers=workers, how=how):
+            with tempfile.TemporaryDirectory() as path:
+                pipe = pathlib.Path(path) / "pipe"
+                os.mkfifo(pipe)
+                os.mkfifo(f"{pipe}2")  # which nobody reads
+                (pathlib.Path(path) / "app.lua").write_text(
+                    f"local pipe = {str(pipe)!r}\nio.open(pipe, 'w'):close()\n{line}")
+                process = subprocess.Popen(
+                    [str(binary), f"--site={path}", "--port=0", f"--workers={workers}"],
+                    stderr=subprocess.DEVNULL, start_new_session=True)
+                try:
+                    pipe.read_text()  # it is in app.lua
+                    process.send_signal(how)
+                    code = process.wait(5)
+                    if workers == 1:
+                        same(code, 0 if what == "waits" else -how, "exit code")
+                finally:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
 
     @case(g, "SIGTERM lets requests finish")
     def _(binary):

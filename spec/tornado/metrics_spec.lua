@@ -77,7 +77,7 @@ end
 local function read(text)
     assert(core.is_utf8(text))
     assert.equal("\n", text:sub(-1))
-    local families, family, help = {}, nil, nil
+    local families, seen, family, help = {}, {}, nil, nil
     for line in text:gmatch "([^\n]*)\n" do
         local name, rest = line:match "^# HELP ([%a_:][%w_:]*) (.*)$"
         if name then
@@ -90,9 +90,10 @@ local function read(text)
             family = { name = of, type = kind, help = help[2], samples = {} }
             families[of] = family
         else
-            local sample = read_sample(line, family)
-            for _, other in ipairs(family.samples) do assert.are_not.same(other, sample) end
-            family.samples[#family.samples + 1] = sample
+            local series = line:match "^(.*) "
+            assert(not seen[series], "twice: " .. series)
+            seen[series] = true
+            family.samples[#family.samples + 1] = read_sample(line, family)
         end
     end
     for _, one in pairs(families) do

@@ -55,10 +55,12 @@ Loads the configuration, every site and every template, as the server would, and
 with file:line. Nothing is served. Exit code: 0 all is good, 1 something is not.
 ]],
     run = [[
-ctornado run FILE.lua [ARGUMENT ...]
+ctornado run [--autoreload] FILE.lua [ARGUMENT ...]
 
 Runs a script inside the event loop: it may wait (gen.sleep, httpclient.fetch, ...) as handlers do.
-Its arguments are in `arg` and `...`. Exit code: 0, what it gave os.exit(), or 1 for an error.
+Its arguments are in `arg` and `...`. Exit code: 0, what it gave os.exit(), or 1 for an error. With
+--autoreload it is run again whenever a file that it has loaded changes, also after it ended or
+failed.
 ]],
     test = [[
 ctornado test [FILE or FOLDER ...] [busted's options]

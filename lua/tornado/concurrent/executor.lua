@@ -5,6 +5,7 @@ local copy = require "tornado.concurrent.copy"
 local core = require "tornado.core"
 local ioloop = require "tornado.ioloop"
 local log = require "tornado.log"
+local memory = require "tornado.memory"
 local util = require "tornado.util"
 
 local executor = {}
@@ -18,7 +19,7 @@ executor.ExecutorError = ExecutorError
 executor.ExecutorFull = ExecutorError:extend "ExecutorFull"
 
 -- errno's of vm/executor.c
-local ETIMEDOUT, ECANCELED = 110, 125
+local ENOMEM, ETIMEDOUT, ECANCELED = 12, 110, 125
 
 local waiters = {} -- job -> its waiter
 
@@ -66,18 +67,28 @@ local function encode_call(module, name, level, ...)
     return bytes
 end
 
+local CLASSES = { [ENOMEM] = memory.MemoryLimitError, [ETIMEDOUT] = util.TimeoutError }
+
+local WHY = {
+    [ENOMEM] = "the call needs more memory than it may have",
+    [ETIMEDOUT] = "the call took longer than executor_timeout",
+    [ECANCELED] = "the call was cancelled",
+}
+
 local function stopped(text, errno, where)
-    local why = "the call failed: " .. text
-    if errno == ETIMEDOUT then why = "the call took longer than executor_timeout" end
-    if errno == ECANCELED then why = "the call was cancelled" end
-    local err = errno == ETIMEDOUT and util.TimeoutError(why) or ExecutorError(why)
-    err.message = err.message .. " (" .. where .. ")"
+    local class = CLASSES[errno] or ExecutorError
+    local err = class((WHY[errno] or "the call failed: " .. text) .. " (" .. where .. ")")
     err.traceback = text
     return err
 end
 
 local function raise_failure(out, where)
-    local err = ExecutorError(out[1])
+    local err
+    if out.class_name == "MemoryLimitError" then
+        err = memory.MemoryLimitError((out[1]:gsub("^MemoryLimitError: ", "")))
+    else
+        err = ExecutorError(out[1])
+    end
     err.traceback, err.class_name, err.where = out.trace, out.class_name, where
     error(err, 0)
 end
@@ -98,7 +109,9 @@ end
 local Executor = util.Object:extend "ThreadPoolExecutor"
 executor.ThreadPoolExecutor = Executor
 
-local DEFAULTS = { max_workers = util.NONE, max_queue = 10000, timeout = 0 }
+local DEFAULTS = {
+    max_workers = util.NONE, max_queue = 10000, timeout = 0, memory_limit = util.NONE,
+}
 
 local function check_number(value, name, least, most)
     if type(value) ~= "number" or not (value >= least and value <= most) then
@@ -108,8 +121,9 @@ local function check_number(value, name, least, most)
 end
 
 --- Threads of its own, made on demand. Options: max_workers (as many as there are CPUs, at least
--- 2; up to 256), max_queue (10000 calls that wait), timeout (seconds for a call; 0: none). With a
--- timeout functions are interpreted: compiled code could not be stopped.
+-- 2; up to 256), max_queue (10000 calls that wait), timeout (seconds for a call; 0: none),
+-- memory_limit (bytes for the Lua state of each thread; 0: none; as the option lua_memory_limit
+-- says). With a timeout functions are interpreted: compiled code could not be stopped.
 -- Tornado: concurrent.futures' own; functions there share all with who calls.
 function Executor:init(options)
     local given = util.options(options, DEFAULTS, "ThreadPoolExecutor", 1)
@@ -117,14 +131,17 @@ function Executor:init(options)
     check_number(threads, "max_workers", 1, 256)
     check_number(given.max_queue, "max_queue", 0, 1e6)
     check_number(given.timeout, "timeout", 0, 1e6)
-    local handle, why = core.executor(threads, given.max_queue, given.timeout)
+    local bytes = given.memory_limit or memory.limit()
+    check_number(bytes, "memory_limit", 0, 2 ^ 40)
+    local handle, why = core.executor(threads, given.max_queue, given.timeout, bytes)
     if not handle then error(why, 3) end
     self._handle = handle
 end
 
 --- Calls `name` of the module on a thread and waits; returns its results. Raises ExecutorError
--- with what it raised, ExecutorFull, TimeoutError. A wait that is cancelled returns at once: a
--- call that has not begun never does, another one's result is thrown away.
+-- with what it raised, ExecutorFull, TimeoutError, memory.MemoryLimitError. A wait that is
+-- cancelled returns at once: a call that has not begun never does, another one's result is thrown
+-- away.
 function Executor:run(module, name, ...)
     check_names(module, name, 2)
     local bytes = encode_call(module, name, 2, ...)

@@ -2,6 +2,7 @@
 -- vm/executor.c calls it; no loop is here.
 local abi = require "tornado.abi"
 local copy = require "tornado.concurrent.copy"
+local memory = require "tornado.memory"
 
 local MAX_LINES = 1000
 
@@ -56,7 +57,16 @@ local function shorten(text)
     return text and (text:gsub(OWN, ""))
 end
 
+-- What the allocator refuses, LuaJIT tells by this alone. The state is not used again.
+local function name_limit(err)
+    if err ~= "not enough memory" or memory.limit() == 0 then return err end
+    collectgarbage()
+    return memory.MemoryLimitError("lua_memory_limit: not even " .. math.floor(
+        memory.limit() * 1.25 / 2 ^ 20) .. " MiB were enough")
+end
+
 local function failure(err)
+    err = name_limit(err)
     local class_name = type(err) == "table" and err.__name
     return { ok = false, lines = lines, n = 1, (tostring(err)), trace = shorten(trace),
         class_name = class_name }
@@ -70,6 +80,7 @@ return function(bytes)
     if not results.ok then results = failure(results[1]) end
     local out, why = copy.encode(results)
     if out then return out end
+    if why == "not enough memory" then return copy.encode(failure(why)) end
     return copy.encode {
         ok = false, lines = {}, n = 1, ("bad result: cannot copy %s from the thread"):format(why),
     }

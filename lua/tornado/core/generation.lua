@@ -101,6 +101,18 @@ function part.pid_file(path)
     C.ct_abi_pid_file(vm, path, #path)
 end
 
+--- Becomes the same program with these arguments, argv[0] first. Returns why not, if it fails.
+function part.restart(arguments)
+    if #arguments > C.CT_RESTART_MOST then return "too many arguments" end
+    C.ct_abi_restart(vm, table.concat(arguments, "\0") .. "\0", #arguments)
+    return ffi.string(C.ct_abi_why(vm))
+end
+
+--- Whether the kernel may write this process's memory to a file when it dies.
+function part.core_dumps(allowed)
+    C.ct_abi_core_dumps(vm, allowed and 1 or 0)
+end
+
 --- Takes commands on a control socket.
 function part.control(path)
     C.ct_abi_control(vm, path, #path)

@@ -33,8 +33,8 @@ end
 -- Executors ---------------------------------------------------------------------------
 
 --- A new executor's handle; nil and why not.
-function jobs.executor(threads, queue, timeout)
-    local handle = C.ct_abi_executor(vm, threads, queue, timeout)
+function jobs.executor(threads, queue, timeout, memory)
+    local handle = C.ct_abi_executor(vm, threads, queue, timeout, memory)
     if handle == 0 then return nil, why() end
     return handle
 end

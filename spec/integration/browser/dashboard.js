@@ -81,7 +81,7 @@ run({
     await page.waitForFunction((n) => Number(document.querySelector(
       "#statuses tbody td:last-child").textContent) > n, before);
     await cell(page, "statuses", "404", 1, "Not Found");
-    await cell(page, "handlers", "Main", 3, "[1-9]");
+    await cell(page, "handlers", "Main", 5, "[1-9]");
     await page.waitForFunction(() => ["rate", "latency", "status", "connections", "traffic", "memory"]
       .every((name) => [...document.querySelectorAll(`#chart-${name} path`)]
         .some((path) => (path.getAttribute("d") || "").includes("L"))));
@@ -111,7 +111,8 @@ run({
     same(await page.evaluate(() => window.broken), undefined, "a script that ran");
     await page.locator("#errors .id", { hasText: /^[0-9a-f]{16}$/ }).first().waitFor();
     await cell(page, "handlers", "Slow<b>Report</b>", 1, "ms$");
-    await cell(page, "handlers", "Broken", 5, "^1$");
+    await cell(page, "handlers", "Broken", 7, "^1$");
+    await cell(page, "handlers", "Slow<b>Report</b>", 2, "ms$");
     await cell(page, "events", "Errors logged", 1, "[1-9]");
     await page.waitForFunction(() => document.getElementById("tile-errors").className === "bad");
   },

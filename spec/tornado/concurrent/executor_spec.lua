@@ -5,6 +5,7 @@ local escape = require "tornado.escape"
 local executor = require "tornado.concurrent.executor"
 local gen = require "tornado.gen"
 local ioloop = require "tornado.ioloop"
+local memory = require "tornado.memory"
 local testing = require "tornado.testing"
 local util = require "tornado.util"
 local web = require "tornado.web"
@@ -218,6 +219,54 @@ describe("tornado.concurrent.executor", function()
         assert.is_false(gen.await(future))
         testing.wait_until(function() return one:load() == 0 end)
         one:shutdown()
+    end)
+
+    describe("memory_limit", function()
+        local MB = 2 ^ 20
+
+        local function is_full(err)
+            assert.is_true(util.isinstance(err, memory.MemoryLimitError), tostring(err))
+            return err.message
+        end
+
+        for _, timeout in ipairs { 0, 60 } do
+            for _, what in ipairs { "many tables", "strings of a megabyte", "arrays of the FFI",
+                "one string of a gigabyte", "a pcall around it, again and again" } do
+                it(("ends a call that needs more: %s, timeout %d"):format(what, timeout), function()
+                    local one, ask = new { max_workers = 1, memory_limit = 8 * MB,
+                        timeout = timeout }
+                    assert.matches("^lua_memory_limit: ", is_full(failure(ask, "greedy", what)))
+                    assert.equal(1, ask("count")) -- by a new state
+                    one:shutdown()
+                end)
+            end
+
+            it("is reached by no garbage, timeout " .. timeout, function()
+                local one, ask = new { max_workers = 1, memory_limit = 8 * MB, timeout = timeout }
+                for kept = 1, 4 do ask("wasteful", kept * MB, 20 * MB) end
+                one:shutdown()
+            end)
+        end
+
+        it("can be caught in the function", function()
+            local one, ask = new { max_workers = 1, memory_limit = 8 * MB }
+            local ok, err = ask("prudent")
+            assert.is_false(ok)
+            assert.matches("MemoryLimitError: lua_memory_limit: more than 8 MiB are in use", err)
+            one:shutdown()
+        end)
+
+        it("is lua_memory_limit if nobody says", function()
+            local limit = memory.limit
+            finally(function() memory.limit = limit end)
+            memory.limit = function() return 8 * MB end
+            local one, ask = new { max_workers = 1 }
+            local any, ask_any = new { max_workers = 1, memory_limit = 0 }
+            is_full(failure(ask, "wasteful", 16 * MB, 0))
+            ask_any("wasteful", 16 * MB, 0)
+            one:shutdown()
+            any:shutdown()
+        end)
     end)
 
     it("takes another executor first, as Tornado does", function()

@@ -44,6 +44,50 @@ function jobs.stubborn()
     while true do pcall(function() while true do end end) end -- luacheck: ignore 542
 end
 
+local GREEDY = {
+    ["many tables"] = function()
+        local list = {}
+        for i = 1, 1e9 do list[i] = { i } end
+        return #list
+    end,
+    ["strings of a megabyte"] = function()
+        local list = {}
+        for i = 1, 1e9 do list[i] = ("x"):rep(2 ^ 20) .. i end
+        return #list
+    end,
+    ["one string of a gigabyte"] = function() return #("x"):rep(2 ^ 30) end,
+    ["arrays of the FFI"] = function()
+        local list = {}
+        for i = 1, 1e9 do list[i] = require("ffi").new("char[65536]") end
+        return #list
+    end,
+}
+
+GREEDY["a pcall around it, again and again"] = function()
+    for _ = 1, 3 do pcall(GREEDY["many tables"]) end
+    GREEDY["many tables"]()
+end
+
+function jobs.greedy(what) return GREEDY[what]() end
+
+--- Keeps `kept` bytes, and makes `garbage` bytes beside them, in compiled code.
+function jobs.wasteful(kept, garbage)
+    local list, sum = {}, 0
+    for i = 1, kept / 80 do list[i] = { i } end
+    for i = 1, garbage / 80 do
+        local one = { i }
+        list[1], sum = one, sum + one[1]
+    end
+    return #list, sum
+end
+
+--- Catches the error, drops what it had, and goes on.
+function jobs.prudent()
+    local ok, err = pcall(GREEDY["many tables"])
+    collectgarbage()
+    return ok, tostring(err)
+end
+
 function jobs.returns_function() return print end
 
 function jobs.cycle()

@@ -111,7 +111,7 @@ export class Handlers {
     this.table = table;
     this.rates = new Rates();
     this.list = [];
-    this.key = "mean";
+    this.key = "p99";
     this.down = true;
     for (const button of table.querySelectorAll("button"))
       button.addEventListener("click", () => this.sort(button.dataset.sort));
@@ -143,13 +143,13 @@ export class Handlers {
     const list = this.list.slice().sort((a, b) =>
       way * (key === "name" ? a.name.localeCompare(b.name) : a[key] - b[key]));
     isEmpty(this.table, list.length === 0);
-    fit(body, list, row(["name", "n", "n", "n", "n", "n", "share"]));
+    fit(body, list, row(["name", "n", "n", "n", "n", "n", "n", "n", "share"]));
     list.forEach((one, i) => {
       const line = body.children[i];
-      fill(line, [one.name, format.seconds(one.mean), format.seconds(one.max),
-        format.exact(one.requests), format.rate(one.rate), format.exact(one.errors)]);
-      setClass(line.children[5], "bad", one.errors > 0);
-      bar(line.children[6], one.share, "teal");
+      fill(line, [one.name, format.seconds(one.p99), format.seconds(one.p50),
+        format.seconds(one.mean), format.seconds(one.max), format.exact(one.requests), format.rate(one.rate), format.exact(one.errors)]);
+      setClass(line.children[7], "bad", one.errors > 0);
+      bar(line.children[8], one.share, "teal");
     });
   }
 }
