@@ -46,7 +46,7 @@ describe("tornado.command", function()
         for _, word in ipairs { "help", "--help", "-h" } do
             expect({ word }, 0, "ctornado %[serve%].*%-%-port=INTEGER", "^$")
         end
-        expect({ "run", "--help" }, 0, "^ctornado run FILE.lua", "^$")
+        expect({ "run", "--help" }, 0, "^ctornado run ", "^$")
     end)
 
     it("ends with 2 for what it does not know, and says what was meant", function()
