@@ -29,7 +29,7 @@ end
 -- A number is text for whoever writes a page; other types are mistakes.
 local function text_of(value, level)
     if type(value) == "number" then return tostring(value) end
-    return bad_text(value, level + 1)
+    bad_text(value, level + 1)
 end
 
 --- Takes a string (or a number) and returns it with & < > " ' as entities.

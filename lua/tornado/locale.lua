@@ -96,6 +96,7 @@ end
 
 --- "A, B and C" of a list of strings.
 function Locale:list(parts)
+    util.expect(parts, "table", "parts")
     local n = #parts
     if n == 0 then return "" end
     if n == 1 then return parts[1] end
@@ -196,6 +197,7 @@ function locale.load_translations(directory, encoding)
         error("bad encoding: expected utf-8, utf-16, utf-16-le or utf-16-be, got " ..
             tostring(encoding), 2)
     end
+    util.expect(directory, "string", "directory")
     local files, why = core.folder(directory)
     if not files then error(why, 2) end
     note_tree(directory, "code", "%.csv$")
@@ -238,6 +240,8 @@ function GettextLocale:translate(message, plural, count)
 end
 
 function GettextLocale:pgettext(context, message, plural, count)
+    util.expect(context, "string", "context")
+    util.expect(message, "string", "message")
     check_count(plural, count, 2)
     local found = look_up(self.catalogue, context .. "\4" .. message, plural ~= nil and count
         or nil)
@@ -258,6 +262,8 @@ end
 -- A file that cannot be read is logged. Raises when the folder cannot be read.
 -- Tornado: a folder that is not there has no locales.
 function locale.load_gettext_translations(directory, domain)
+    util.expect(directory, "string", "directory")
+    util.expect(domain, "string", "domain")
     local codes, why = core.folder(directory)
     if not codes then error(why, 2) end
     note_tree(directory, "code", "%.mo$")
@@ -323,6 +329,7 @@ function Locale.get_closest(...)
     for i = 1, select("#", ...) do
         local code = select(i, ...)
         local exact, language
+        if code ~= nil then util.expect(code, "string", "code") end
         if code and code ~= "" then exact, language = normal(code) end
         if exact and supported[exact] then return Locale.get(exact) end
         if exact and supported[language] then return Locale.get(language) end

@@ -77,6 +77,7 @@ log.is_json = false
 --- Whether lines of the access log are objects.
 log.access_json = false
 
+local ACCESS_FORMATS = { tornado = true, combined = true, json = true, auto = true }
 local access_format = "auto"
 
 local function settle()
@@ -98,6 +99,11 @@ end
 -- is "tornado", "combined", "json", or "auto": JSON when the log is. True, or nil and why not: then
 -- nothing has changed.
 function log.open_access(path, format)
+    util.expect(path, "string", "path")
+    if format ~= nil and not ACCESS_FORMATS[format] then
+        error(("bad format: expected tornado, combined, json or auto, got %s"):format(
+            util.shown(format)), 2)
+    end
     local ok, why = core.access_log_open(path, format)
     if not ok then return nil, why end
     access_format = format
@@ -142,6 +148,7 @@ end
 -- "W6", "midnight"), log_rotate_interval. Raises why not.
 -- Tornado: may write to several places; here there is one log, C's.
 function log.enable_pretty_logging(options)
+    util.expect(options, "table", "options")
     local level = options.logging
     if not level or level:lower() == "none" then return end
     log.set_level(level:lower())
@@ -162,6 +169,7 @@ local OPTIONS = { "logging", "log_format", "log_file_prefix", "log_to_stderr" }
 --- Defines these options, and applies them when parsing is done if one of them was given.
 -- Tornado: applies them in any case. Here the log is set up already, by ctornado.conf.
 function log.define_logging_options(options)
+    util.expect(options, "table", "options")
     options:define("logging", { default = "info", metavar = "debug|info|warning|error|none",
         help = "Set the log level. If 'none', the logging configuration is left alone." })
     options:define("log_to_stderr", { type = "bool", help = "Send log output to stderr " ..

@@ -20,18 +20,18 @@ local options = {
 
 --- See OptionParser:define().
 function options.define(name, fields)
-    parser:define(name, fields)
+    parser:define(name, fields, 1)
 end
 
 --- See OptionParser:parse_command_line().
 function options.parse_command_line(args, final)
-    local rest = parser:parse_command_line(args, final)
+    local rest = parser:parse_command_line(args, final, 1)
     return rest
 end
 
 --- See OptionParser:parse_config_file().
 function options.parse_config_file(path, final)
-    parser:parse_config_file(path, final)
+    parser:parse_config_file(path, final, 1)
 end
 
 --- See OptionParser:print_help().
@@ -41,7 +41,7 @@ end
 
 --- See OptionParser:add_parse_callback().
 function options.add_parse_callback(fn)
-    parser:add_parse_callback(fn)
+    parser:add_parse_callback(fn, 1)
 end
 
 return options

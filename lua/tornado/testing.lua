@@ -51,6 +51,7 @@ end
 
 --- Connects to "HOST:PORT" or "unix:/PATH"; returns a Connection, which the case must close.
 function testing.connect(address)
+    util.expect(address, "string", "address")
     return Connection(address)
 end
 

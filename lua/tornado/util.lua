@@ -297,6 +297,13 @@ local function unknown_option(key, known, what)
         table.concat(names, ", "))
 end
 
+--- Raises "bad WHAT: expected KIND, got ..." unless type(value) is `kind`: at the line that called
+--- the function which calls this one (not as a tail call), or `level` frames further up.
+function util.expect(value, kind, what, level)
+    if type(value) == kind then return end
+    error(format("bad %s: expected %s, got %s", what, kind, type(value)), 3 + (level or 0))
+end
+
 --- Takes the options table a caller gave (or nil), the known names with their defaults
 --- (util.NONE: no default) and the function's name; returns a new table of values over
 --- defaults. Raises at the line that called the function which calls this one (not as a

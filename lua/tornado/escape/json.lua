@@ -53,12 +53,14 @@ end
 
 --- Marks a table as an array, so that an empty one gives []; returns it.
 function json.array(value)
-    return tag(value == nil and {} or value, ARRAY)
+    local tagged = tag(value == nil and {} or value, ARRAY)
+    return tagged
 end
 
 --- Marks a table as an object, so that integer keys become strings; returns it.
 function json.object(value)
-    return tag(value == nil and {} or value, OBJECT)
+    local tagged = tag(value == nil and {} or value, OBJECT)
+    return tagged
 end
 
 --- Returns whether `value` is a table that escape.array has marked.

@@ -37,6 +37,7 @@ end
 --- Takes the value of a Cookie field (several fields joined by "; ") and returns a map
 --- from names to values; the last of a name wins, a piece without "=" has the name "".
 function cookies.parse(header)
+    util.expect(header, "string", "cookies")
     local result = {}
     local at, length, equals = 1, #header, 0
     while at <= length do

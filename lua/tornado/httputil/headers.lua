@@ -204,6 +204,9 @@ function HTTPHeaders:update(source, level)
         end
     elseif source[1] ~= nil then
         for _, pair in ipairs(source) do
+            if type(pair) ~= "table" then
+                error("bad headers: expected {name, value} pairs, got " .. type(pair), level)
+            end
             append(self, check_name(pair[1], level), check_value(pair[2], level))
         end
     else
@@ -248,6 +251,7 @@ end
 --- Takes one line of a header block, with or without its end, and adds what it says;
 --- raises HTTPInputError for a malformed one. A folded line continues the one before.
 function HTTPHeaders:parse_line(line)
+    util.expect(line, "string", "header line")
     if byte(line, -1) == 10 then
         line = sub(line, 1, byte(line, -2) == 13 and -3 or -2)
     end
@@ -284,6 +288,7 @@ end
 --- Takes a whole header block (CRLF or LF) and returns its HTTPHeaders; raises
 --- HTTPInputError for a malformed one.
 function HTTPHeaders.parse(text)
+    util.expect(text, "string", "headers")
     local headers = HTTPHeaders()
     local at, length = 1, #text
     while at <= length do

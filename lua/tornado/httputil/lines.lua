@@ -3,6 +3,7 @@
 local calendar = require "tornado.util.calendar"
 local core = require "tornado.core"
 local errors = require "tornado.httputil.errors"
+local util = require "tornado.util"
 
 local find, floor, match = string.find, math.floor, string.match
 local HTTPInputError = errors.HTTPInputError
@@ -12,6 +13,7 @@ local lines = {}
 --- Takes "GET /path HTTP/1.1" and returns a table with method, path and version; raises
 --- HTTPInputError for anything malformed and for versions other than HTTP/1.x.
 function lines.parse_request_start_line(line)
+    util.expect(line, "string", "start line")
     local method, path, version =
         match(line, "^([^ ]+) ([\33-\126\128-\255]+) (HTTP/%d%.%d)$")
     if not method or not core.is_token(method) then
@@ -27,6 +29,7 @@ end
 --- (nil when empty); raises HTTPInputError for anything malformed.
 -- Tornado: a status line without the space after the code is an error.
 function lines.parse_response_start_line(line)
+    util.expect(line, "string", "start line")
     local version, code, rest = match(line, "^(HTTP/1%.%d) (%d%d%d)(.*)$")
     if not version or not find(rest, "^ [\t\32-\126\128-\255]*$") and rest ~= "" then
         error(HTTPInputError("Error parsing response start line"), 0)
@@ -42,6 +45,7 @@ local FIRST_TIME, LAST_TIME = -62135596800, 253402300799
 --- the date in HTTP's form, "Sun, 27 Jan 2013 18:43:20 GMT". Raises for what is neither, and
 --- outside of the years 1 to 9999, at the caller's line or `level` (1) frames up.
 function lines.format_timestamp(time, level)
+    if level ~= nil then util.expect(level, "number", "level") end
     level = (level or 1) + 1
     local seconds = time
     if type(time) ~= "number" then
@@ -61,6 +65,7 @@ end
 --- Takes "host:port" and returns host and port (a number); without a port the whole text
 --- and nil. The brackets of an IPv6 address stay.
 function lines.split_host_and_port(netloc)
+    util.expect(netloc, "string", "host")
     local host, port = match(netloc, "^(.+):(%d+)$")
     if host then return host, tonumber(port) end
     return netloc, nil
@@ -71,6 +76,7 @@ end
 --- nil, 0.
 --- False for what is no single range of bytes.
 function lines._parse_request_range(field)
+    util.expect(field, "string", "range")
     local first, last = match(field, "^%s*bytes%s*=%s*(%d*)%s*%-?%s*(%d*)%s*$")
     if not first or #first > 15 or #last > 15 then return false end
     local from, to = tonumber(first), tonumber(last)
@@ -86,12 +92,17 @@ end
 
 --- Takes a range as _parse_request_range() gives it and the size of all; returns a Content-Range.
 function lines._get_content_range(first, last, total)
+    if first ~= nil then util.expect(first, "number", "first") end
+    if last ~= nil then util.expect(last, "number", "last") end
+    util.expect(total, "number", "total")
     return ("bytes %d-%d/%d"):format(first or 0, (last or total) - 1, total)
 end
 
 --- Takes a name and a password in UTF-8 and returns "name:password", for basic authentication.
 -- Tornado: normalizes both (NFC); here they are taken as they are.
 function lines.encode_username_password(username, password)
+    util.expect(username, "string", "username")
+    util.expect(password, "string", "password")
     return username .. ":" .. password
 end
 

@@ -95,6 +95,7 @@ local HTTPFile = util.Object:extend "HTTPFile"
 multipart.HTTPFile = HTTPFile
 
 function HTTPFile:init(fields)
+    util.expect(fields, "table", "fields", 1)
     self.filename, self.body = fields.filename, fields.body
     self.content_type = fields.content_type
 end
@@ -125,6 +126,10 @@ end
 -- Tornado: the last "--boundary--" ends the form, wherever it stands; here the first at the
 -- start of a line does (RFC 2046 §5.1.1).
 function multipart.parse_multipart_form_data(boundary, data, arguments, files, config)
+    util.expect(boundary, "string", "boundary")
+    util.expect(data, "string", "body")
+    util.expect(arguments, "table", "arguments")
+    util.expect(files, "table", "files")
     config = config or current.multipart
     if not config.enabled then bad("parsing is disabled") end
     boundary = match(boundary, '^"(.*)"$') or boundary

@@ -33,6 +33,7 @@ local OPTIONS = {
 --- part is complete. With digest = "sha256" (or another that core.digest() has) a complete part
 --- has `digest`, in hex. All are called in the request's coroutine, and may wait.
 function MultipartStream:init(content_type, options)
+    util.expect(content_type, "string", "Content-Type", 1)
     self.options = util.options(options, OPTIONS, "MultipartStream", 1)
     if self.options.digest then core.digest(self.options.digest, "") end -- raises for none
     for _, name in ipairs { "on_part", "on_data", "on_end" } do
@@ -158,6 +159,10 @@ end
 
 --- Takes the next piece of the body; raises HTTPInputError for what is malformed or too large.
 function MultipartStream:feed(piece)
+    if type(self) ~= "table" or not self.scan then
+        error("bad self: expected MultipartStream, got " .. type(self), 2)
+    end
+    util.expect(piece, "string", "piece")
     local at, more = 0, true
     while more do
         local event, stop, text = multipart_next(self.scan, piece, at)

@@ -3,6 +3,7 @@
 
 local core = require "tornado.core"
 local escape = require "tornado.escape"
+local util = require "tornado.util"
 
 local byte, find, gsub, match, sub = string.byte, string.find, string.gsub, string.match,
     string.sub
@@ -100,6 +101,7 @@ end
 --- decoded and wins over `name=`.
 -- Tornado: parameters without a value are dropped.
 function params.parse(line)
+    util.expect(line, "string", "header value")
     local stop = piece_end(line, 1)
     local key = strip(sub(line, 1, stop - 1))
     local result, sections = { {} }, {}
@@ -128,6 +130,8 @@ end
 --- by name, a value of true as the bare name.
 -- Tornado: None is the bare name; a Lua table cannot hold nil.
 function params.encode(key, values)
+    util.expect(key, "string", "key")
+    if values ~= nil then util.expect(values, "table", "parameters") end
     local names = {}
     for name in pairs(values or {}) do names[#names + 1] = name end
     table.sort(names)

@@ -4,6 +4,7 @@
 local core = require "tornado.core"
 local errors = require "tornado.httputil.errors"
 local multipart = require "tornado.httputil.multipart"
+local util = require "tornado.util"
 
 local find, sub = string.find, string.sub
 local form_pairs, url_encode = core.form_pairs, core.url_encode
@@ -17,6 +18,8 @@ local query = {}
 --- included; with `into` the values are appended to that map. Raises HTTPInputError
 --- above 1000 arguments.
 function query.parse_qs(text, into)
+    util.expect(text, "string", "query")
+    if into ~= nil then util.expect(into, "table", "arguments") end
     local result = into or {}
     if text == "" then return result end
     local flat = form_pairs(text, MAX_ARGUMENTS)
@@ -34,6 +37,10 @@ end
 --- than the two of forms are ignored. Raises HTTPInputError for an encoded or malformed body
 --- and for too many arguments.
 function query.parse_body_arguments(content_type, body, arguments, files, headers, config)
+    util.expect(content_type, "string", "Content-Type")
+    util.expect(body, "string", "body")
+    util.expect(arguments, "table", "arguments")
+    util.expect(files, "table", "files")
     local urlencoded = find(content_type, "application/x-www-form-urlencoded", 1, true) == 1
     if not urlencoded and find(content_type, "multipart/form-data", 1, true) ~= 1 then return end
     local encoding = headers and headers:get("Content-Encoding")
@@ -49,6 +56,7 @@ end
 
 --- Takes a map as parse_qs makes it and returns an iterator over its (name, value).
 function query.qs_to_qsl(qs)
+    util.expect(qs, "table", "arguments")
     local name, values, i = nil, nil, 0
     return function()
         while true do
@@ -99,6 +107,7 @@ end
 --- own query; nil leaves the URL unchanged.
 -- Tornado: a list as a value is written as Python's text of it.
 function query.url_concat(url, arguments)
+    util.expect(url, "string", "URL")
     if arguments == nil then return url end
     if type(arguments) ~= "table" then
         error("bad arguments: expected table or nil, got " .. type(arguments), 2)

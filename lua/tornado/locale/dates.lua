@@ -16,11 +16,19 @@ local function round(x)
     return low
 end
 
+-- 0001-01-01 and the end of 9999-12-31.
+local FIRST_TIME, LAST_TIME = -62135596800, 253402300799
+
 local function seconds_of(date, level)
-    if type(date) == "number" and date == date then return date end
-    if calendar.is_date(date) then return calendar.to_seconds(date) end
-    error("bad date: expected seconds or a table with year, month and day, got " ..
-        type(date), level + 1)
+    local seconds = calendar.is_date(date) and calendar.to_seconds(date) or date
+    if type(seconds) ~= "number" or seconds ~= seconds then
+        error("bad date: expected seconds or a table with year, month and day, got " ..
+            type(date), level + 1)
+    end
+    if not (seconds >= FIRST_TIME and seconds <= LAST_TIME) then
+        error("bad date: expected one of the years 1 to 9999, got " .. seconds, level + 1)
+    end
+    return seconds
 end
 
 -- How long ago, in words.
@@ -85,6 +93,7 @@ local DATE = { gmt_offset = 0, relative = true, shorter = false, full_format = f
 --- See Locale:format_date(); `now` is in seconds.
 function dates.format_date(locale, date, options, now)
     options = util.options(options, DATE, "format_date", 1)
+    util.expect(options.gmt_offset, "number", "gmt_offset", 1)
     date = seconds_of(date, 3)
     local full, relative = options.full_format, options.relative
     if date > now then
@@ -108,6 +117,7 @@ local DAY_OPTIONS = { gmt_offset = 0, dow = true }
 --- See Locale:format_day().
 function dates.format_day(locale, date, options)
     options = util.options(options, DAY_OPTIONS, "format_day", 1)
+    util.expect(options.gmt_offset, "number", "gmt_offset", 1)
     local at = os.date("!*t", floor(seconds_of(date, 3) - options.gmt_offset * MINUTE))
     local text = options.dow and "%(weekday)s, %(month_name)s %(day)s" or "%(month_name)s %(day)s"
     return util.interpolate(locale:translate(text), names(locale, at))

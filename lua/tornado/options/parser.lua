@@ -98,12 +98,13 @@ end
 -- "timedelta", or a function(text) that returns the value; by default that of `default`, or
 -- "string"), help, metavar, multiple=false (a list), group (by default the file's name),
 -- callback(value).
-function OptionParser:define(name, options)
+function OptionParser:define(name, options, level)
+    level = level or 0
     if type(name) ~= "string" or name == "" then
-        error("bad name: expected string, got " .. util.shown(name), 2)
+        error("bad name: expected string, got " .. util.shown(name), 2 + level)
     end
-    local fields = util.options(options, DEFINE, "define")
-    add(self, name, fields, file_of_caller(), 2)
+    local fields = util.options(options, DEFINE, "define", level)
+    add(self, name, fields, file_of_caller(), 2 + level)
 end
 
 -- What there is ---------------------------------------------------------------------------
@@ -158,6 +159,9 @@ end
 
 --- Writes all options to `file` (default: stderr).
 function OptionParser:print_help(file)
+    if file ~= nil and io.type(file) ~= "file" and type(file) ~= "table" then
+        error("bad file: expected an open file, got " .. (io.type(file) or type(file)), 2)
+    end
     help.print(file or io.stderr, self._order)
 end
 
@@ -182,8 +186,10 @@ end
 --- Parses --name=value and --flag from `args` (default: the global `arg`); args[0], the
 -- program, is not looked at. Returns a list of what is behind the options. Runs the parse
 -- callbacks, unless final is false. Raises Error.
-function OptionParser:parse_command_line(args, final)
+function OptionParser:parse_command_line(args, final, level)
+    if args ~= nil then util.expect(args, "table", "arguments", level) end
     args = args or rawget(_G, "arg") or {}
+    for _, text in ipairs(args) do util.expect(text, "string", "argument", level) end
     local rest, at = {}, 1
     while args[at] and args[at]:sub(1, 1) == "-" and args[at] ~= "--" do
         take_argument(self, args[at])
@@ -232,7 +238,8 @@ end
 --- Runs a file of Lua in a sandbox, and sets the options that have the names of its globals:
 -- to a value of their type, or to text as on the command line. Raises Error.
 -- Tornado: the file is Python, and may do whatever the program may.
-function OptionParser:parse_config_file(path, final)
+function OptionParser:parse_config_file(path, final, level)
+    util.expect(path, "string", "path", level)
     local names, assigned = {}, {}
     local ok, why = script.run(path, sandbox(core.absolute(path), names, assigned))
     if not ok then error(Error("%s", why), 0) end
@@ -249,9 +256,9 @@ OptionParser.mockable = mockable
 -- Callbacks ------------------------------------------------------------------------------------
 
 --- Has fn() called when parsing is done.
-function OptionParser:add_parse_callback(fn)
+function OptionParser:add_parse_callback(fn, level)
     if not util.is_callable(fn) then
-        error("bad callback: expected function, got " .. type(fn), 2)
+        error("bad callback: expected function, got " .. type(fn), 2 + (level or 0))
     end
     self._callbacks[#self._callbacks + 1] = fn
 end

@@ -118,8 +118,8 @@ local LOADER = { autoescape = NONE, namespace = NONE, whitespace = NONE }
 
 --- Options: autoescape ("xhtml_escape"; false: off), namespace (names for all templates),
 -- whitespace.
-function BaseLoader:init(options)
-    options = util.options(options, LOADER, "Loader", 2)
+function BaseLoader:init(options, level)
+    options = util.options(options, LOADER, "Loader", level or 1)
     self.autoescape = options.autoescape
     if self.autoescape == nil then self.autoescape = "xhtml_escape" end
     self.namespace = options.namespace or {}
@@ -204,7 +204,7 @@ function Loader:init(root, options)
         error("bad root: expected the path of a folder, got " .. util.shown(root), 3)
     end
     self.root = root
-    BaseLoader.init(self, options)
+    BaseLoader.init(self, options, 2)
 end
 
 function Loader:_read(name)
@@ -226,7 +226,7 @@ function DictLoader:init(dict, options)
         error("bad dict: expected table, got " .. type(dict), 3)
     end
     self.dict = dict
-    BaseLoader.init(self, options)
+    BaseLoader.init(self, options, 2)
 end
 
 function DictLoader:_read(name)

@@ -18,7 +18,10 @@ local PIECE = 65536
 --- is only its name.
 function Connection:init(address, timeout, channel)
     local why
-    if not channel then channel, why = core.connect(address) end
+    if not channel then
+        util.expect(address, "string", "address", 1)
+        channel, why = core.connect(address)
+    end
     if not channel then error(util.Error("%s", why), 0) end
     self.channel = channel
     self.address = address
