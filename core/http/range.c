@@ -185,22 +185,41 @@ static int parse_weight(ct_str s) {
     return value > 1000 ? -1 : value;
 }
 
-int ct_range_weight(ct_str text, ct_str coding) {
-    int any = 0;
+/* The weight of a name with the parameters behind it; 0 for a wrong one. */
+static int weight_of(ct_str params) {
+    int weight = 1000;
 
+    while (params.n) {
+        ct_str value = cut(&params, ';'), key = cut(&value, '=');
+
+        if (ct_str_same(key.p, key.n, "q", 1))
+            weight = parse_weight(trim(value));
+    }
+    return weight < 0 ? 0 : weight;
+}
+
+/* What stands first counts, whether it was in this field or in one before. */
+static void set_weight(int *known, int weight) {
+    if (*known < 0) *known = weight;
+}
+
+void ct_range_weights(ct_str text, ct_weights *w) {
     while (text.n) {
         ct_str item = cut(&text, ','), name = cut(&item, ';');
-        int weight = 1000;
+        int weight = weight_of(item);
 
-        while (item.n) {
-            ct_str value = cut(&item, ';'), key = cut(&value, '=');
-
-            if (ct_str_same(key.p, key.n, "q", 1))
-                weight = parse_weight(trim(value));
-        }
-        if (weight < 0) weight = 0;
-        if (ct_str_same(name.p, name.n, coding.p, coding.n)) return weight;
-        if (name.n == 1 && *name.p == '*') any = weight;
+        if (ct_str_same(name.p, name.n, "br", 2))
+            set_weight(&w->br, weight);
+        else if (ct_range_is_gzip(name))
+            set_weight(&w->gzip, weight);
+        else if (ct_str_same(name.p, name.n, "identity", 8))
+            set_weight(&w->identity, weight);
+        else if (name.n == 1 && *name.p == '*')
+            set_weight(&w->any, weight);
     }
-    return any;
+}
+
+bool ct_range_is_gzip(ct_str coding) {
+    return ct_str_same(coding.p, coding.n, "gzip", 4) ||
+           ct_str_same(coding.p, coding.n, "x-gzip", 6);
 }

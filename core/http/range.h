@@ -31,8 +31,17 @@ int ct_range_parse(ct_str text, uint64_t size, ct_range out[CT_RANGES_MAX]);
  * date `modified`. */
 bool ct_range_may(ct_str if_range, ct_str etag, time_t modified);
 
-/* The weight, in thousandths, that the Accept-Encoding field `text` gives to
- * `coding`; 0: must not be used. */
-int ct_range_weight(ct_str text, ct_str coding);
+/* What Accept-Encoding says of each coding, in thousandths; 0: must not be used;
+ * -1: nothing. */
+typedef struct ct_weights {
+    int br, gzip, identity, any;
+} ct_weights;
+
+/* Adds what one Accept-Encoding field says to `w`, which begins with -1: several
+ * fields are one list (RFC 9110 §5.3). */
+void ct_range_weights(ct_str text, ct_weights *w);
+
+/* True for "gzip" and its old name "x-gzip" (RFC 9110 §8.4.1.3). */
+bool ct_range_is_gzip(ct_str coding);
 
 #endif

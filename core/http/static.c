@@ -46,13 +46,31 @@ static uint64_t now_of(const ct_request *r) {
 
 /* -- Choosing -------------------------------------------------------------- */
 
+/* What the client likes; false without a word of it. */
+static bool find_weights(ct_request *r, ct_weights *w) {
+    bool found = false;
+    uint32_t at = 0;
+    ct_str field;
+
+    *w = (ct_weights){ -1, -1, -1, -1 };
+    while (ct_head_find_from(&r->head, "Accept-Encoding", 15, &at, &field)) {
+        ct_range_weights(field, w);
+        found |= field.n > 0;
+    }
+    return found;
+}
+
+static int weight(int named, int any) {
+    return named >= 0 ? named : any > 0 ? any : 0;
+}
+
 /* What the client likes best of the codings that are there. */
-static int best_coding(ct_str accepted, bool has_br, bool has_gz) {
-    int br = has_br ? ct_range_weight(accepted, text("br")) : 0;
-    int gz = has_gz ? ct_range_weight(accepted, text("gzip")) : 0;
+static int best_coding(const ct_weights *w, bool has_br, bool has_gz) {
+    int br = has_br ? weight(w->br, w->any) : 0;
+    int gz = has_gz ? weight(w->gzip, w->any) : 0;
     int best = br >= gz ? br : gz;
 
-    if (!best || best < ct_range_weight(accepted, text("identity"))) return 0;
+    if (!best || best < weight(w->identity, w->any)) return 0;
     return br >= gz ? CT_CODING_BROTLI : CT_CODING_GZIP;
 }
 
@@ -81,17 +99,17 @@ static bool may_code(ct_request *r, const ct_file *f, uint32_t flags) {
 
 /* A sibling costs nothing, so it goes before what would have to be made. */
 static int choose_coding(ct_request *r, const ct_file *f, uint32_t flags) {
-    ct_str accepted = asked(r, "Accept-Encoding");
+    ct_weights liked;
     ct_str given;
     int coding;
 
     if (f->has_br || f->has_gz || (flags & CT_FILE_COMPRESS)) add_vary(r);
-    if (!accepted.n) return 0;
+    if (!find_weights(r, &liked)) return 0;
     if (ct_fields_find(&r->fields, text("Content-Encoding"), 0, &given))
         return 0;
-    coding = best_coding(accepted, f->has_br, f->has_gz);
+    coding = best_coding(&liked, f->has_br, f->has_gz);
     if (coding) return coding | CT_FILE_SIBLING;
-    return may_code(r, f, flags) ? best_coding(accepted, true, true) : 0;
+    return may_code(r, f, flags) ? best_coding(&liked, true, true) : 0;
 }
 
 static const char *name_of(int coding) {

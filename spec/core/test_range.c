@@ -80,17 +80,33 @@ static void test_ranges(void) {
     CHECK(ct_range_parse(str("bytes=1844674407370955161x-"), 10, r) == 0);
 }
 
+static ct_weights weights(const char *a, const char *b) {
+    ct_weights w = { -1, -1, -1, -1 };
+
+    ct_range_weights(str(a), &w);
+    ct_range_weights(str(b), &w);
+    return w;
+}
+
+static int gzip_of(const char *field) {
+    return weights(field, "").gzip;
+}
+
 static void test_weights(void) {
-    CHECK(ct_range_weight(str("gzip"), str("gzip")) == 1000);
-    CHECK(ct_range_weight(str("br, GZIP;q=0.5"), str("gzip")) == 500);
-    CHECK(ct_range_weight(str("gzip; a=b ; Q=0.125"), str("gzip")) == 125);
-    CHECK(ct_range_weight(str("*;q=0.1, gzip;q=0"), str("gzip")) == 0);
-    CHECK(ct_range_weight(str("*;q=0.1"), str("gzip")) == 100);
-    CHECK(ct_range_weight(str("gzip;q=2"), str("gzip")) == 0);
-    CHECK(ct_range_weight(str("gzip;q="), str("gzip")) == 0);
-    CHECK(ct_range_weight(str("gzip;q=1.001"), str("gzip")) == 0);
-    CHECK(ct_range_weight(str("xgzip"), str("gzip")) == 0);
-    CHECK(ct_range_weight(str(""), str("gzip")) == 0);
+    ct_weights w = weights("*;q=0.1, gzip;q=0", "br;q=0.5, gzip, *");
+
+    CHECK(w.any == 100 && w.gzip == 0 && w.br == 500 && w.identity == -1);
+    CHECK(gzip_of("gzip") == 1000);
+    CHECK(gzip_of("X-GZip;q=0.3") == 300);
+    CHECK(gzip_of("br, GZIP;q=0.5") == 500);
+    CHECK(gzip_of("gzip; a=b ; Q=0.125") == 125);
+    CHECK(gzip_of("*;q=0.1") == -1);
+    CHECK(gzip_of("gzip;q=2") == 0);
+    CHECK(gzip_of("gzip;q=") == 0);
+    CHECK(gzip_of("gzip;q=1.001") == 0);
+    CHECK(gzip_of("xgzip") == -1);
+    CHECK(gzip_of("") == -1);
+    CHECK(weights("", "identity;q=0").identity == 0);
 }
 
 int main(void) {

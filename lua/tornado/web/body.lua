@@ -24,13 +24,15 @@ end
 
 -- Decompression ------------------------------------------------------------------------
 
+local GZIP = { gzip = true, ["x-gzip"] = true } -- RFC 9110 §8.4.1.3
+
 -- Gives the request a decoder if its body is gzip; the header's name then says that it was.
 local function begin_decoding(self, request)
     local wanted = self.settings.decompress_request
     if wanted == nil then wanted = httpserver.option_of(request, "decompress_request") end
     if not wanted then return false end
     local coding = core.request_field(request.handle, "Content-Encoding")
-    if not coding or coding:lower() ~= "gzip" then return false end
+    if not coding or not GZIP[coding:lower()] then return false end
     local headers = request.headers:all()
     headers:remove("Content-Encoding")
     headers:add("X-Consumed-Content-Encoding", coding)

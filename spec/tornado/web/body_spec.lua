@@ -36,6 +36,12 @@ local function post(body, fn, options)
 end
 
 describe("a gzip body", function()
+    it("has an old name, too", function()
+        local seen = post(gzip("a=1&b=2"), function(self) return self:get_argument("b") end,
+            { coding = "x-gzip" })
+        assert.equal("2", seen)
+    end)
+
     it("is decoded, and its header renamed", function()
         local seen = post(gzip("a=1&b=2"), function(self)
             local headers = self.request.headers

@@ -102,11 +102,18 @@ for name, class in pairs { ["in C"] = web.StaticFileHandler, ["the long way"] = 
             local cases = {
                 { "br", "br" }, { "gzip, br", "br" }, { "gzip, br;q=0.5", "gzip" }, { "*", "br" },
                 { "gzip;q=0" }, { "gzip;q=0.5, identity" }, { "deflate" }, { "", nil },
-                { "br;q=0, *", "gzip" }, { "gzip;q=9" },
+                { "br;q=0, *", "gzip" }, { "gzip;q=9" }, { "X-GZip", "gzip" },
             }
             for _, case in ipairs(cases) do
                 assert.equal(case[2], coding("page.txt", case[1]), case[1])
             end
+        end)
+
+        it("are chosen by all fields together", function()
+            assert.equal("gzip", coding("page.txt", { "deflate", "gzip" }))
+            assert.equal("gzip", coding("page.txt", { "gzip;q=0.5", "br;q=0.4" }))
+            assert.equal("br", coding("page.txt", { "gzip;q=0.5", "*" }))
+            assert.is_nil(coding("page.txt", { "gzip;q=0", "deflate" }))
         end)
 
         it("are only of what is worth it", function()
