@@ -27,6 +27,21 @@ describe("tornado.httpserver", function()
         assert.equal("GET", response.body)
     end)
 
+    it("sends clients to HTTPS, but not those that ask about the server itself", function()
+        local server = testing.serve(httpserver.redirect_to_https(8443))
+        local connection = testing.connect(server.address)
+        connection:send("GET /a?b HTTP/1.1\r\nHost: h:80\r\n\r\n" ..
+            "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n" ..
+            "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\nOPTIONS http://h HTTP/1.1\r\nHost: h\r\n\r\n")
+        for _, expected in ipairs { { 301, "https://h:8443/a?b" }, { 308, "https://h:8443/a" },
+            { 204 }, { 204 } } do
+            local response = connection:read_response()
+            assert.equal(expected[1], response.code)
+            assert.equal(expected[2], response.headers:get("Location"))
+        end
+        connection:close()
+    end)
+
     it("ends the function where it waits when its time is over", function()
         testing.expect_log("Uncaught exception: TimeoutError: handler_timeout")
         core.set_option("handler_timeout", 0.2)

@@ -53,11 +53,16 @@ function tls.finish(self)
 end
 
 --- A function(request) that sends clients to the same place over HTTPS on `port`. GET and HEAD get
--- 301, which every client knows, others 308, which keeps their method and body.
+-- 301, which every client knows, others 308, which keeps their method and body. "OPTIONS *" is
+-- about the server, not about a place: 204 (RFC 9110 §9.3.7).
 function tls.redirect(port, release)
     local suffix = port == 443 and "" or ":" .. port
     return function(request)
         local handle = request.handle
+        if request.uri == "*" then
+            core.reply(handle, 204, "", "", "", -1, 0)
+            return release(request)
+        end
         local host = request.host_name
         if host:find(":", 1, true) and host:sub(1, 1) ~= "[" then host = "[" .. host .. "]" end
         local url = "https://" .. host .. suffix .. request.uri
