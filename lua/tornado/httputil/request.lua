@@ -178,10 +178,13 @@ local function check_encoding(self)
     end
 end
 
+-- Methods with which a form that has no bytes at all is malformed.
+local SENDS_FORM = { POST = true, PUT = true, PATCH = true }
+
 -- The form of a multipart body: { arguments =, files = }, or false for another type and for a
 -- body that is streamed. Raises HTTPInputError for a malformed one.
 function lazy._form(self)
-    if not self.has_body then return false end
+    if not self.has_body and not SENDS_FORM[self.method] then return false end
     local content_type = core.request_field(self.handle, "Content-Type")
     if not content_type or find(content_type, MULTIPART, 1, true) ~= 1 then return false end
     if self.delegate and self.delegate._stream_request_body then return false end
@@ -192,8 +195,9 @@ function lazy._form(self)
 end
 
 --- Raises HTTPInputError when the body is a malformed multipart form, rather than when its
--- arguments are asked for. The body is here.
+-- arguments are asked for. The body is here, or there is none.
 function HTTPServerRequest:check_form()
+    if not self.has_body and not SENDS_FORM[self.method] then return end
     local content_type = core.request_field(self.handle, "Content-Type")
     if content_type and find(content_type, MULTIPART, 1, true) == 1 then return self._form end
 end

@@ -162,7 +162,9 @@ local function dispatch(self, rule_kwargs, args)
     if result ~= nil then gen.await(result) end
     choose_verb(self, request)
     local streams = self._stream_request_body
-    if request.has_body and not streams and not self:_collect(request) then
+    if streams or not request.has_body then
+        if not streams then request:check_form() end
+    elseif not self:_collect(request) then
         self._finished = true -- the client has left
         return
     end

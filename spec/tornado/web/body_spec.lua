@@ -163,3 +163,43 @@ describe("a multipart body", function()
         end
     end)
 end)
+
+describe("a multipart body of no bytes", function()
+    local Form = web.RequestHandler:extend "Form"
+    function Form:get() self:write("got") end
+    function Form:post() self:write("got") end
+
+    local Parts = web.stream_request_body(web.RequestHandler:extend "Parts")
+    function Parts:prepare() self:multipart {} end
+    function Parts:post() self:write("got") end
+
+    local function status(method, path, content_type, framing)
+        local server = testing.serve(web.Application { { "/", Form }, { "/parts", Parts } })
+        local connection = testing.connect(server.address)
+        connection:send(("%s %s HTTP/1.1\r\nHost: h\r\nContent-Type: %s\r\n%s\r\n"):format(method,
+            path, content_type, framing))
+        local response = connection:read_response()
+        connection:close()
+        return response.code
+    end
+
+    local FRAMINGS = { "", "Content-Length: 0\r\n", "Transfer-Encoding: chunked\r\n\r\n0\r\n" }
+
+    it("is malformed, however it is framed", function()
+        for _, path in ipairs { "/", "/parts" } do
+            for _, framing in ipairs(FRAMINGS) do
+                for _, params in ipairs { "", "; boundary=b" } do
+                    testing.expect_log("400 POST .*Invalid multipart/form%-data")
+                    local code = status("POST", path, "multipart/form-data" .. params, framing)
+                    assert.equal(400, code)
+                end
+            end
+        end
+    end)
+
+    it("is none where no form is sent", function()
+        assert.equal(200, status("GET", "/", "multipart/form-data; boundary=b", ""))
+        assert.equal(200, status("POST", "/", "application/x-www-form-urlencoded", FRAMINGS[2]))
+        assert.equal(200, status("POST", "/", "text/plain", FRAMINGS[1]))
+    end)
+end)
