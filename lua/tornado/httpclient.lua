@@ -42,6 +42,11 @@ local CLIENT = {
     max_body_size = util.NONE, max_header_size = util.NONE,
 }
 
+local COUNTS = {
+    "max_clients", "max_host_connections", "max_queue", "max_idle", "max_body_size",
+    "max_header_size",
+}
+
 local configured = {} -- what configure() was given
 local shared          -- the client of this process
 
@@ -72,7 +77,11 @@ end
 --- or "HOST:PORT" to "ADDRESS" or "ADDRESS:PORT"), defaults (of requests' options),
 --- max_body_size, max_header_size, force_instance.
 function AsyncHTTPClient:init(options)
+    if options ~= nil then util.expect(options, "table", "options", 1) end
     options = util.options(merged(options), CLIENT, "AsyncHTTPClient", 1)
+    for _, name in ipairs(COUNTS) do
+        if options[name] ~= nil then util.expect(options[name], "number", name, 1) end
+    end
     self.defaults = defaults_of(options)
     self.hostname_mapping = options.hostname_mapping
     self.queue = Queue(options.max_clients, options.max_queue)
@@ -89,7 +98,8 @@ local construct = meta.__call
 setmetatable(AsyncHTTPClient, {
     __index = meta.__index, __tostring = meta.__tostring,
     __call = function(class, options)
-        if class ~= AsyncHTTPClient or options ~= nil and next(options) ~= nil then
+        local is_given = options ~= nil and (type(options) ~= "table" or next(options) ~= nil)
+        if class ~= AsyncHTTPClient or is_given then
             return construct(class, options)
         end
         if not shared or shared.closed then shared = construct(class, options) end
@@ -241,7 +251,7 @@ local PLAIN = {}
 local function request_of(url, options)
     if type(url) ~= "string" then
         if not util.isinstance(url, HTTPRequest) then
-            error("bad request: expected URL or HTTPRequest, got " .. type(url), 3)
+            error("bad request: expected URL or HTTPRequest, got " .. type(url), 4)
         end
         if next(options) ~= nil then
             error(errors.ValueError(
@@ -250,7 +260,7 @@ local function request_of(url, options)
         requests.check(url)
         return url
     end
-    if options ~= PLAIN then return HTTPRequest(url, options) end
+    if options ~= PLAIN then return HTTPRequest(url, options, 2) end -- a tail call
     local request = HTTPRequest(url)
     request._plain = true
     return request
@@ -264,20 +274,14 @@ local function without(options, name)
     return out
 end
 
---- Fetches a URL, or an HTTPRequest; waits, and returns an HTTPResponse. Options: raise_error
---- (true: a response that is no success raises HTTPClientError), and of a URL the request's:
---- method, headers, body, body_producer, auth_username, auth_password, if_modified_since,
---- network_interface, streaming_callback, header_callback, proxy_host, proxy_port, proxy_username,
---- ca_certs, client_key, client_cert, ssl_options, unix_socket, resolve, and those of which
---- httpclient/request.lua has the defaults. Raises a ValueError for what is wrong by itself,
---- HTTPTimeoutError, HTTPStreamClosedError, and HTTPClientError with code 599 for other failures.
-function AsyncHTTPClient:fetch(url, options)
-    if self.closed then error("fetch() called on a closed AsyncHTTPClient", 2) end
+-- What fetch() does, for both of that name: their caller is the one that errors are of.
+local function fetch(self, url, options)
+    if self.closed then error("fetch() called on a closed AsyncHTTPClient", 3) end
     local raise_error = true
     if options == nil then
         options = PLAIN
     elseif type(options) ~= "table" then
-        error("bad options: expected table, got " .. type(options), 2)
+        error("bad options: expected table, got " .. type(options), 3)
     elseif options.raise_error ~= nil then
         raise_error = options.raise_error
         options = without(options, "raise_error")
@@ -290,9 +294,21 @@ function AsyncHTTPClient:fetch(url, options)
     return response
 end
 
+--- Fetches a URL, or an HTTPRequest; waits, and returns an HTTPResponse. Options: raise_error
+--- (true: a response that is no success raises HTTPClientError), and of a URL the request's:
+--- method, headers, body, body_producer, auth_username, auth_password, if_modified_since,
+--- network_interface, streaming_callback, header_callback, proxy_host, proxy_port, proxy_username,
+--- ca_certs, client_key, client_cert, ssl_options, unix_socket, resolve, and those of which
+--- httpclient/request.lua has the defaults. Raises a ValueError for what is wrong by itself,
+--- HTTPTimeoutError, HTTPStreamClosedError, and HTTPClientError with code 599 for other failures.
+function AsyncHTTPClient:fetch(url, options)
+    local response = fetch(self, url, options)
+    return response
+end
+
 --- As AsyncHTTPClient():fetch().
 function httpclient.fetch(url, options)
-    local response = AsyncHTTPClient():fetch(url, options)
+    local response = fetch(AsyncHTTPClient(), url, options)
     return response
 end
 

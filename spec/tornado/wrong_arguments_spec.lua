@@ -1,12 +1,14 @@
 -- Values of a wrong type: public functions say at the caller's line what they expected, and none
 -- reaches C or an index of nil.
 local escape = require "tornado.escape"
+local httpclient = require "tornado.httpclient"
 local httputil = require "tornado.httputil"
 local locale = require "tornado.locale"
 local log = require "tornado.log"
 local options = require "tornado.options"
 local template = require "tornado.template"
 local testing = require "tornado.testing"
+local web = require "tornado.web"
 
 local english = locale.get("en")
 
@@ -84,4 +86,76 @@ describe("a value of a wrong type", function()
             assert.is_truthy(text, err)
         end)
     end
+end)
+
+-- What a handler calls wrongly, and how what that raises begins behind the position.
+local CALLS = {
+    { "bad retry: expected", function(h) h:event_stream { retry = "x" } end },
+    { 'event_stream: unknown option "nope"', function(h) h:event_stream { nope = 1 } end },
+    { "bad url: expected string, got nil", function(h) h:redirect(nil) end },
+    { "bad name: expected string, got nil", function(h) h:get_argument(nil) end },
+    { "bad name: expected string, got nil", function(h) h:get_query_argument(nil) end },
+    { "bad name: expected string, got table", function(h) h:get_body_argument({}) end },
+    { "bad name: expected string, got nil", function(h) h:get_cookie(nil) end },
+    { "bad name: expected string, got nil", function(h) h:reverse_url(nil) end },
+    { "bad cookie name: expected", function(h) h:clear_cookie(nil) end },
+    { 'cookie: unknown option "nope"', function(h) h:clear_cookie("a", { nope = 1 }) end },
+    { "bad options: expected table", function(h) h:set_cookie("a", "b", 1) end },
+    { "You must define the", function(h) h:set_signed_cookie("a", "b") end },
+    { "You must define the", function(h) h:get_signed_cookie("a") end },
+    { "bad template name: expected string", function(h) h:render(nil) end },
+    { "bad template name: expected string", function(h) h:render_string(nil) end },
+    { "bad namespace: expected table", function(h) h:render("x.html", 1) end },
+    { "bad status: expected number, got string", function(h) h:send_error("x") end },
+    { 'HTTPRequest: unknown option "nope"',
+        function() httpclient.fetch("http://127.0.0.1:1/", { nope = 1 }) end },
+    { 'HTTPRequest: unknown option "nope"',
+        function() httpclient.AsyncHTTPClient():fetch("http://127.0.0.1:1/", { nope = 1 }) end },
+    { 'HTTPRequest: unknown option "nope"',
+        function() httpclient.HTTPRequest("http://127.0.0.1:1/", { nope = 1 }) end },
+    { "bad request: expected URL", function() httpclient.fetch(1) end },
+    { "bad options: expected table", function() httpclient.fetch("http://a/", 1) end },
+    { "bad options: expected table", function() httpclient.AsyncHTTPClient(false) end },
+    { "bad max_clients: expected number",
+        function() httpclient.AsyncHTTPClient { max_clients = "x" } end },
+}
+
+describe("a handler's wrong call", function()
+    it("is named at its line", function()
+        local called = 0
+        local Handler = web.RequestHandler:extend "Handler"
+        function Handler:get()
+            for _, case in ipairs(CALLS) do
+                local ok, err = pcall(case[2], self)
+                assert.is_false(ok, case[1])
+                local line = debug.getinfo(case[2], "S").linedefined
+                local at = ("wrong_arguments_spec.lua:%d: %s"):format(line, case[1])
+                assert.is_truthy(tostring(err):find(at, 1, true), at .. "\n" .. tostring(err))
+                called = called + 1
+            end
+        end
+        testing.serve(web.Application { { "/", Handler } }):fetch("/")
+        assert.equal(#CALLS, called)
+    end)
+
+    it("of an event stream is named at its line", function()
+        local said = {}
+        local Handler = web.RequestHandler:extend "Handler"
+        function Handler:get()
+            local stream = self:event_stream()
+            for i, send in ipairs {
+                function() stream:send("x", { nope = 1 }) end,
+                function() stream:send("x", { id = {} }) end,
+                function() stream:send(nil) end,
+                function() stream:comment(1) end,
+            } do
+                local _, err = pcall(send)
+                local line = debug.getinfo(send, "S").linedefined
+                said[i] = err:match("wrong_arguments_spec%.lua:" .. line .. ": ([%w ]+)") or err
+            end
+            stream:close()
+        end
+        testing.serve(web.Application { { "/", Handler } }):fetch("/")
+        assert.same({ "send", "bad id", "bad data", "bad comment" }, said)
+    end)
 end)

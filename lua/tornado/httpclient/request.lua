@@ -146,13 +146,12 @@ end
 
 --- Takes a URL and options: those of httpclient.fetch(). Raises a ValueError for bad ones.
 -- Tornado: prepare_curl_callback is not here: there is no handle of libcurl that Lua could touch.
-function HTTPRequest:init(url, options)
-    if type(url) ~= "string" then
-        error("bad url: expected string, got " .. type(url), 3)
-    end
+function HTTPRequest:init(url, options, level)
+    level = 1 + (level or 0)
+    util.expect(url, "string", "url", level)
     self.url = url
     self.method = "GET"
-    if options ~= nil then self:_take(util.options(options, OPTIONS, "HTTPRequest", 2)) end
+    if options ~= nil then self:_take(util.options(options, OPTIONS, "HTTPRequest", level)) end
 end
 
 function HTTPRequest:_take(options)

@@ -105,6 +105,7 @@ end
 
 --- The path of a named route with its groups filled in; raises for an unknown name.
 function Application:reverse_url(name, ...)
+    util.expect(name, "string", "name")
     local url = self.router:reverse(name, ...)
     if url then return (self.prefix or "") .. url end
     error(name .. " not found in named urls", 2)

@@ -196,7 +196,7 @@ end
 -- until it does). When more than the stream's limit waits for the client, what slow_reader says
 -- happens. Returns false when the client has left or the event was dropped, else true.
 function EventStream:send(data, options)
-    local good = put(self, frame.event(data, options))
+    local good = put(self, frame.event(data, options, 2))
     return good
 end
 
@@ -297,7 +297,7 @@ local HEADERS = {
 function RequestHandler:event_stream(options)
     options = util.options(options, OPTIONS, "event_stream")
     check(options)
-    local retry = frame.retry(options.retry, 1) .. "\n"
+    local retry = frame.retry(options.retry, 2) .. "\n"
     if self._headers_written or self._finished then
         error("event_stream() must come before the reply has begun", 2)
     end

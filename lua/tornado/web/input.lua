@@ -77,6 +77,9 @@ end
 
 local function missing(self, value, name, count, default, strip)
     if value then return clean(self, value, name, strip ~= false) end
+    if type(name) ~= "string" then
+        error("bad name: expected string, got " .. type(name), 2) -- called as a tail
+    end
     if count > 0 then return default end
     error(MissingArgumentError(name), 0)
 end
@@ -141,6 +144,7 @@ end
 
 --- A cookie of the request, or `default`.
 function RequestHandler:get_cookie(name, default)
+    if type(name) ~= "string" then error("bad name: expected string, got " .. type(name), 2) end
     local request = self.request
     local value = core.request_cookie(request.handle, name)
     if value == nil or not core.is_token(name) then return default end

@@ -390,17 +390,19 @@ end
 -- samesite, partitioned. A later call for the same name replaces the earlier one. Over HTTPS secure
 -- is true unless it is given.
 -- Tornado: leaves it out there, too.
-function RequestHandler:set_cookie(name, value, options)
+function RequestHandler:set_cookie(name, value, options, level)
+    if options ~= nil then util.expect(options, "table", "options", level) end
     if self.request.protocol == "https" and (options == nil or options.secure == nil) then
         options = util.ObjectDict(options)
         options.secure = true
     end
-    local text = cookies.format(name, value, options, 1)
+    local text = cookies.format(name, value, options, 1 + (level or 0))
     core.reply_cookie(self.request.handle, name, text)
 end
 
 --- Deletes a cookie in the client; options: domain, path, httponly, secure, samesite.
 function RequestHandler:clear_cookie(name, options)
+    if options ~= nil then util.expect(options, "table", "options") end
     local given = {}
     for key, option in pairs(options or {}) do
         if key == "expires" or key == "max_age" or key == "expires_days" then
@@ -409,7 +411,7 @@ function RequestHandler:clear_cookie(name, options)
         given[key] = option
     end
     given.expires = core.now() - 365 * 86400
-    self:set_cookie(name, "", given)
+    self:set_cookie(name, "", given, 1)
 end
 
 -- Errors -------------------------------------------------------------------------------
@@ -418,6 +420,7 @@ end
 -- headers are out, the connection is cut instead, so that the client sees the fault.
 -- Tornado: ends a chunked reply as if it were complete.
 function RequestHandler:send_error(status, options)
+    if status ~= nil then util.expect(status, "number", "status") end
     status = status or 500
     options = options or {}
     if self._headers_written then

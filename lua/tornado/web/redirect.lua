@@ -11,6 +11,7 @@ function RequestHandler:redirect(url, options, given)
     if self._headers_written then
         error("Cannot redirect after headers have been written", 2)
     end
+    util.expect(url, "string", "url")
     if options == nil or type(options) == "boolean" then
         options = { permanent = options or false, status = given }
     end
@@ -20,8 +21,7 @@ function RequestHandler:redirect(url, options, given)
         error("bad status: expected 300 to 399, got " .. tostring(status), 2)
     end
     self:set_status(status)
-    if type(url) == "string" then url = url:gsub("[ \t]", BLANKS) end
-    self:set_header("Location", url)
+    self:set_header("Location", (url:gsub("[ \t]", BLANKS)))
     self:finish()
 end
 

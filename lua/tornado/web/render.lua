@@ -3,6 +3,7 @@ local core = require "tornado.core"
 local escape = require "tornado.escape"
 local modules = require "tornado.web.modules"
 local RequestHandler = require "tornado.web.handler"
+local util = require "tornado.util"
 local runtime = require "tornado.template.runtime"
 local template = require "tornado.template"
 
@@ -147,10 +148,9 @@ end
 
 --- Renders a template with the names in `namespace` beside those of get_template_namespace();
 -- returns the text.
-function RequestHandler:render_string(name, namespace)
-    if namespace ~= nil and type(namespace) ~= "table" then
-        error("bad namespace: expected table, got " .. type(namespace), 2)
-    end
+function RequestHandler:render_string(name, namespace, level)
+    util.expect(name, "string", "template name", level)
+    if namespace ~= nil then util.expect(namespace, "table", "namespace", level) end
     local page = loader_of(self):load(name)
     local env = self:get_template_namespace()
     if getmetatable(env) ~= Namespace then
@@ -228,7 +228,7 @@ end
 -- finish() does.
 function RequestHandler:render(name, namespace)
     if self._finished then error("Cannot render() after finish()", 2) end
-    local html = self:render_string(name, namespace)
+    local html = self:render_string(name, namespace, 1)
     if self._active_modules then html = add_resources(self, html) end
     return self:finish(html)
 end

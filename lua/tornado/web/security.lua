@@ -25,19 +25,19 @@ local function copy(options)
 end
 
 --- Raises unless the application has that setting; `feature` is what needs it.
-function RequestHandler:require_setting(name, feature)
+function RequestHandler:require_setting(name, feature, level)
     local value = self.settings[name]
     if value == nil or value == false or value == "" then
         error(('You must define the "%s" setting in your application to use %s'):format(name,
-            feature or "this feature"), 2)
+            feature or "this feature"), 2 + (level or 0))
     end
 end
 
 -- Signed cookies -----------------------------------------------------------------------
 
 --- Signs a value with the setting cookie_secret (a table of secrets needs key_version, too).
-function RequestHandler:create_signed_value(name, value, version)
-    self:require_setting("cookie_secret", "secure cookies")
+function RequestHandler:create_signed_value(name, value, version, level)
+    self:require_setting("cookie_secret", "secure cookies", 1 + (level or 0))
     local secret, key_version = self.settings.cookie_secret, nil
     if type(secret) == "table" then
         key_version = self.settings.key_version
@@ -60,6 +60,7 @@ end
 -- secure=true for requests over https, and version.
 -- Tornado: without httponly, samesite and secure.
 function RequestHandler:set_signed_cookie(name, value, options)
+    if options ~= nil then util.expect(options, "table", "options") end
     options = copy(options)
     local version = options.version
     options.version = nil
@@ -70,7 +71,7 @@ function RequestHandler:set_signed_cookie(name, value, options)
     end
     if options.httponly == nil then options.httponly = true end
     secure_defaults(self, options)
-    self:set_cookie(name, self:create_signed_value(name, value, version), options)
+    self:set_cookie(name, self:create_signed_value(name, value, version, 1), options, 1)
 end
 
 local GET_SIGNED = { max_age_days = 31, min_version = 1 }
@@ -79,14 +80,14 @@ local GET_SIGNED = { max_age_days = 31, min_version = 1 }
 -- none that is genuine and young enough. Options: max_age_days=31, min_version=1.
 function RequestHandler:get_signed_cookie(name, value, options)
     options = util.options(options, GET_SIGNED, "get_signed_cookie")
-    self:require_setting("cookie_secret", "secure cookies")
+    self:require_setting("cookie_secret", "secure cookies", 1)
     if value == nil then value = self:get_cookie(name) end
     return signing.decode_signed_value(self.settings.cookie_secret, name, value, options)
 end
 
 --- The version of the key that the cookie says it was signed with, or nil.
 function RequestHandler:get_signed_cookie_key_version(name, value)
-    self:require_setting("cookie_secret", "secure cookies")
+    self:require_setting("cookie_secret", "secure cookies", 1)
     if value == nil then value = self:get_cookie(name) end
     if value == nil then return nil end
     return signing.get_signature_key_version(value)

@@ -43,7 +43,7 @@ local function to_text(data, level)
 end
 
 local function fields(options, level)
-    options = util.options(options, OPTIONS, "send", level)
+    options = util.options(options, OPTIONS, "send", level - 1)
     return concat {
         options.event ~= nil and line("event", options.event, level + 1) or "",
         options.id ~= nil and line("id", options.id, level + 1) or "",
