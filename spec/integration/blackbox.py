@@ -22,6 +22,7 @@ import tornado_app
 import protocol  # noqa: F401, the checks add themselves
 import output  # noqa: F401
 import bodies  # noqa: F401
+import sockets  # noqa: F401
 import static
 import waits  # noqa: F401
 
@@ -32,6 +33,7 @@ VARIANTS = {
               "--body-min-rate=0"),
     "proxied": ("--xheaders", "--trusted-downstream=5.5.5.5"),
     "once": ("--max-keepalive-requests=1",),
+    "pinged": (),
 }
 
 
@@ -74,7 +76,7 @@ def list_reasons():
 
 
 def missing():
-    known = {case[0] for case in common.CASES} | {number for number, _ in common.ABSENT}
+    known = {case[0] for case in common.CASES}
     return sorted(set(range(1, 77)) - known)
 
 
@@ -88,8 +90,6 @@ def main():
     logging.disable(logging.CRITICAL)  # what Tornado says of the requests that it refuses
     warnings.simplefilter("ignore")
     tally = harness.Tally()
-    for number, why in common.ABSENT:
-        tally.say("skipped", f"skipped {number}: {why}")
     with tempfile.TemporaryDirectory(prefix="ctornado-spec-") as folder:
         root = static.make_folder(folder)
         run(tally, tornado_app.Tornado(root), options.only)

@@ -3,6 +3,7 @@
 local core = require "tornado.core"
 local gen = require "tornado.gen"
 local web = require "tornado.web"
+local websocket = require "tornado.websocket"
 
 local VARIANT = os.getenv "BLACKBOX" or "main"
 
@@ -314,6 +315,39 @@ function Leave:get() -- luacheck: ignore 212/self
     gen.sleep(1)
 end
 
+-- /ws: an echo, except for the words that it knows.
+local Talk = websocket.WebSocketHandler:extend "Talk"
+
+local function wait() gen.sleep(0.3) end
+
+local WORDS = {
+    close = function(self) self:close(1001, "goodbye") end,
+    raise = function() error("the secret of the handler") end,
+    slow = wait,
+}
+
+function Talk:select_subprotocol(offered)
+    local chosen = self:get_query_argument("choose", nil)
+    for _, name in ipairs(offered) do
+        if name == chosen then return name end
+    end
+end
+
+function Talk:get_compression_options()
+    if self:get_query_argument("deflate", nil) then return {} end
+end
+
+function Talk:on_message(message, is_binary)
+    local act = WORDS[message]
+    if act then act(self) end
+    if not act or act == wait then self:write_message(message, is_binary) end
+end
+
+function Talk:on_close()
+    local name = self:get_query_argument("name", nil)
+    if name then counts[name] = self.close_code end
+end
+
 local Counts = Handler:extend "Counts"
 
 function Counts:get()
@@ -350,11 +384,13 @@ local SETTINGS = {
     xsrf = { xsrf_cookies = true },
     debug = { serve_traceback = true },
     compress = { compress_response = true, decompress_request = true },
+    pinged = { websocket_ping_interval = 0.2, websocket_ping_timeout = 0.2 },
     root = { static_url_prefix = "/", static_handler_args = { default_filename = "index.html" } },
     hosts = { default_handler_class = NotThere, default_host = "default.example" },
 }
 
 local settings = SETTINGS[VARIANT] or SETTINGS.main
+settings.websocket_max_message_size = 10000
 settings.static_path = os.getenv "BLACKBOX_STATIC"
 
 local app = web.Application({
@@ -396,7 +432,7 @@ local app = web.Application({
     { "/stream", Stream },
     { "/who", Who }, { "/wait", Wait },
     { "/leave", Leave },
-    { "/counts", Counts },
+    { "/counts", Counts }, { "/ws", Talk },
 }, settings)
 
 app:add_handlers("ex\\.com", { { "/host", On, { host = "ex.com" } } })

@@ -5,7 +5,6 @@ import harness
 from harness import Connection, Ended, Failure, Reset, check, same
 
 CASES = []    # (number, title, function, {the side where it is not checked: why})
-ABSENT = []   # (number, why)
 
 HOST = b"Host: a\r\n"
 CLOSE = b"Connection: close\r\n"
@@ -28,11 +27,6 @@ def case(number, title, tornado=None, ctornado=None):
         CASES.append((number, title, function, why))
         return function
     return add
-
-
-def absent(numbers, why):
-    """Checks of what ctornado does not have yet."""
-    ABSENT.extend((number, why) for number in numbers)
 
 
 def head(target, method="GET", fields=b"", version="HTTP/1.1", host=HOST):
@@ -115,7 +109,7 @@ def no_field(reply, *names):
         same(reply.all(name), [], f"fields {name}")
 
 
-__all__ = ["ABSENT", "BARE", "CASES", "CLOSE", "FORM", "HOST", "OLD", "STRICT", "Connection",
-           "Ended", "Failure", "Reset", "absent", "ask", "case", "check", "chunked",
+__all__ = ["BARE", "CASES", "CLOSE", "FORM", "HOST", "OLD", "STRICT", "Connection",
+           "Ended", "Failure", "Reset", "ask", "case", "check", "chunked",
            "connect", "dropped", "harness", "head", "kept", "no_field", "page",
            "refused", "request", "same", "same_page", "status_of", "with_length"]

@@ -5,6 +5,7 @@ import asyncio
 import threading
 
 import tornado.web
+import tornado.websocket
 from tornado.httpserver import HTTPServer
 from tornado.web import HTTPError
 
@@ -285,6 +286,27 @@ class Leave(Wait):
         await asyncio.sleep(1)
 
 
+class Talk(tornado.websocket.WebSocketHandler):
+    def select_subprotocol(self, subprotocols):
+        chosen = self.get_query_argument("choose", None)
+        return chosen if chosen in subprotocols else None
+
+    def get_compression_options(self):
+        return {} if self.get_query_argument("deflate", None) else None
+
+    async def on_message(self, message):
+        if message == "close":
+            return self.close(1001, "goodbye")
+        if message == "raise":
+            raise ValueError("the secret of the handler")
+        if message == "slow":
+            await asyncio.sleep(0.3)
+        self.write_message(message, binary=isinstance(message, bytes))
+
+    def on_close(self):
+        COUNTS[self.get_query_argument("name", "")] = self.close_code
+
+
 class Counts(Handler):
     def get(self):
         self.write(COUNTS)
@@ -327,6 +349,7 @@ RULES = [
     ("/unsign", Unsign), ("/golden", Golden), ("/form", Form),
     (r"/sized/(\d+)", Sized), ("/stream", Stream),
     ("/who", Who), ("/wait", Wait), ("/leave", Leave), ("/counts", Counts),
+    ("/ws", Talk),
 ]
 SETTINGS = {
     "main": {"cookie_secret": "It's a secret to everybody", "login_url": "/login"},
@@ -337,6 +360,7 @@ SETTINGS = {
     "root": {"static_url_prefix": "/",
              "static_handler_args": {"default_filename": "index.html"}},
     "short": {}, "once": {}, "pieces": {}, "proxied": {},
+    "pinged": {"websocket_ping_interval": 0.2, "websocket_ping_timeout": 0.2},
 }
 SERVERS = {
     "short": {"body_timeout": 0.3, "idle_connection_timeout": 0.3},
@@ -366,7 +390,8 @@ class Tornado:
         self.loop, self.stopped = asyncio.get_running_loop(), asyncio.Event()
         servers = []
         for name, settings in SETTINGS.items():
-            app = tornado.web.Application(RULES, static_path=str(self.static), **settings)
+            app = tornado.web.Application(RULES, static_path=str(self.static),
+                                          websocket_max_message_size=10000, **settings)
             app.add_handlers(r"ex\.com", [("/host", On, {"host": "ex.com"})])
             app.add_handlers(r"default\.example", [("/host", On, {"host": "default"})])
             server = HTTPServer(app, max_body_size=1 << 20, **SERVERS.get(name, {}))

@@ -1,10 +1,8 @@
-"""Checks 65 to 76: streams, waits, and what is not there yet."""
+"""Checks 73 to 76: streams and waits."""
 # SPDX-License-Identifier: Apache-2.0
 import time
 
 from common import *  # noqa: F403, the vocabulary of checks
-
-absent(range(65, 73), "WebSockets are not in ctornado yet")
 
 LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 
