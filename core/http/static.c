@@ -177,11 +177,13 @@ static bool may_send_parts(const answer *a) {
                                     a->file->stat.st_mtim.tv_sec);
 }
 
+/* Several fields are malformed, since Range is no list of fields (RFC 9110
+ * §5.3), and what is malformed is ignored. */
 static void choose_ranges(answer *a) {
-    ct_str range = asked(a->r, "Range");
+    ct_str range;
 
     a->count = 0;
-    if (!range.p) return;
+    if (ct_head_find(&a->r->head, "Range", 5, &range) != 1) return;
     a->count = ct_range_parse(range, a->file->size, a->ranges);
     if (!is_worth(a)) a->count = 0;
 }

@@ -140,6 +140,12 @@ for name, class in pairs { ["in C"] = web.StaticFileHandler, ["the long way"] = 
             end
         end)
 
+        it("ignores several Range fields", function()
+            local two = fetch("/static/robots.txt", { Range = { "bytes=0-1", "bytes=3-4" } })
+            assert.equal(200, two.code)
+            assert.equal(ROBOTS, two.body)
+        end)
+
         it("answers conditions, before ranges (check 61)", function()
             local date = "Sun, 27 Jan 2013 18:43:20 GMT"
             local cases = {
