@@ -329,11 +329,12 @@ static void check_body(ct_conn *c) {
         set_body_deadline(c);
 }
 
-/* Uses what is in `in`; false when the connection is gone. */
+/* Uses what is in `in`, which is empty when that has ended the connection; false
+ * when it is gone. */
 static bool parse_ahead(ct_conn *c) {
     size_t used = consume(c, ct_buf_bytes(&c->in), c->in.len);
 
-    ct_buf_drain(&c->in, used);
+    if (!c->gone && !c->shut) ct_buf_drain(&c->in, used);
     return !c->gone;
 }
 

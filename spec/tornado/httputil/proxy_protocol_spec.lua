@@ -86,6 +86,23 @@ describe("proxy_protocol", function()
         assert.equal(400, connection:read_response().code)
     end)
 
+    it("is refused in pieces, too, and the server lives on", function()
+        local server = serve { max_connections_per_ip = 1 }
+        local first = server:connect()
+        first:send(V1 .. GET)
+        assert.equal(200, first:read_response().code)
+        for _, start in ipairs { V1, "PROXY TCP4 1.2.3.4\r\n", "PROXY UNKNOWN\n", V2 .. "\34" } do
+            local connection = server:connect()
+            for char in start:gmatch "." do
+                connection:send(char)
+                gen.moment()
+            end
+            assert.same({ "", "reset" }, { connection:read_until_close() })
+        end
+        first:send(GET)
+        assert.equal(200, first:read_response().code)
+    end)
+
     it("must come in header_timeout", function()
         local connection = serve { header_timeout = 0.1 }:connect()
         connection:send(V1:sub(1, 20))
