@@ -28,6 +28,7 @@ static void on_alone(void *arg) {
     if (m->board->heir) ct_master_spread(m);
     if (m->surplus) m->trim_at = ct_board_now() + CT_MASTER_LEAVE;
     m->board->heir = 0;
+    ct_past_carry(&m->past);
     ct_master_notify(m, "READY=1");
     ct_pidfile_write(m->wishes->pid_file, m->loop->log);
     ct_master_control(m);
@@ -44,6 +45,13 @@ void ct_master_tell_elder(const ct_master *m, const char *why) {
         if (*p == '\x1f') *p = '\n';
     ct_elder_fail(m->elder, text);
     ct_free(text);
+}
+
+void ct_master_carry(ct_master *m) {
+    if (m->elder->channel == -1)
+        ct_past_end(&m->past);
+    else
+        ct_past_carry(&m->past);
 }
 
 /* -- Before an heir -------------------------------------------------------- */
