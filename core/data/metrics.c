@@ -142,6 +142,7 @@ const ct_metric *ct_metrics_find(const ct_metrics *m, uint32_t at,
     const ct_metric *r = record_at(m, at);
 
     if (at < FIRST || at >= m->memory_used || at % 8) return NULL;
+    if (at > CT_METRICS_MEMORY - sizeof *r) return NULL;
     return r->kind == kind ? r : NULL;
 }
 
@@ -251,19 +252,21 @@ void ct_metrics_observe(ct_count *slots, const ct_metric *family, uint32_t slot,
     ct_metrics_add(slots, slot + family->bounds + 1, value);
 }
 
-static bool is_gauge(const ct_metrics *m, const ct_metric *r) {
-    const ct_metric *f;
+static bool is_gauge(const ct_metrics *m, const ct_metric *series) {
+    const ct_metric *f = ct_metrics_find(m, series->parent, CT_METRIC_FAMILY);
 
-    if (r->kind != CT_METRIC_SERIES) return false;
-    f = ct_metrics_find(m, r->parent, CT_METRIC_FAMILY);
     return f && f->type >= CT_METRIC_GAUGE && f->type <= CT_METRIC_GAUGE_MIN;
 }
 
+/* The master does so, which may be root, with what a worker has written. */
 void ct_metrics_clear(ct_metrics *m, uint32_t row) {
     for (uint32_t i = 0; i < CT_METRICS_TABLE; i++) {
         uint32_t at = atomic_load_explicit(&m->table[i], memory_order_acquire);
 
-        if (at && is_gauge(m, record_at(m, at)))
-            ct_count_set(&m->rows[row][record_at(m, at)->slot], 0);
+        const ct_metric *r = ct_metrics_find(m, at, CT_METRIC_SERIES);
+        uint32_t slot = r ? r->slot : CT_METRICS_SLOTS;
+
+        if (slot < CT_METRICS_SLOTS && is_gauge(m, r))
+            ct_count_set(&m->rows[row][slot], 0);
     }
 }
