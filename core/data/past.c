@@ -111,10 +111,8 @@ static bool is_sound(const ct_metrics *m, const ct_metric *r) {
 
 static const ct_metric *find(const ct_past *p, uint32_t at,
                              ct_metric_kind kind) {
-    const ct_metric *r = NULL;
+    const ct_metric *r = ct_metrics_find(p->old_metrics, at, kind);
 
-    if (at < CT_METRICS_MEMORY - sizeof *r)
-        r = ct_metrics_find(p->old_metrics, at, kind);
     return r && is_sound(p->old_metrics, r) ? r : NULL;
 }
 
@@ -182,41 +180,34 @@ static void carry_metrics(const ct_past *p) {
 
 /* -- All ------------------------------------------------------------------- */
 
+void ct_past_forget(ct_shared *shared) {
+    ct_shared_drop(shared, "elder-"); /* of whatever layout */
+}
+
 static void let_go(ct_past *p) {
     p->old_board = NULL;
     p->old_metrics = NULL;
-    ct_shared_drop(p->shared, BOARD);
-    ct_shared_drop(p->shared, METRICS);
-}
-
-static void carry(const ct_past *p) {
-    carry_board(p);
-    carry_metrics(p);
+    ct_past_forget(p->shared);
 }
 
 void ct_past_init(ct_past *p, ct_shared *shared, ct_board *board,
                   ct_metrics *metrics) {
     *p = (ct_past){ .shared = shared, .board = board, .metrics = metrics };
+    p->old_board = ct_shared_find(shared, BOARD, sizeof *board);
     p->old_metrics = ct_shared_find(shared, METRICS, sizeof *metrics);
-    if (p->old_metrics)
-        p->old_board = ct_shared_find(shared, BOARD, sizeof *board);
-    if (!p->old_board) let_go(p);
-    ct_past_carry(p);
-}
-
-void ct_past_carry(ct_past *p) {
-    if (!p->old_board) return;
-    if (p->board->elder)
-        carry(p);
+    if (p->old_board && p->old_metrics)
+        ct_past_carry(p);
     else
         let_go(p);
 }
 
-void ct_past_end(ct_past *p) {
+void ct_past_carry(ct_past *p) {
+    bool last = !p->board->elder;
+
     if (!p->old_board) return;
-    carry(p);
-    p->board->elder = 0;
-    let_go(p);
+    carry_board(p);
+    carry_metrics(p);
+    if (last) let_go(p);
 }
 
 void ct_past_lend(const ct_shared *shared, ct_shared *heir) {

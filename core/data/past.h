@@ -24,13 +24,14 @@ typedef struct ct_past {
 void ct_past_init(ct_past *p, ct_shared *shared, ct_board *board,
                   ct_metrics *metrics);
 
-/* Brings the row up to date; any process of the server may. Metrics that this program
- * has not asked for are added when it has taken over. Costs nothing without an
- * elder. */
+/* Brings the row up to date; each process of the server may, but for a master, which
+ * is not to follow what workers have written. Metrics that this program has not asked
+ * for are added when it has taken over. When the board's `elder` is 0 this is the last
+ * time. Costs nothing without an elder. */
 void ct_past_carry(ct_past *p);
 
-/* The elder has ended: for the last time. The others find that on the board. */
-void ct_past_end(ct_past *p);
+/* Lets go what an elder has left in `shared`. */
+void ct_past_forget(ct_shared *shared);
 
 /* For a program that takes this one's place: lends it the pieces of `shared` that are
  * counted in. */

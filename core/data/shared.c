@@ -174,10 +174,10 @@ const void *ct_shared_find(ct_shared *s, const char *name, size_t size) {
     return p->memory;
 }
 
-void ct_shared_drop(ct_shared *s, const char *name) {
-    ct_shared_piece *p = find(s, name);
-
-    if (p) forget(s, p);
+void ct_shared_drop(ct_shared *s, const char *prefix) {
+    for (uint32_t i = s->count; i--;)
+        if (strncmp(s->pieces[i].name, prefix, strlen(prefix)) == 0)
+            forget(s, &s->pieces[i]);
 }
 
 void ct_shared_fini(ct_shared *s) {

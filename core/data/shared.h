@@ -37,8 +37,8 @@ void *ct_shared_get(ct_shared *s, const char *name, size_t size);
  * alone. */
 const void *ct_shared_find(ct_shared *s, const char *name, size_t size);
 
-/* Unmaps and closes the piece of that name, if there is one. */
-void ct_shared_drop(ct_shared *s, const char *name);
+/* Unmaps and closes the pieces whose names begin with `prefix`. */
+void ct_shared_drop(ct_shared *s, const char *prefix);
 
 /* In a child that is about to exec: leaves all pieces for ct_shared_take(). False:
  * errno says why. */

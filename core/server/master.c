@@ -8,7 +8,6 @@
 #include "data/board.h"
 #include "data/history.h"
 #include "data/metrics.h"
-#include "data/past.h"
 #include "data/status.h"
 #include "http/peers.h"
 #include "io/signals.h"
@@ -296,7 +295,7 @@ static void on_tick(void *arg) {
             ct_master_start(m, c);
     }
     ct_master_notify(m, "WATCHDOG=1");
-    ct_master_carry(m);
+    ct_master_forget_elder(m);
     if (m->trim_at && now >= m->trim_at) ct_master_trim(m);
     if (!m->elder->waiting && !m->upgrade.done)
         ct_keys_renew(m->tickets, m->loop, m->wishes->ticket_rotation);
@@ -397,7 +396,6 @@ static bool begin(ct_master *m) {
     m->board->heir = m->board->elder = m->elder->waiting;
     m->board->workers = m->count;
     m->board->started = (int64_t)m->loop->clock.wall;
-    ct_past_init(&m->past, m->shared, m->board, m->metrics);
     if (!open_all(m)) return false;
     share_folder(m);
     m->signals = ct_signals_new(m->loop, list, 6, on_signal, m);

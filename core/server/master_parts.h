@@ -6,7 +6,6 @@
 
 #include "data/board.h"
 #include "data/metrics.h"
-#include "data/past.h"
 #include "io/signals.h"
 #include "io/timer.h"
 #include "server/child.h"
@@ -32,7 +31,6 @@ typedef struct ct_master {
     ct_shared *shared; /* borrowed */
     ct_board *board;   /* in it, as the three below */
     ct_metrics *metrics;
-    ct_past past; /* what its elders have counted */
     struct ct_tls_tickets *tickets;
     void *peers; /* see http/peers.h: cleared of who died */
     ct_signals *signals;
@@ -87,8 +85,8 @@ bool ct_master_is_ending(const ct_master *m);
 /* All workers serve: the place is this master's, or an elder is asked for it. */
 void ct_master_succeed(ct_master *m);
 
-/* Brings up to date what its elders have counted. */
-void ct_master_carry(ct_master *m);
+/* Once an elder has ended: it counts no more. */
+void ct_master_forget_elder(ct_master *m);
 
 /* It cannot be, for what a worker says (\x1f for newlines). */
 void ct_master_tell_elder(const ct_master *m, const char *why);

@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/buf.h"
 #include "base/mem.h"
+#include "data/past.h"
 #include "io/listen.h"
 #include "server/master_parts.h"
 #include "server/notify.h"
@@ -28,7 +29,6 @@ static void on_alone(void *arg) {
     if (m->board->heir) ct_master_spread(m);
     if (m->surplus) m->trim_at = ct_board_now() + CT_MASTER_LEAVE;
     m->board->heir = 0;
-    ct_past_carry(&m->past);
     ct_master_notify(m, "READY=1");
     ct_pidfile_write(m->wishes->pid_file, m->loop->log);
     ct_master_control(m);
@@ -47,11 +47,10 @@ void ct_master_tell_elder(const ct_master *m, const char *why) {
     ct_free(text);
 }
 
-void ct_master_carry(ct_master *m) {
-    if (m->elder->channel == -1)
-        ct_past_end(&m->past);
-    else
-        ct_past_carry(&m->past);
+void ct_master_forget_elder(ct_master *m) {
+    if (!m->board->elder || m->elder->channel != -1) return;
+    m->board->elder = 0;
+    ct_past_forget(m->shared);
 }
 
 /* -- Before an heir -------------------------------------------------------- */

@@ -31,10 +31,8 @@ static void on_tick(void *arg) {
 
     ct_figures_show(w->row, &w->generations);
     ct_figures_lag(w->row, &w->ticked);
-    if (w->inherit.worker || w->elder.channel != -1)
-        ct_past_carry(&w->past);
-    else
-        ct_past_end(&w->past);
+    if (!w->inherit.worker && w->elder.channel == -1) w->board->elder = 0;
+    ct_past_carry(&w->past);
     ct_history_take(w->history, w->board);
     notify(w, "WATCHDOG=1");
     if (!w->inherit.worker && !w->elder.waiting && !w->upgrade.done)

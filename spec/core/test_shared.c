@@ -94,8 +94,10 @@ static int heir(const ct_shared *given) {
     log = ct_shared_find(&s, "old-log", 64);
     if (!log || strcmp(log, "of the elder") != 0) return 5;
     if (ct_shared_find(&s, "old-log", 64) != log || s.count != 1) return 6;
-    ct_shared_drop(&s, "old-log");
-    ct_shared_drop(&s, "old-log");
+    ct_shared_drop(&s, "log");
+    if (s.count != 1) return 8;
+    ct_shared_drop(&s, "old-");
+    ct_shared_drop(&s, "old-");
     return s.count == 0 ? 0 : 7;
 }
 
