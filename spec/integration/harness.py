@@ -24,6 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SITE = ROOT / "spec/integration/site"
 NORMAL, ASAN = ROOT / "build/ctornado", ROOT / "build/asan/ctornado"
 PATIENCE = 30  # seconds that something which must come may take
+GONE = (FileNotFoundError, ProcessLookupError)  # what /proc says of one that has ended meanwhile
 
 HOST = b"Host: test.example\r\n"
 LAST = b"GET / HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
@@ -61,6 +62,20 @@ def until(condition, what, patience=PATIENCE):
         check(time.monotonic() < end, f"waited {patience} s in vain for {what}")
         time.sleep(0.005)
     return found
+
+
+def state_of(pid):
+    """The letter of a process's state ("Z"), or None when there is none."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except GONE:
+        return None
+
+
+def cpu_of(pid):
+    """Seconds of CPU time that a process has used."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 # -- Servers ------------------------------------------------------------------
@@ -131,9 +146,12 @@ class Server:
 
     def cpu(self):
         """Seconds of CPU time that the server has used."""
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text()
-        fields = fields.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_of(self.process.pid)
+
+    def children(self):
+        """The pids of its own processes, those of its workers, in the order of their start."""
+        path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        return [int(pid) for pid in pathlib.Path(path).read_text().split()]
 
     def alive(self):
         return self.process.poll() is None
