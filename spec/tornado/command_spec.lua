@@ -29,7 +29,7 @@ local function serve(...)
     end)
     local address = testing.wait_until(function()
         return testing.output_of(command):match(" on http://(%S+)")
-    end, 20)
+    end)
     return command, address
 end
 
