@@ -6,6 +6,7 @@ connection and a line of the log are waited for, each with a generous deadline.
 # SPDX-License-Identifier: Apache-2.0
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -53,6 +54,16 @@ def check(condition, *words):
 
 def same(got, expected, what):
     check(got == expected, f"{what}: expected {expected!r}, got {got!r}")
+
+
+@contextlib.contextmanager
+def folder():
+    """The path of a new one, which is removed at the end."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def until(condition, what, patience=PATIENCE):
