@@ -340,7 +340,7 @@ def signals():
                 server.await_latch("a.begun")
                 other.send(get("/set/a.go")[:10])
                 server.get("/")  # the loop has turned
-                server.process.send_signal(signal.SIGTERM)
+                server.end()
                 server.await_line("stopping: 1 requests? under way")
 
                 def refused():
@@ -363,7 +363,7 @@ def signals():
             with server.connect(rcvbuf=65536) as slow:
                 slow.send(get("/stream?pieces=16&size=1048576"))
                 same(slow.head().status, 200, "status")
-                server.process.send_signal(signal.SIGTERM)
+                server.end()
                 server.await_line("stopping")
                 same(len(slow.chunks()), 16 << 20, "bytes")
             same(server.process.wait(harness.PATIENCE), 0, "exit code")
@@ -374,7 +374,7 @@ def signals():
             with server.connect(rcvbuf=65536) as slow:
                 slow.send(get("/big?size=16777216"))
                 same(slow.head().status, 200, "status")
-                server.process.send_signal(signal.SIGTERM)
+                server.end()
                 server.await_line("stopping")
                 same(len(slow.exactly(16777216)), 16777216, "bytes")
             same(server.process.wait(harness.PATIENCE), 0, "exit code")

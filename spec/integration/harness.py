@@ -121,6 +121,7 @@ class Server:
             resource.setrlimit(what, (value, value))
 
     def start(self):
+        self.ending = False
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
         self.log_path = self.folder / "stderr"
         stderr = self.stderr_to
@@ -201,10 +202,15 @@ class Server:
             text += self.log()
         return text
 
+    def end(self, how=signal.SIGTERM):
+        """Tells it to end: once, for another signal may find it without a handler."""
+        self.ending = True
+        self.process.send_signal(how)
+
     def stop(self, how=signal.SIGTERM):
-        """Ends the server; returns its exit code."""
-        if self.alive():
-            self.process.send_signal(how)
+        """Ends the server, unless that is under way; returns its exit code."""
+        if not self.ending and self.alive():
+            self.end(how)
         try:
             return self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:

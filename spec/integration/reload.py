@@ -55,7 +55,7 @@ def basics():
             site.write("three")
             reload(server)
             # Two generations later it still waits, and delays the end.
-            server.process.send_signal(signal.SIGTERM)
+            server.end()
             server.await_line("stop_timeout: 1 requests")
 
     @case(g, "an old generation is freed when its work is done")

@@ -104,7 +104,7 @@ def masters():
             c.send(b"GET /slow HTTP/1.1\r\n" + HOST + b"\r\n")
             until(lambda: any(w["requests"] for w in server.ask_status()["workers"]),
                   "the request to be under way")
-            server.process.send_signal(signal.SIGTERM)
+            server.end()
             reply = c.reply()
             same(reply.body, b"slow", "the reply")
             check(reply.closes, "it does not say that it closes")
@@ -150,7 +150,7 @@ def masters():
                 server.process.send_signal(signal.SIGHUP)
                 await_state("RELOADING=1\nMONOTONIC_USEC=")
                 await_state("READY=1")
-                server.process.send_signal(signal.SIGTERM)
+                server.end()
                 await_state("STOPPING=1")
 
     for workers in (1, 2):
