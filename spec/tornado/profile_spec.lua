@@ -4,6 +4,8 @@ local flamegraph = require "tornado.profile.flamegraph"
 local stacks = require "tornado.profile.stacks"
 local testing = require "tornado.testing"
 
+local new_folder = dofile "spec/tornado/new_folder.lua"
+
 local run = testing.run_command
 
 -- It computes for most of the time, in a function that is known; and when it is told to.
@@ -45,20 +47,6 @@ return web.Application {
 }
 ]]
 
-local function folder()
-    local path = os.tmpname()
-    os.remove(path)
-    os.execute("mkdir " .. path)
-    finally(function() os.execute("rm -rf " .. path) end)
-    return path
-end
-
-local function put(path, text)
-    local file = assert(io.open(path, "wb"))
-    file:write(text)
-    file:close()
-end
-
 local function read(path)
     local file = assert(io.open(path, "rb"))
     local text = file:read "*a"
@@ -78,8 +66,8 @@ end
 -- and its address. The case gets a time that only what hangs takes.
 local function serve(busy, ...)
     testing.set_timeout(300)
-    local path = folder()
-    put(path .. "/app.lua", SITE:format(tostring(busy)))
+    local path, put = new_folder(finally)
+    put("app.lua", SITE:format(tostring(busy)))
     local control = "--control=" .. path .. "/control"
     local command = start("serve", "--port=0", "--site=" .. path, control, "--stall-warning=0", ...)
     local address = testing.wait_until(function()
@@ -241,9 +229,9 @@ describe("tornado.profile.stacks", function()
     end)
 
     it("makes a picture that is XML", function()
-        local path = os.tmpname()
-        finally(function() os.remove(path) end)
-        put(path, flamegraph(stacks.tree(result), "A \255\1 <title>", "& more"))
+        local folder, put = new_folder(finally)
+        local path = folder .. "/out.svg"
+        put("out.svg", flamegraph(stacks.tree(result), "A \255\1 <title>", "& more"))
         assert.truthy(is_well_formed(path))
         assert.matches("<title>c &lt;&amp;&gt; %- 8 samples, 53%.3 %%</title>", read(path))
         assert.matches("A %?%? &lt;title&gt;", read(path))
