@@ -298,7 +298,7 @@ def _(binary):
 
 @case("memory", "many connections of one request")
 def _(binary):
-    with Server(binary) as server:
+    with Server(binary, env={"MIMALLOC_DECOMMIT_DELAY": "0"}) as server:
         def look(n):
             for _ in range(n):
                 server.get("/")
