@@ -149,13 +149,13 @@ function testing.is_running(command)
     return state ~= nil and state ~= "Z"
 end
 
---- Sends a signal ("TERM") and waits until the command has ended; after 10 s it is killed, and
--- that is an error. Returns its exit code and what it printed.
+--- Sends a signal ("TERM") and waits until the command has ended; after as long as the case has it
+-- is killed, and that is an error. Returns its exit code and what it printed.
 function testing.stop_command(command, signal)
     os.execute(("kill -%s %d 2> /dev/null"):format(signal or "TERM", command.pid))
     local ended, why = pcall(case.wait_until, function()
         return not testing.is_running(command)
-    end, 10)
+    end)
     if not ended then os.execute("kill -KILL " .. command.pid) end
     local code = command.pipe:read("*n")
     command.pipe:close()

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "check.h"
-#include "io/timer.h"
+#include "loop.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static ct_log the_log;
-static ct_loop loop;
 static int told;
 
 /* -- Help ------------------------------------------------------------------ */
@@ -21,20 +19,6 @@ static int told;
 static void on_change(void *arg) {
     (void)arg;
     told++;
-}
-
-static bool once(void *arg) {
-    (void)arg;
-    ct_loop_stop(&loop);
-    return false;
-}
-
-/* One turn that does not wait. */
-static void turn(void) {
-    loop.again = true;
-    loop.after_turn = once;
-    CHECK(ct_loop_run(&loop));
-    loop.after_turn = NULL;
 }
 
 /* A channel, and the other end, which blocks. */
@@ -350,10 +334,7 @@ static void test_refused(void) {
 }
 
 int main(void) {
-    const char *why;
-
-    ct_log_init(&the_log);
-    CHECK(ct_loop_init(&loop, &the_log, &why));
+    loop_begin();
     alarm(60);
     test_until();
     test_max();
@@ -368,7 +349,6 @@ int main(void) {
     test_pipe_end();
     test_adopt();
     test_refused();
-    ct_loop_fini(&loop);
-    ct_log_fini(&the_log);
+    loop_end();
     return check_report();
 }

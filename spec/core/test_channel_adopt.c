@@ -4,14 +4,12 @@
 #include "io/channel.h"
 
 #include "check.h"
+#include "loop.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-static ct_log the_log;
-static ct_loop loop;
 
 static void on_stream(ct_stream *s, int what, void *arg) {
     (void)s, (void)what, (void)arg;
@@ -21,19 +19,6 @@ static void on_stream(ct_stream *s, int what, void *arg) {
 static void on_channel(void *arg) {
     ++*(int *)arg;
     ct_loop_stop(&loop);
-}
-
-static bool once(void *arg) {
-    (void)arg;
-    ct_loop_stop(&loop);
-    return false;
-}
-
-static void turn(void) {
-    loop.again = true;
-    loop.after_turn = once;
-    CHECK(ct_loop_run(&loop));
-    loop.after_turn = NULL;
 }
 
 /* A stream on one end of a socketpair; the other is returned. */
@@ -115,12 +100,9 @@ static void test_adopt_full(void) {
 }
 
 int main(void) {
-    const char *why;
-
-    ct_log_init(&the_log);
-    CHECK(ct_loop_init(&loop, &the_log, &why));
+    loop_begin();
     test_adopt();
     test_adopt_full();
-    ct_loop_fini(&loop);
+    loop_end();
     return check_report();
 }

@@ -5,12 +5,10 @@
 
 #include "base/mem.h"
 #include "check.h"
-#include "io/timer.h"
+#include "loop.h"
 #include <pthread.h>
 #include <signal.h>
 
-static ct_log the_log;
-static ct_loop loop;
 static ct_waker *waker;
 
 typedef struct count_job {
@@ -71,25 +69,14 @@ static void on_done(ct_job *job) {
     if (++done_count == done_wanted) ct_loop_stop(&loop);
 }
 
-static void on_guard(void *arg) {
-    *(bool *)arg = true;
-    ct_loop_stop(&loop);
-}
-
 static void run_until(int wanted) {
-    bool late = false;
-    ct_timer *guard = ct_timer_new(&loop, on_guard, &late);
-
     done_wanted = wanted;
-    ct_timer_start(guard, 20, false);
-    if (done_count < wanted) CHECK(ct_loop_run(&loop));
-    ct_timer_free(guard);
-    CHECK(!late);
+    if (done_count < wanted) run();
 }
 
-static void prepare(count_job *c, void (*run)(ct_job *), int value) {
+static void prepare(count_job *c, void (*work)(ct_job *), int value) {
     *c = (count_job){ .value = value };
-    c->job.run = run;
+    c->job.run = work;
     c->job.done = on_done;
 }
 
@@ -177,11 +164,8 @@ static void test_free(void) {
 }
 
 int main(void) {
-    const char *why;
-
-    ct_log_init(&the_log);
     loop_thread = pthread_self();
-    if (!CHECK(ct_loop_init(&loop, &the_log, &why))) return check_report();
+    if (!loop_begin()) return check_report();
     waker = ct_waker_new(&loop);
     if (CHECK(waker)) {
         test_many();
@@ -190,6 +174,6 @@ int main(void) {
         test_free();
     }
     ct_waker_free(waker);
-    ct_loop_fini(&loop);
+    loop_end();
     return check_report();
 }

@@ -5,33 +5,14 @@
 
 #include "check.h"
 #include "dns.h"
-#include "io/timer.h"
+#include "loop.h"
 #include <ares.h>
-#include <dirent.h>
 
-static ct_log the_log;
-static ct_loop loop;
 static ct_resolver *resolver;
 static dns server, second;
 static char folder[] = "/tmp/test_resolver.XXXXXX", conf[64], hosts[64];
 
 /* -- Help ------------------------------------------------------------------ */
-
-static void on_guard(void *arg) {
-    *(bool *)arg = true;
-    ct_loop_stop(&loop);
-}
-
-/* Runs until somebody stops the loop; false when that takes 10 s. */
-static bool run(void) {
-    bool late = false;
-    ct_timer *guard = ct_timer_new(&loop, on_guard, &late);
-
-    ct_timer_start(guard, 10, false);
-    CHECK(ct_loop_run(&loop));
-    ct_timer_free(guard);
-    return CHECK(!late);
-}
 
 static void on_stop(void *arg) {
     (void)arg;
@@ -49,15 +30,6 @@ static void run_for(double seconds) {
 /* So much later, for the next question. */
 static void pass(uint64_t ms) {
     loop.clock.mono_ms += ms;
-}
-
-static int open_files(void) {
-    DIR *d = opendir("/proc/self/fd");
-    int n = 0;
-
-    while (readdir(d)) n++;
-    closedir(d);
-    return n;
 }
 
 static void write_file(const char *path, const char *text) {
@@ -513,7 +485,6 @@ static void test_check(void) {
 /* -- The whole -------------------------------------------------------------------- */
 
 static void prepare(void) {
-    const char *why;
     ct_resolver_options o;
 
     CHECK(mkdtemp(folder) != NULL);
@@ -523,8 +494,7 @@ static void prepare(void) {
     write_file(hosts, "192.0.2.77 printer.test\n2001:db8::77 printer.test\n"
                       "192.0.2.66 localhost\n");
     setenv("CARES_HOSTS", hosts, 1);
-    ct_log_init(&the_log);
-    if (!ct_loop_init(&loop, &the_log, &why)) exit(2);
+    if (!loop_begin()) exit(2);
     dns_init(&server, &loop);
     dns_init(&second, &loop);
     o = options();

@@ -8,8 +8,7 @@
 #include "check.h"
 #include "io/listen.h"
 #include "io/signals.h"
-#include "io/timer.h"
-#include <dirent.h>
+#include "loop.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -21,49 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static ct_log the_log;
-static ct_loop loop;
-
 /* -- Help ------------------------------------------------------------------ */
-
-static void on_guard(void *arg) {
-    *(bool *)arg = true;
-    ct_loop_stop(&loop);
-}
-
-/* Runs until somebody stops the loop; false when that takes 10 s. */
-static bool run(void) {
-    bool late = false;
-    ct_timer *guard = ct_timer_new(&loop, on_guard, &late);
-
-    ct_timer_start(guard, 10, false);
-    CHECK(ct_loop_run(&loop));
-    ct_timer_free(guard);
-    return CHECK(!late);
-}
-
-static bool once(void *arg) {
-    (void)arg;
-    ct_loop_stop(&loop);
-    return false;
-}
-
-/* One turn that does not wait. */
-static void turn(void) {
-    loop.again = true;
-    loop.after_turn = once;
-    CHECK(ct_loop_run(&loop));
-    loop.after_turn = NULL;
-}
-
-static int open_files(void) {
-    DIR *d = opendir("/proc/self/fd");
-    int n = 0;
-
-    while (readdir(d)) n++;
-    closedir(d);
-    return n;
-}
 
 /* What has been logged since the last call. */
 static const char *logged(void) {

@@ -5,34 +5,18 @@
 
 #include "base/mem.h"
 #include "check.h"
-#include "io/timer.h"
 #include "io/tls_cert.h"
+#include "loop.h"
 #include "tls_files.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/ocsp.h>
 #include <sys/socket.h>
 
-static ct_log the_log;
-static ct_loop loop;
 static tls_ca ca, other_ca;
 static char why[256];
 
 /* -- Help ------------------------------------------------------------------ */
-
-static bool once(void *arg) {
-    (void)arg;
-    ct_loop_stop(&loop);
-    return false;
-}
-
-/* One turn that does not wait. */
-static void turn(void) {
-    loop.again = true;
-    loop.after_turn = once;
-    CHECK(ct_loop_run(&loop));
-    loop.after_turn = NULL;
-}
 
 static ct_tls_context *server_with(const char *name) {
     ct_tls_context *c = ct_tls_context_new(true, why, sizeof why);
@@ -998,10 +982,7 @@ static void test_versions(void) {
 }
 
 int main(void) {
-    const char *reason;
-
-    ct_log_init(&the_log);
-    CHECK(ct_loop_init(&loop, &the_log, &reason));
+    loop_begin();
     tls_files_begin();
     ca = tls_make(NULL, "Test CA", NULL, 0, 100);
     other_ca = tls_make(NULL, "Other CA", NULL, 0, 100);
@@ -1047,6 +1028,6 @@ int main(void) {
     tls_free(&ca);
     tls_free(&other_ca);
     tls_files_end();
-    ct_loop_fini(&loop);
+    loop_end();
     return check_report();
 }

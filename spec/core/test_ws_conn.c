@@ -4,14 +4,13 @@
 #include "http/ws_conn.h"
 
 #include "check.h"
+#include "loop.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-static ct_log the_log;
-static ct_loop loop;
 static ct_events events;
 static ct_ws_hub hub;
 
@@ -20,22 +19,11 @@ static const ct_ws_options usual = { .max_message = 1 << 20,
                                      .close_timeout = 5000,
                                      .pace = { 30000, 240 } };
 
-static bool once(void *arg) {
-    (void)arg;
-    ct_loop_stop(&loop);
-    return false;
-}
-
 /* Lets both sides do what they can; forgets their events. */
-static void turn(void) {
+static void turns(void) {
     ct_events_item item;
 
-    for (int i = 0; i < 20; i++) {
-        loop.again = true;
-        loop.stopped = false;
-        loop.after_turn = once;
-        CHECK(ct_loop_run(&loop));
-    }
+    for (int i = 0; i < 20; i++) turn();
     while (ct_events_take(&events, &item))
         CHECK(item.type == CT_EVENT_WEBSOCKET);
 }
@@ -61,7 +49,7 @@ static void open_pair(ct_ws_conn **server, ct_ws_conn **client,
     theirs.client = true;
     *server = open_one(fds[0], options);
     *client = open_one(fds[1], &theirs);
-    turn();
+    turns();
 }
 
 static ct_str text(const char *s) {
@@ -95,7 +83,7 @@ static bool has_ended(ct_ws_conn *w, uint32_t code, const char *reason) {
 static void release(ct_ws_conn *a, ct_ws_conn *b) {
     ct_ws_release(a);
     ct_ws_release(b);
-    turn();
+    turns();
     CHECK(hub.slots.count == 0);
     CHECK(ct_list_is_empty(&hub.conns));
 }
@@ -108,12 +96,12 @@ static void test_messages(void) {
     CHECK(ct_ws_send(c, CT_WEBSOCKET_TEXT, text("one")) == CT_OK);
     CHECK(ct_ws_send(c, CT_WEBSOCKET_BINARY, text("\xff")) == CT_OK);
     CHECK(ct_ws_send(c, CT_WEBSOCKET_PING, text("p")) == CT_OK);
-    turn();
+    turns();
     CHECK(takes(s, CT_WEBSOCKET_TEXT, "one"));
     CHECK(ct_ws_send(s, CT_WEBSOCKET_TEXT, text("answer")) == CT_OK);
     CHECK(takes(s, CT_WEBSOCKET_BINARY, "\xff"));
     CHECK(is_empty(s));
-    turn();
+    turns();
     CHECK(takes(c, CT_WEBSOCKET_TEXT, "answer"));
     CHECK(is_empty(c));
     CHECK(!s->queue.data && !s->in.data && !s->out.data && !s->message.data);
@@ -133,7 +121,7 @@ static void test_refused(void) {
     CHECK(ct_ws_close(s, 1006, text("")) == CT_ERROR);
     CHECK(ct_ws_close(s, 1000, (ct_str){ long_text, 124 }) == CT_ERROR);
     CHECK(ct_ws_close(s, 1000, text("\xff")) == CT_ERROR);
-    turn();
+    turns();
     CHECK(is_empty(c));
     release(s, c);
 }
@@ -146,13 +134,13 @@ static void test_closing(void) {
     CHECK(ct_ws_close(c, 4000, text("why")) == CT_OK);
     CHECK(ct_ws_close(c, 4000, text("why")) == CT_CLOSED);
     CHECK(ct_ws_send(c, CT_WEBSOCKET_TEXT, text("late")) == CT_CLOSED);
-    turn();
+    turns();
     /* What came before the Close is taken, and may be answered, before it. */
     CHECK(takes(s, CT_WEBSOCKET_TEXT, "before"));
     CHECK(ct_ws_send(s, CT_WEBSOCKET_TEXT, text("thrown away")) == CT_OK);
     CHECK(has_ended(s, 4000, "why"));
     CHECK(ct_ws_send(s, CT_WEBSOCKET_TEXT, text("late")) == CT_CLOSED);
-    turn();
+    turns();
     CHECK(has_ended(c, 4000, ""));
     release(s, c);
 }
@@ -164,9 +152,9 @@ static void test_vanishing(void) {
 
     open_pair(&s, &c, &usual);
     CHECK(ct_ws_send(c, CT_WEBSOCKET_TEXT, text("last")) == CT_OK);
-    turn();
+    turns();
     ct_ws_release(c);
-    turn();
+    turns();
     CHECK(takes(s, CT_WEBSOCKET_TEXT, "last"));
     CHECK(ct_ws_take(s, &code, &reason) == CT_EOF && code == 1006 && reason.n);
     ct_ws_release(s);
@@ -195,19 +183,19 @@ static void test_limits(void) {
     sent = fill(c, bytes, SIZE);
     CHECK(sent > 2 && sent < 1000);
     CHECK(c->out.len <= usual.max_queue + CT_WEBSOCKET_HEAD);
-    for (int i = 0; i < 10; i++) turn();
+    for (int i = 0; i < 10; i++) turns();
     CHECK(s->queue.len < CT_WS_QUEUE + CT_LOOP_SCRATCH + SIZE);
     for (int i = 0; i < 1000 && got < sent; i++) {
         while (ct_ws_take(s, &kind, &out) == CT_OK) {
             CHECK(out.n == SIZE);
             got++;
         }
-        turn();
+        turns();
     }
     CHECK(got == sent);
     CHECK(!c->out.len);
     CHECK(ct_ws_send(c, CT_WEBSOCKET_TEXT, text("more")) == CT_OK);
-    turn();
+    turns();
     CHECK(takes(s, CT_WEBSOCKET_TEXT, "more"));
     release(s, c);
     free(bytes);
@@ -221,10 +209,10 @@ static void test_too_big(void) {
     open_pair(&s, &c, &small);
     CHECK(ct_ws_send(c, CT_WEBSOCKET_TEXT, text("0123456789")) == CT_OK);
     CHECK(ct_ws_send(c, CT_WEBSOCKET_TEXT, text("0123456789a")) == CT_OK);
-    turn();
+    turns();
     CHECK(takes(s, CT_WEBSOCKET_TEXT, "0123456789"));
     CHECK(has_ended(s, 1009, "message too big"));
-    turn();
+    turns();
     CHECK(has_ended(c, 1009, "message too big"));
     release(s, c);
 }
@@ -242,7 +230,7 @@ static void test_compressed(void) {
     for (int i = 0; i < 3; i++) {
         CHECK(ct_ws_send(c, CT_WEBSOCKET_TEXT, text(bytes)) == CT_OK);
         CHECK(!c->out.len);
-        turn();
+        turns();
         CHECK(takes(s, CT_WEBSOCKET_TEXT, bytes));
     }
     CHECK(is_empty(s));
@@ -265,7 +253,7 @@ static void test_moving(void) {
     open_pair(&s, &c, &with);
     CHECK(ct_ws_send(c, CT_WEBSOCKET_TEXT, text("one hat")) == CT_OK);
     CHECK(ct_ws_send(c, CT_WEBSOCKET_TEXT, text("two hats")) == CT_OK);
-    turn();
+    turns();
     CHECK(takes(s, CT_WEBSOCKET_TEXT, "one hat"));
     old = s->handle;
     handle = ct_ws_move(s, &other);
@@ -273,16 +261,16 @@ static void test_moving(void) {
     CHECK(!ct_slots_get(&hub.slots, old) || old == c->handle);
     CHECK(takes(s, CT_WEBSOCKET_TEXT, "two hats"));
     CHECK(ct_ws_send(c, CT_WEBSOCKET_TEXT, text("three hats")) == CT_OK);
-    turn();
+    turns();
     CHECK(takes(s, CT_WEBSOCKET_TEXT, "three hats"));
     CHECK(ct_ws_send(s, CT_WEBSOCKET_TEXT, text("four hats")) == CT_OK);
-    turn();
+    turns();
     CHECK(takes(c, CT_WEBSOCKET_TEXT, "four hats"));
     CHECK(ct_ws_close(s, 1000, text("")) == CT_OK);
     CHECK(ct_ws_move(s, &hub) == 0); /* it has begun to end */
-    turn();
+    turns();
     release(s, c);
-    turn();
+    turns();
     ct_ws_hub_fini(&other);
 }
 
@@ -303,10 +291,10 @@ static void test_shared(void) {
         bytes[0] = (char)('a' + i / 6);
         for (int k = 0; k < 2; k++) {
             CHECK(ct_ws_send(s[k], kind, text(bytes)) == CT_OK);
-            turn();
+            turns();
             CHECK(takes(c[k], kind, bytes) && is_empty(c[k]));
             CHECK(ct_ws_send(c[k], kind, text(bytes)) == CT_OK);
-            turn();
+            turns();
             CHECK(takes(s[k], kind, bytes) && is_empty(s[k]));
         }
     }
@@ -327,15 +315,12 @@ static void test_fini(void) {
 
     open_pair(&s, &c, &usual);
     CHECK(ct_ws_send(c, CT_WEBSOCKET_TEXT, text("not taken")) == CT_OK);
-    turn();
+    turns();
     ct_ws_hub_fini(&hub);
 }
 
 int main(void) {
-    const char *why;
-
-    ct_log_init(&the_log);
-    if (!CHECK(ct_loop_init(&loop, &the_log, &why))) return check_report();
+    if (!loop_begin()) return check_report();
     ct_ws_hub_init(&hub, &loop, &events);
     test_messages();
     test_refused();
@@ -348,7 +333,6 @@ int main(void) {
     test_shared();
     test_fini();
     ct_events_fini(&events);
-    ct_loop_fini(&loop);
-    ct_log_fini(&the_log);
+    loop_end();
     return check_report();
 }

@@ -2,7 +2,6 @@
 clients in processes of their own, and the time that requests take meanwhile.
 """
 # SPDX-License-Identifier: Apache-2.0
-import json
 import os
 import pathlib
 import resource
@@ -18,8 +17,8 @@ import time
 sys.dont_write_bytecode = True  # or modules would leave a __pycache__ here
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "integration"))
+import clusters  # noqa: E402
 import harness  # noqa: E402
-import workers  # noqa: E402
 
 SITE = HERE / "site"
 HOST = harness.HOST
@@ -31,21 +30,11 @@ def get(path):
     return f"GET {path} HTTP/1.1\r\n".encode() + HOST + b"\r\n"
 
 
-class Cluster(workers.Cluster):
+class Cluster(clusters.Cluster):
     """A server of spec/faults/site with workers and a control socket."""
 
     def write(self, version):
         shutil.copy(SITE / "app.lua", self.home / "app.lua")
-
-    def ask_status(self):
-        """As the command does, but without a process for each question."""
-        with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(harness.PATIENCE)
-            s.connect(str(self.socket))
-            s.sendall(b"status\n")
-            text = b"".join(iter(lambda: s.recv(65536), b""))
-        harness.check(text.startswith(b"ok\n"), text[:100])
-        return json.loads(text[3:])
 
     def statuses(self, path, count):
         """The statuses of that many requests, each on a connection of its own."""

@@ -8,7 +8,6 @@ import pathlib
 import re
 import resource
 import signal
-import socket
 import sys
 import time
 

@@ -16,6 +16,7 @@ sys.dont_write_bytecode = True  # or common would leave a __pycache__ here
 import common
 from common import Cluster, Helper, get
 import harness
+import workers
 from harness import Ended, Reset, Server, Skip, check, same, until
 
 SUITE = harness.Suite()
@@ -79,7 +80,7 @@ def kills():
     @case("kills", f"{KILLS} workers are killed under load", alone=True)
     def _(binary):
         with Cluster(binary, workers=WORKERS) as server:
-            clients = [common.workers.Load(server) for _ in range(6)]
+            clients = [workers.Load(server) for _ in range(6)]
             for client in clients:
                 client.start()
             chance = random.Random(7)

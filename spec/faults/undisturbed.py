@@ -17,9 +17,9 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
+import clusters
 import harness
-import workers
-from harness import HOST, Ended, Reset, check, same, until
+from harness import HOST, Ended, Reset, check, same
 
 CONNECTIONS, IDLE, SOCKETS = 64, 1000, 1000
 PHASE = 20  # seconds at least
@@ -43,7 +43,7 @@ return web.Application { { "/", Main }, { "/echo", Echo } }
 """
 
 
-class Cluster(workers.Cluster):
+class Cluster(clusters.Cluster):
     def write(self, version):
         (self.home / "app.lua").write_text(APP % version)
 

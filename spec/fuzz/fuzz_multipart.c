@@ -4,11 +4,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/multipart.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "pieces.h"
 
 /* What became of an input: each event's bytes with a mark where it ends. */
 typedef struct outcome {
@@ -18,12 +14,6 @@ typedef struct outcome {
     char *said;
 } outcome;
 
-static void expect(bool ok, const char *what) {
-    if (ok) return;
-    fprintf(stderr, "broken: %s\n", what);
-    abort();
-}
-
 static void say(outcome *o, ct_multipart_event e, ct_str s) {
     if (s.n) memcpy(o->said + o->n, s.p, s.n);
     o->n += s.n;
@@ -31,7 +21,8 @@ static void say(outcome *o, ct_multipart_event e, ct_str s) {
     if (e == CT_MULTIPART_END) o->said[o->n++] = '}';
 }
 
-static void feed(outcome *o, const char *p, size_t n) {
+static bool feed(void *arg, char *p, size_t n) {
+    outcome *o = arg;
     size_t at = 0;
 
     while (o->last != CT_MULTIPART_BAD && o->last != CT_MULTIPART_DONE) {
@@ -43,33 +34,20 @@ static void feed(outcome *o, const char *p, size_t n) {
         expect(at <= n, "bytes taken");
         if (o->last == CT_MULTIPART_MORE) {
             expect(at == n, "all taken");
-            return;
+            return true;
         }
         if (o->last < CT_MULTIPART_DONE) say(o, o->last, out);
     }
+    return true;
 }
 
 /* Feeds all in pieces of 1 to `most` bytes; `seed` says of how many. */
 static void run(outcome *o, const char *p, size_t size, uint32_t seed,
                 size_t most) {
-    size_t at = 0;
-
     memset(o, 0, sizeof *o);
     expect(ct_multipart_init(&o->scan, "B", 1, 8, 64), "init");
     o->said = malloc(2 * size + 64);
-    while (at < size) {
-        size_t n;
-        char *copy;
-
-        seed = seed * 1664525 + 1013904223;
-        n = 1 + (seed >> 8) % most;
-        if (n > size - at) n = size - at;
-        copy = malloc(n);
-        memcpy(copy, p + at, n);
-        feed(o, copy, n);
-        free(copy);
-        at += n;
-    }
+    feed_pieces(p, size, seed, most, feed, o);
     expect(o->n <= 2 * size, "size of what was said");
     expect(o->scan.looked <= 4 * size + 16, "looks at bytes");
 }

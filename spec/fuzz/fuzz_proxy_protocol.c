@@ -3,18 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/proxy_protocol.h"
 
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool ok, const char *what) {
-    if (ok) return;
-    fprintf(stderr, "broken: %s\n", what);
-    abort();
-}
+#include "pieces.h"
 
 static ct_proxy_result parse(ct_proxy *out, const uint8_t *data, size_t n) {
     char *copy = malloc(n ? n : 1);

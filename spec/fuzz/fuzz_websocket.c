@@ -4,11 +4,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/websocket.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "pieces.h"
 
 typedef struct outcome {
     ct_websocket scan;
@@ -16,12 +12,6 @@ typedef struct outcome {
     size_t n;
     char *said;
 } outcome;
-
-static void expect(bool ok, const char *what) {
-    if (ok) return;
-    fprintf(stderr, "broken: %s\n", what);
-    abort();
-}
 
 static void say(outcome *o, ct_str s) {
     if (s.n) memcpy(o->said + o->n, s.p, s.n);
@@ -31,7 +21,8 @@ static void say(outcome *o, ct_str s) {
     o->said[o->n++] = (char)(o->scan.compressed + 2 * o->scan.whole);
 }
 
-static void feed(outcome *o, char *p, size_t n) {
+static bool feed(void *arg, char *p, size_t n) {
+    outcome *o = arg;
     size_t at = 0;
 
     while (o->last != CT_WEBSOCKET_BAD) {
@@ -43,33 +34,20 @@ static void feed(outcome *o, char *p, size_t n) {
         expect(at <= n, "bytes taken");
         if (o->last == CT_WEBSOCKET_MORE) {
             expect(at == n, "all taken");
-            return;
+            return true;
         }
         if (o->last != CT_WEBSOCKET_BAD) say(o, out);
     }
+    return false;
 }
 
 /* Feeds all in pieces of 1 to `most` bytes; `seed` says of how many. */
 static void run(outcome *o, const char *p, size_t size, uint32_t seed,
                 size_t most) {
-    size_t at = 0;
-
     memset(o, 0, sizeof *o);
     ct_websocket_init(&o->scan, seed & 1, seed & 2, 300);
     o->said = malloc(2 * size + 64);
-    while (at < size && o->last != CT_WEBSOCKET_BAD) {
-        size_t n;
-        char *copy;
-
-        seed = seed * 1664525 + 1013904223;
-        n = 1 + (seed >> 8) % most;
-        if (n > size - at) n = size - at;
-        copy = malloc(n);
-        memcpy(copy, p + at, n);
-        feed(o, copy, n);
-        free(copy);
-        at += n;
-    }
+    feed_pieces(p, size, seed, most, feed, o);
     expect(o->n <= 2 * size + 8, "size of what was said");
 }
 

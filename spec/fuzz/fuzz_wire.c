@@ -7,12 +7,8 @@
 #include "http/head.h"
 #include "http/wire.h"
 
+#include "pieces.h"
 #include <event2/buffer.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const ct_wire_limits limits = { 512, 2048, 16 };
 
@@ -24,12 +20,6 @@ typedef struct outcome {
     size_t used, size;
     char *body;
 } outcome;
-
-static void expect(bool ok, const char *what) {
-    if (ok) return;
-    fprintf(stderr, "broken: %s\n", what);
-    abort();
-}
 
 static bool same_span(ct_wire_span a, ct_wire_span b) {
     return a.at == b.at && a.n == b.n;

@@ -6,7 +6,6 @@ those on the other, while workers die and code is reloaded.
 import json
 import os
 import pathlib
-import re
 import shutil
 import signal
 import stat
@@ -17,75 +16,11 @@ import threading
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
-from harness import HOST, Connection, Ended, Server, check, same, until
+from clusters import Pair
+from harness import HOST, Connection, check, same, until
 
 SUITE = harness.Suite()
 case = SUITE.case
-
-
-class Pair(Server):
-    """A server with two workers and a run directory of its own."""
-
-    def __init__(self, binary, site, **more):
-        self.run = tempfile.TemporaryDirectory(prefix="ct-")
-        super().__init__(binary, "--workers=2", f"--control={self.run.name}/control",
-                         site=harness.ROOT / "sites" / site,
-                         env={"XDG_RUNTIME_DIR": self.run.name}, **more)
-
-    def start(self):
-        super().start()
-        self.await_line("2 workers serve")
-        return self
-
-    def __exit__(self, *how):
-        try:
-            super().__exit__(*how)
-        finally:
-            left = os.listdir(self.run.name)
-            self.run.cleanup()
-        check(how[0] or not left or self.expect_exit, f"left behind: {left}")
-
-    def shared(self):
-        found = list(pathlib.Path(self.run.name).glob("ctornado-*"))
-        same(len(found), 1, "folders")
-        return found[0]
-
-    def pids(self):
-        """The workers' pids, in their order, when both are there."""
-        path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
-
-        def look():
-            names = {}
-            for pid in pathlib.Path(path).read_text().split():
-                try:
-                    names[pathlib.Path(f"/proc/{pid}/comm").read_text().strip()] = int(pid)
-                except FileNotFoundError:
-                    pass
-            return len(names) == 2 and [names.get(f"ctornado-w{index}") for index in (1, 2)]
-        return until(lambda: (pids := look()) and all(pids) and pids, "both workers")
-
-    def pid_of(self, client):
-        """The worker that has the other end of a connection: whose it is in /proc."""
-        local = "%04X" % client.socket.getsockname()[1]
-        port = "%04X" % self.port
-        table = pathlib.Path("/proc/net/tcp").read_text()
-        inode = until(lambda: re.search(
-            rf": \w+:{port} \w+:{local} 01 .*? +\d+ +\d+ (\d+) ", table), "its inode").group(1)
-
-        def look():
-            for pid in self.pids():
-                for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
-                    try:
-                        if os.readlink(fd) == f"socket:[{inode}]":
-                            return pid
-                    except FileNotFoundError:
-                        pass
-        return until(look, "the worker of a connection")
-
-    def reload(self):
-        before = self.log().count("reloaded")
-        self.process.send_signal(signal.SIGHUP)
-        until(lambda: self.log().count("reloaded") > before, f"a reload\n{self.log()}")
 
 
 class Member(Connection):
@@ -317,18 +252,5 @@ def chat():
                 stream.read_to(b"third")
 
 
-def main():
-    options = harness.arguments(__doc__).parse_args()
-    for group in (rooms, chat):
-        group()
-    tally = harness.Tally()
-    for binary in harness.binaries():
-        title = "asan" if harness.is_asan(binary) else "normal"
-        chosen = [(f"{title} {name}", fn, alone) for name, fn, alone in SUITE.cases
-                  if options.only in name]
-        tally.run_all(chosen, binary, jobs=4)
-    harness.finish(tally)
-
-
 if __name__ == "__main__":
-    main()
+    harness.run_on_binaries(SUITE, (rooms, chat), __doc__)

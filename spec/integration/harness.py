@@ -6,6 +6,7 @@ connection and a line of the log are waited for, each with a generous deadline.
 # SPDX-License-Identifier: Apache-2.0
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -24,6 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SITE = ROOT / "spec/integration/site"
 NORMAL, ASAN = ROOT / "build/ctornado", ROOT / "build/asan/ctornado"
 PATIENCE = 30  # seconds that something which must come may take
+GONE = (FileNotFoundError, ProcessLookupError)  # what /proc says of one that has ended meanwhile
 
 HOST = b"Host: test.example\r\n"
 LAST = b"GET / HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
@@ -54,6 +56,16 @@ def same(got, expected, what):
     check(got == expected, f"{what}: expected {expected!r}, got {got!r}")
 
 
+@contextlib.contextmanager
+def folder():
+    """The path of a new one, which is removed at the end."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def until(condition, what, patience=PATIENCE):
     """Looks again and again until condition() is true; returns what it returned."""
     end = time.monotonic() + patience
@@ -61,6 +73,20 @@ def until(condition, what, patience=PATIENCE):
         check(time.monotonic() < end, f"waited {patience} s in vain for {what}")
         time.sleep(0.005)
     return found
+
+
+def state_of(pid):
+    """The letter of a process's state ("Z"), or None when there is none."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except GONE:
+        return None
+
+
+def cpu_of(pid):
+    """Seconds of CPU time that a process has used."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 # -- Servers ------------------------------------------------------------------
@@ -95,6 +121,7 @@ class Server:
             resource.setrlimit(what, (value, value))
 
     def start(self):
+        self.ending = False
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
         self.log_path = self.folder / "stderr"
         stderr = self.stderr_to
@@ -131,9 +158,12 @@ class Server:
 
     def cpu(self):
         """Seconds of CPU time that the server has used."""
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text()
-        fields = fields.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_of(self.process.pid)
+
+    def children(self):
+        """The pids of its own processes, those of its workers, in the order of their start."""
+        path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        return [int(pid) for pid in pathlib.Path(path).read_text().split()]
 
     def alive(self):
         return self.process.poll() is None
@@ -172,10 +202,15 @@ class Server:
             text += self.log()
         return text
 
+    def end(self, how=signal.SIGTERM):
+        """Tells it to end: once, for another signal may find it without a handler."""
+        self.ending = True
+        self.process.send_signal(how)
+
     def stop(self, how=signal.SIGTERM):
-        """Ends the server; returns its exit code."""
-        if self.alive():
-            self.process.send_signal(how)
+        """Ends the server, unless that is under way; returns its exit code."""
+        if not self.ending and self.alive():
+            self.end(how)
         try:
             return self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:

@@ -298,15 +298,18 @@ def _(binary):
 
 @case("memory", "many connections of one request")
 def _(binary):
-    with Server(binary) as server:
-        def some(n):
+    with Server(binary, env={"MIMALLOC_DECOMMIT_DELAY": "0"}) as server:
+        def look(n):
             for _ in range(n):
                 server.get("/")
             server.get("/collect")
             return server.status("VmRSS")
-        before, after = some(6000), some(6000)  # the JIT has its memory then
-        figure(f"6,000 connections: {before} KiB before, {after} KiB after")
-        check(after <= before + 1024, f"grew from {before} to {after} KiB")
+        # The allocator and the JIT take more in steps, and one may come late; what leaks grows
+        # from each least of three looks to the next.
+        least = [min(look(2000) for _ in range(3)) for _ in range(6)]
+        grown = [after - before for before, after in zip(least, least[1:])]
+        figure(f"6,000 connections, again and again: {least} KiB")
+        check(min(grown) <= 256, f"grows with each 6,000 connections: {least} KiB")
         server.await_counts(connections=1, requests=1)
 
 

@@ -10,9 +10,6 @@ import os
 import pathlib
 import re
 import select
-import shutil
-import signal
-import socket
 import struct
 import sys
 import tempfile
@@ -20,7 +17,8 @@ import threading
 import time
 
 sys.dont_write_bytecode = True
-from harness import (HOST, PATIENCE, Connection, Server, Tally, arguments, binaries, check,
+from clusters import Pair
+from harness import (HOST, PATIENCE, Connection, Tally, arguments, binaries, check,
                      finish, is_asan, same, until)
 
 RELOADS = 20
@@ -83,28 +81,8 @@ return web.Application { { "/stream/(.)", Stream }, { "/worker", Worker }, { "/s
 """
 
 
-class Cluster(Server):
-    """A server with two workers and a run directory of its own."""
-
-    def __init__(self, binary, folder):
-        self.run = tempfile.TemporaryDirectory(prefix="ct-")
-        super().__init__(binary, "--workers=2", f"--control={self.run.name}/control",
-                         "--reload-grace=600", site=folder,
-                         env={"XDG_RUNTIME_DIR": self.run.name})
-
-    def start(self):
-        super().start()
-        self.await_line("2 workers serve")
-        return self
-
-    def __exit__(self, *how):
-        super().__exit__(*how)
-        self.run.cleanup()
-
-    def reload(self):
-        before = self.log().count("reloaded")
-        self.process.send_signal(signal.SIGHUP)
-        until(lambda: self.log().count("reloaded") > before, f"a reload\n{self.log()}")
+def serve(binary, folder):
+    return Pair(binary, folder, "--reload-grace=600")
 
 
 class Publisher(threading.Thread):
@@ -358,7 +336,7 @@ def run(binary, reloads):
         site.mkdir()
         records.mkdir()
         (site / "app.lua").write_text(SITE % f'"{records}"')
-        with Cluster(binary, site) as server:
+        with serve(binary, site) as server:
             drive(server, records, reloads)
 
 

@@ -18,6 +18,8 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True
+import harness
+from clusters import Pair
 from harness import (PATIENCE, Connection, Server, Suite, Tally, arguments, binaries, check,
                      finish, same, until)
 
@@ -72,8 +74,7 @@ case = suite.case
 
 def rss(server):
     """The server's resident memory, in KiB."""
-    text = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+)", text).group(1))
+    return server.status("VmRSS")
 
 
 def get(server, path):
@@ -167,33 +168,6 @@ def all_in_order(server):
         check(time.monotonic() < end, "subscribers stay when their clients have left")
 
 
-class Workers(Server):
-    """A server with two workers and a run directory of its own."""
-
-    def __init__(self, binary, site):
-        self.run = tempfile.TemporaryDirectory(prefix="ct-")
-        super().__init__(binary, "--workers=2", f"--control={self.run.name}/control", *LIMITS,
-                         site=site, env={"XDG_RUNTIME_DIR": self.run.name})
-
-    def start(self):
-        super().start()
-        self.await_line("2 workers serve")
-        return self
-
-    def __exit__(self, *how):
-        super().__exit__(*how)
-        self.run.cleanup()
-
-    def cpu(self):
-        """Seconds of CPU time of the workers, each."""
-        path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
-        used = []
-        for pid in pathlib.Path(path).read_text().split():
-            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            used.append((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
-        return used
-
-
 class Recorder:
     """Keeps what comes on one stream, with the times; looks at it when all has come."""
 
@@ -240,15 +214,20 @@ def record(peers, messages, trigger):
     return sorted(d for recorder in recorders.values() for d in recorder.delays(messages))
 
 
+def used_by(server):
+    """Seconds of CPU time of the workers, each."""
+    return [harness.cpu_of(pid) for pid in server.pids()]
+
+
 @case("workers", "each subscriber of two gets all messages in order", alone=True)
 def two_workers(other):
     pause = max(0.01, SUBSCRIBERS / 25000)  # that one reader has time for them all
-    with Workers(other.binary, other.site) as server:
+    with Pair(other.binary, other.site, *LIMITS) as server:
         peers = subscribe(server, SUBSCRIBERS)
-        before, publisher = server.cpu(), []
+        before, publisher = used_by(server), []
         delays = record(peers, MESSAGES, lambda: publisher.append(
             begin(server, MESSAGES, 10, pause)))
-        used = [now - then for now, then in zip(server.cpu(), before)]
+        used = [now - then for now, then in zip(used_by(server), before)]
         publisher[0].reply()
         publisher[0].close()
         report(f"{SUBSCRIBERS} subscribers of two workers, {MESSAGES} messages, one in "

@@ -5,13 +5,11 @@ sends. Starts ctornado itself, with the site in interchange/; Tornado runs in th
 process, in a thread. The interpreter is Debian's, whose Tornado it is.
 """
 # SPDX-License-Identifier: Apache-2.0
-import asyncio
 import http.client
 import json
 import logging
 import re
 import sys
-import threading
 import time
 import urllib.parse
 
@@ -20,6 +18,7 @@ import tornado.web
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
 from harness import Server, check, same
+from tornado_thread import TornadoThread
 
 SITE = harness.ROOT / "spec/integration/interchange"
 SECRET = "It's a secret to everybody"
@@ -59,38 +58,18 @@ class Form(tornado.web.RequestHandler):
         self.write("ok")
 
 
-class Tornado:
-    """Tornado's applications on a free port each, in a thread."""
+class Tornado(TornadoThread):
+    """Tornado's applications on a free port each."""
 
-    def __enter__(self):
-        self.ports, ready = {}, threading.Event()
-        self.thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)))
-        self.thread.start()
-        check(ready.wait(harness.PATIENCE), "Tornado does not start")
-        return self
-
-    async def _serve(self, ready):
+    def listen(self):
         rules = [("/sign", Sign), ("/read", Read), ("/form", Form)]
         settings = {
             "": {"cookie_secret": SECRET, "xsrf_cookies": True},
             "keys": {"cookie_secret": KEYS, "key_version": 3},
             "1": {"xsrf_cookies": True, "xsrf_cookie_version": 1},
         }
-        self.loop, self.stopped = asyncio.get_running_loop(), asyncio.Event()
-        servers = []
         for name, values in settings.items():
-            server = tornado.web.Application(rules, **values).listen(0, "127.0.0.1")
-            self.ports[name] = next(iter(server._sockets.values())).getsockname()[1]
-            servers.append(server)
-        ready.set()
-        await self.stopped.wait()
-        for server in servers:
-            server.stop()
-            await server.close_all_connections()
-
-    def __exit__(self, *_):
-        self.loop.call_soon_threadsafe(self.stopped.set)
-        self.thread.join()
+            yield name, tornado.web.Application(rules, **values).listen(0, "127.0.0.1")
 
     def url(self, path):
         """The port and path that stand for a path of ctornado's site."""

@@ -334,7 +334,7 @@ def check_stop(binary):
     """At its end a server says 1001 to all, and waits for their answer."""
     with Server(binary, site=SITE) as server:
         clients = [Client(server) for _ in range(5)]
-        server.process.send_signal(signal.SIGTERM)
+        server.end()
         for client in clients:
             client.expect(CLOSE, code(1001))
             client.frame(CLOSE, code(1001))

@@ -11,98 +11,21 @@ import os
 import pathlib
 import pwd
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
-from harness import HOST, Failure, Server, check, same, until
+from clusters import Cluster
+from harness import HOST, Server, check, same, until
 
 SUITE = harness.Suite()
 case = SUITE.case
 GET = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
-
-APP = """
-local gen = require "tornado.gen"
-local core = require "tornado.core"
-local web = require "tornado.web"
-
-local Main = web.RequestHandler:extend "Main"
-function Main:get() self:write("%s") end
-
-local Who = web.RequestHandler:extend "Who"
-function Who:get() self:write(core.worker() .. " " .. core.user_id()) end
-
-local Spin = web.RequestHandler:extend "Spin"
-function Spin:get()
-    -- In C, where nothing but a signal can reach it.
-    local text = ("a"):rep(40) .. "b"
-    text:find(("a?"):rep(40) .. ("a"):rep(40) .. (".*"):rep(12) .. "c")
-end
-
-local Slow = web.RequestHandler:extend "Slow"
-function Slow:get()
-    gen.sleep(2.5)
-    self:write("slow")
-end
-
-return web.Application { { "/", Main }, { "/who", Who }, { "/spin", Spin }, { "/slow", Slow } }
-"""
-
-
-class Cluster(Server):
-    """A server with workers, a site of its own and a control socket."""
-
-    def __init__(self, binary, *options, workers=2, **more):
-        self.home = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
-        self.home.chmod(0o755)
-        self.write("one")
-        self.socket = self.home / "control"
-        super().__init__(binary, f"--workers={workers}", f"--control={self.socket}", *options,
-                         site=self.home, **more)
-
-    def __exit__(self, *how):
-        try:
-            super().__exit__(*how)
-        finally:
-            shutil.rmtree(self.home, ignore_errors=True)
-
-    def write(self, version):
-        (self.home / "app.lua").write_text(APP % version)
-
-    def start(self):
-        super().start()
-        self.await_line(r"\d workers serve")
-        return self
-
-    def command(self, *words):
-        """Runs `ctornado WORDS`; returns exit code, stdout and stderr."""
-        done = subprocess.run([str(self.binary), *words, f"--control={self.socket}"],
-                              cwd=harness.ROOT, stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=harness.PATIENCE)
-        return done.returncode, done.stdout, done.stderr
-
-    def ask_status(self):
-        code, out, err = self.command("status", "json")
-        same(code, 0, f"status: {err}")
-        return json.loads(out)
-
-    def pids(self):
-        return [worker["pid"] for worker in self.ask_status()["workers"]]
-
-    def await_workers(self, *gone):
-        """Waits until all workers serve, and none is one of `gone`; returns their pids."""
-        def look():
-            workers = self.ask_status()["workers"]
-            good = all(w["state"] == "serving" and w["pid"] not in gone for w in workers)
-            return good and [w["pid"] for w in workers]
-        return until(look, "all workers to serve")
 
 
 def everywhere(server, path="/", most=200):
@@ -161,12 +84,13 @@ def masters():
                 (pathlib.Path(path) / "app.lua").write_text(
                     f"local pipe = {str(pipe)!r}\nio.open(pipe, 'w'):close()\n{line}")
                 process = subprocess.Popen(
-                    [str(binary), f"--site={path}", "--port=0", f"--workers={workers}"],
+                    [str(binary), f"--site={path}", "--port=0", f"--workers={workers}",
+                     "--stop-timeout=600"],
                     stderr=subprocess.DEVNULL, start_new_session=True)
                 try:
                     pipe.read_text()  # it is in app.lua
                     process.send_signal(how)
-                    code = process.wait(5)
+                    code = process.wait(harness.PATIENCE)
                     if workers == 1:
                         same(code, 0 if what == "waits" else -how, "exit code")
                 finally:
@@ -180,7 +104,7 @@ def masters():
             c.send(b"GET /slow HTTP/1.1\r\n" + HOST + b"\r\n")
             until(lambda: any(w["requests"] for w in server.ask_status()["workers"]),
                   "the request to be under way")
-            server.process.send_signal(signal.SIGTERM)
+            server.end()
             reply = c.reply()
             same(reply.body, b"slow", "the reply")
             check(reply.closes, "it does not say that it closes")
@@ -191,9 +115,7 @@ def masters():
             pids = server.pids()
             server.process.kill()
             for pid in pids:
-                until(lambda: not pathlib.Path(f"/proc/{pid}").exists() or
-                      "Z" in pathlib.Path(f"/proc/{pid}/stat").read_text().split(")")[1][:3],
-                      f"{pid} to end")
+                until(lambda: harness.state_of(pid) in (None, "Z"), f"{pid} to end")
 
     @case(g, "root's workers run as another user")
     def _(binary):
@@ -228,7 +150,7 @@ def masters():
                 server.process.send_signal(signal.SIGHUP)
                 await_state("RELOADING=1\nMONOTONIC_USEC=")
                 await_state("READY=1")
-                server.process.send_signal(signal.SIGTERM)
+                server.end()
                 await_state("STOPPING=1")
 
     for workers in (1, 2):
@@ -302,9 +224,15 @@ def deaths():
     @case(g, "a worker that keeps dying is not started without end")
     def _(binary):
         with Cluster(binary) as server:
-            for _ in range(5):
-                os.kill(server.await_workers()[0], signal.SIGKILL)
-            until(lambda: server.ask_status()["workers"][0]["state"] == "down", "a pause")
+            def pauses():
+                """Kills it as soon as it is there: none lives for long enough to count as well."""
+                worker = server.ask_status()["workers"][0]
+                if worker["pid"]:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(worker["pid"], signal.SIGKILL)
+                return worker["state"] == "down"
+            until(pauses, "a pause")
+            check(server.log().count("died of signal 9") >= 5, "a pause after fewer than five")
             server.await_workers()
 
     @case(g, "a worker that hangs is replaced, and the others serve", alone=True)
@@ -356,6 +284,8 @@ def commands():
             for _ in range(10):
                 server.get("/")
             until(lambda: server.ask_status()["handled"] == 10, "10 requests")
+            code, out, err = server.command("status", "json")
+            same((code, json.loads(out)["handled"]), (0, 10), f"exit code, requests; {err}")
             code, out, _ = server.command("status")
             same(code, 0, "exit code")
             check(re.search(r"pid \d+, up \d+ s: 10 requests, 2 workers, 0 replaced", out), out)

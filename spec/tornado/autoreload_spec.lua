@@ -1,5 +1,5 @@
--- tornado.autoreload: what others call. What it does to a server is in spec/integration/reload.py
--- and browser/autoreload.js. PARITY §18.
+-- tornado.autoreload: what others call. What it does to a server is in
+-- spec/integration/reload_saved.py and browser/autoreload.js. PARITY §18.
 local autoreload = require "tornado.autoreload"
 local files = require "tornado.autoreload.files"
 

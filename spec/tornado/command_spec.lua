@@ -2,6 +2,8 @@
 local testing = require "tornado.testing"
 local util = require "tornado.util"
 
+local new_folder = dofile "spec/tornado/new_folder.lua"
+
 local run = testing.run_command
 
 -- A file with this text, removed behind the case.
@@ -29,7 +31,7 @@ local function serve(...)
     end)
     local address = testing.wait_until(function()
         return testing.output_of(command):match(" on http://(%S+)")
-    end, 20)
+    end)
     return command, address
 end
 
@@ -88,15 +90,7 @@ describe("tornado.command", function()
     end)
 
     it("checks the templates of sites", function()
-        local site = os.tmpname()
-        os.remove(site)
-        os.execute("mkdir -p " .. site .. "/pages/sub")
-        finally(function() os.execute("rm -rf " .. site) end)
-        local function put(name, text)
-            local file = assert(io.open(site .. "/" .. name, "w"))
-            file:write(text)
-            file:close()
-        end
+        local site, put = new_folder(finally, "pages/sub")
         put("app.lua", 'return require("tornado.web").Application({}, ' ..
             '{ template_path = "pages" })')
         put("pages/base.html", "<p>{% block x %}{% end %}</p>")
@@ -203,18 +197,13 @@ ctornado: SITE/pages/c.html:2: unknown operator: 'nonsense'
     end)
 
     it("shows tracebacks and the access log in debug", function()
-        local site = os.tmpname()
-        os.remove(site)
-        os.execute("mkdir " .. site)
-        finally(function() os.execute("rm -rf " .. site) end)
-        local file = assert(io.open(site .. "/app.lua", "w"))
-        file:write([[
+        local site, put = new_folder(finally)
+        put("app.lua", [[
             local web = require "tornado.web"
             local Main = web.RequestHandler:extend "Main"
             function Main:get() leaked = 1 end
             return web.Application { { "/", Main } }
         ]])
-        file:close()
         local command, address = serve("--site=" .. site, "--debug")
         local connection = testing.connect(address)
         connection:send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -228,17 +217,9 @@ ctornado: SITE/pages/c.html:2: unknown operator: 'nonsense'
 
     -- A site with this app.lua, and a function that writes another one.
     local function make_site(text)
-        local site = os.tmpname()
-        os.remove(site)
-        os.execute("mkdir " .. site)
-        finally(function() os.execute("rm -rf " .. site) end)
-        local function rewrite(new)
-            local file = assert(io.open(site .. "/app.lua", "w"))
-            file:write(new)
-            file:close()
-        end
-        rewrite(text)
-        return site, rewrite
+        local site, put = new_folder(finally)
+        put("app.lua", text)
+        return site, function(new) put("app.lua", new) end
     end
 
     local ENDLESS = "while true do end"

@@ -540,7 +540,7 @@ describe("tornado.httpclient", function()
     end)
 
     it("runs a thousand at once, and leaves as little", function()
-        testing.set_timeout(30)
+        testing.set_timeout(300)
         setup { max_clients = 1000 }
         local function burst(path)
             local futures = {}

@@ -99,7 +99,7 @@ describe("tornado.iostream", function()
 
         it("is linear in what trickles in", function()
             local a, b = pair()
-            testing.set_timeout(30)
+            testing.set_timeout(300)
             local reading = gen.spawn(b.read_until, b, "\r\n\r\n")
             local piece = ("x\r\n"):rep(100)
             local started = os.clock()

@@ -212,7 +212,7 @@ describe("tornado.process", function()
     end)
 
     it("leaves neither zombies nor descriptors, held or not", function()
-        testing.set_timeout(60)
+        testing.set_timeout(300)
         local before = core.counts().descriptors
         for i = 1, 1000 do
             local one = Subprocess { "/bin/true" }
@@ -312,7 +312,7 @@ describe("tornado.process", function()
         end)
 
         it("takes 10 MiB through both pipes", function()
-            testing.set_timeout(30)
+            testing.set_timeout(300)
             local data = ("0123456789abcdef"):rep(655360)
             local code, out = process.run({ "/bin/cat" }, { input = data })
             assert.equal(0, code)

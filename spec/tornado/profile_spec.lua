@@ -4,6 +4,8 @@ local flamegraph = require "tornado.profile.flamegraph"
 local stacks = require "tornado.profile.stacks"
 local testing = require "tornado.testing"
 
+local new_folder = dofile "spec/tornado/new_folder.lua"
+
 local run = testing.run_command
 
 -- It computes for most of the time, in a function that is known; and when it is told to.
@@ -45,20 +47,6 @@ return web.Application {
 }
 ]]
 
-local function folder()
-    local path = os.tmpname()
-    os.remove(path)
-    os.execute("mkdir " .. path)
-    finally(function() os.execute("rm -rf " .. path) end)
-    return path
-end
-
-local function put(path, text)
-    local file = assert(io.open(path, "wb"))
-    file:write(text)
-    file:close()
-end
-
 local function read(path)
     local file = assert(io.open(path, "rb"))
     local text = file:read "*a"
@@ -75,35 +63,56 @@ local function start(...)
 end
 
 -- Serves a site that computes (or rests); returns its folder, the option that finds the server,
--- and its address.
+-- and its address. The case gets a time that only what hangs takes.
 local function serve(busy, ...)
-    local path = folder()
-    put(path .. "/app.lua", SITE:format(tostring(busy)))
+    testing.set_timeout(300)
+    local path, put = new_folder(finally)
+    put("app.lua", SITE:format(tostring(busy)))
     local control = "--control=" .. path .. "/control"
     local command = start("serve", "--port=0", "--site=" .. path, control, "--stall-warning=0", ...)
     local address = testing.wait_until(function()
         return testing.output_of(command):match(" on http://(%S+)")
-    end, 20)
-    testing.wait_until(function() return (run { "status", control }) == 0 end, 20)
-    return path, control, address, command
+    end)
+    testing.wait_until(function() return (run { "status", control }) == 0 end)
+    return path, control, address
 end
 
 local function profile(...)
     return run { "profile", ... }
 end
 
--- Starts one, and returns it when it is under way: the question whether it is would be one itself,
--- and may come first.
-local function start_profile(time, control, ...)
+-- As often as it takes: the worker may have had no processor meanwhile. Returns what it prints,
+-- to stdout and stderr.
+local function profile_of(...)
+    local code, out, err
+    local options = { ... }
+    testing.wait_until(function()
+        code, out, err = profile(unpack(options))
+        return code == 0 or not err:find("no samples", 1, true)
+    end)
+    assert.equal(0, code, err)
+    return out, err
+end
+
+-- Starts a long one, and returns it when it is under way: the question whether it is would be one
+-- itself, and may come first.
+local function start_profile(control, ...)
     local command
     repeat
-        command = start("profile", time, control, "--output=/dev/null", ...)
+        command = start("profile", "5m", control, "--output=/dev/null", ...)
         testing.wait_until(function()
             local _, _, err = profile("50ms", control, "--output=/dev/null")
             return err:find("under way already", 1, true) or not testing.is_running(command)
-        end, 20)
+        end)
     until testing.is_running(command)
     return command
+end
+
+-- Ends a profile that was started, by a reload; returns what it prints.
+local function end_profile(command, control)
+    assert.equal(0, (run { "reload", control }))
+    testing.wait_until(function() return not testing.is_running(command) end)
+    return testing.output_of(command)
 end
 
 -- Python's parser, since there is none here.
@@ -114,11 +123,10 @@ end
 
 describe("tornado.profile", function()
     it("names the function that takes the time", function()
-        testing.set_timeout(60)
         local path, control = serve(true)
         local output = path .. "/out.svg"
-        local code, out, err = profile("700ms", control, "--hz=500", "--output=" .. output)
-        assert.equal("0 ", code .. " " .. err)
+        local out, err = profile_of("700ms", control, "--hz=500", "--output=" .. output)
+        assert.equal("", err)
         assert.matches("^worker 1, generation 1: %d+ samples%. Lua held the loop for %d+ %%", out)
         assert.matches("with what it calls\n +%d+%.%d %% +%d+%.%d %%  Busy:burn " ..
             path:gsub("%-", "%%-") .. "/app%.lua:9\n", out)
@@ -130,10 +138,8 @@ describe("tornado.profile", function()
     end)
 
     it("writes whole stacks, through coroutines, for other tools", function()
-        testing.set_timeout(60)
         local _, control = serve(true)
-        local code, out, err = profile("500ms", control, "--format=collapsed", "--output=-")
-        assert.equal(0, code)
+        local out, err = profile_of("500ms", control, "--format=collapsed", "--output=-")
         assert.matches("^worker 1", err)
         local path = out:match("[^\n]*;work [^;]*;generator [^;]*;Busy:burn [^\n]* %d+\n")
         assert.truthy(path, out)
@@ -150,57 +156,40 @@ describe("tornado.profile", function()
     end)
 
     it("finds the busy one of several workers, and any that is named", function()
-        testing.set_timeout(60)
         local path, control = serve(true, "--workers=2")
         local output = "--output=" .. path .. "/out.svg"
-        local code, out
-        testing.wait_until(function() -- worker 2 has got the processor
-            code, out = profile("300ms", control, output, "--worker=2")
-            return code == 0
-        end)
-        assert.matches("^worker 2, ", out)
-        code, out = profile("300ms", control, output)
-        assert.equal(0, code)
-        assert.matches("^worker [12], .* Busy:burn ", out)
-        local err
-        code, out, err = profile("1s", control, output, "--worker=3")
+        assert.matches("^worker 2, ", (profile_of("300ms", control, output, "--worker=2")))
+        assert.matches("^worker [12], .* Busy:burn ", (profile_of("300ms", control, output)))
+        local code, out, err = profile("1s", control, output, "--worker=3")
         assert.equal("1 ctornado: profile: no such worker\n", code .. out .. " " .. err)
     end)
 
     it("ends when its client is gone", function()
-        testing.set_timeout(60)
         local _, control = serve(true)
-        local first = start_profile("1m", control)
+        local first = start_profile(control)
         testing.stop_command(first, "KILL")
         first.pipe = nil
         testing.wait_until(function()
             return (profile("100ms", control, "--output=/dev/null")) == 0
-        end, 20)
+        end)
     end)
 
     it("ends early when the server is reloaded", function()
-        testing.set_timeout(60)
         local _, control = serve(true)
-        local first = start_profile("1m", control)
-        assert.equal(0, (run { "reload", control }))
-        testing.wait_until(function() return not testing.is_running(first) end, 20)
+        local first = start_profile(control)
         assert.matches("generation 1: .*It ended early: the server was reloaded",
-            testing.output_of(first))
-        local code, out = profile("200ms", control, "--output=/dev/null")
-        assert.equal(0, code)
-        assert.matches("generation 2: ", out)
+            end_profile(first, control))
+        assert.matches("generation 2: ", (profile_of("200ms", control, "--output=/dev/null")))
     end)
 
     it("leaves the watchdog at work", function()
-        testing.set_timeout(60)
         local _, control, address = serve(false, "--cpu-limit=0.3")
-        local first = start_profile("3s", control, "--hz=1000")
+        local first = start_profile(control, "--hz=1000")
         local connection = testing.connect(address)
         finally(function() connection:close() end)
         connection:send "GET /spin HTTP/1.1\r\nHost: a\r\n\r\n"
         assert.equal(503, connection:read_response().code)
-        testing.wait_until(function() return not testing.is_running(first) end, 20)
-        assert.matches("calls\n[^\n]+ Spin:get ", testing.output_of(first))
+        assert.matches("calls\n[^\n]+ Spin:get ", end_profile(first, control))
     end)
 
     it("ends with 2 for what it does not know", function()
@@ -240,9 +229,9 @@ describe("tornado.profile.stacks", function()
     end)
 
     it("makes a picture that is XML", function()
-        local path = os.tmpname()
-        finally(function() os.remove(path) end)
-        put(path, flamegraph(stacks.tree(result), "A \255\1 <title>", "& more"))
+        local folder, put = new_folder(finally)
+        local path = folder .. "/out.svg"
+        put("out.svg", flamegraph(stacks.tree(result), "A \255\1 <title>", "& more"))
         assert.truthy(is_well_formed(path))
         assert.matches("<title>c &lt;&amp;&gt; %- 8 samples, 53%.3 %%</title>", read(path))
         assert.matches("A %?%? &lt;title&gt;", read(path))

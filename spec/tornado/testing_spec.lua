@@ -33,7 +33,7 @@ end
 
 -- Its exit code and what it printed.
 local function finish(child)
-    testing.wait_until(function() return not testing.is_running(child) end, 60)
+    testing.wait_until(function() return not testing.is_running(child) end)
     return testing.stop_command(child)
 end
 
@@ -43,7 +43,7 @@ end
 
 -- Takes pairs of a body that must fail and what must be said of it.
 local function expect_failures(cases)
-    testing.set_timeout(60)
+    testing.set_timeout(300)
     local children = {}
     for i, case in ipairs(cases) do children[i] = start(case[1]) end
     for i, case in ipairs(cases) do
@@ -69,7 +69,7 @@ end
 describe("tornado.testing", function()
     describe("a case", function()
         it("passes when it leaves nothing behind", function()
-            testing.set_timeout(60)
+            testing.set_timeout(300)
             local code, out = run([[
                 local server = testing.serve(web.Application {})
                 server:fetch("/")
@@ -152,7 +152,7 @@ describe("tornado.testing", function()
         end)
 
         it("does not spoil the next one", function()
-            testing.set_timeout(60)
+            testing.set_timeout(300)
             local code, out = run("gen.spawn(gen.sleep, 60)", "", "error('bad')", "assert(true)",
                 "testing.set_timeout(0.05) gen.sleep(9)", "gen.sleep(0.001)")
             assert.equal(1, code)

@@ -35,7 +35,8 @@ end
 local function cpu_of(pid)
     local file = io.open(("/proc/%d/stat"):format(pid))
     if not file then return nil end
-    local user, kernel = file:read("*a"):match("%) %S+" .. (" %S+"):rep(10) .. " (%d+) (%d+)")
+    local text = file:read("*a") or "" -- nil: ended since open()
+    local user, kernel = text:match("%) %S+" .. (" %S+"):rep(10) .. " (%d+) (%d+)")
     file:close()
     return user and user + kernel
 end

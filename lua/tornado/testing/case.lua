@@ -11,7 +11,7 @@ local case = {}
 
 local real_timer = core.timer -- testing.clock() puts another one in its place
 local WARNING = log.LEVELS.warning
-local SETTLE = 1 -- seconds that connections get to close
+local SETTLE = 0.2 -- of the time that cases have: what connections get to close
 local LEVEL_NAMES = {}
 for name, level in pairs(log.LEVELS) do LEVEL_NAMES[level] = name end
 
@@ -289,7 +289,7 @@ end
 function case.finish()
     local state = current
     local problems = { close(state) }
-    local left = settle(state.counts, SETTLE)
+    local left = settle(state.counts, SETTLE * case.default_timeout())
     if left then
         problems[#problems + 1] = "leaked " .. left
         for _, trace in ipairs(new_waiters(state.waiting)) do
@@ -309,7 +309,7 @@ function case.abandon()
     local state = current
     if not state then return end
     close(state)
-    settle(state.counts, SETTLE / 4)
+    settle(state.counts, SETTLE / 4 * case.default_timeout())
     new_globals(state.globals)
     current = nil
     for _, line in ipairs(state.unexpected) do io.stderr:write("logged: ", line, "\n") end

@@ -22,7 +22,7 @@ describe("tornado.autoreload.rerun", function()
     local function await(text)
         testing.wait_until(function()
             return testing.output_of(command):find(text, 1, true)
-        end, 20)
+        end)
     end
 
     before_each(function()

@@ -2,6 +2,8 @@
 local escape = require "tornado.escape"
 local testing = require "tornado.testing"
 
+local new_folder = dofile "spec/tornado/new_folder.lua"
+
 local run = testing.run_command
 
 local SITE = [[
@@ -39,13 +41,8 @@ return app
 ]]
 
 local function site(text)
-    local path = os.tmpname()
-    os.remove(path)
-    os.execute("mkdir " .. path)
-    finally(function() os.execute("rm -rf " .. path) end)
-    local file = assert(io.open(path .. "/app.lua", "w"))
-    file:write(text)
-    file:close()
+    local path, put = new_folder(finally)
+    put("app.lua", text)
     return path
 end
 

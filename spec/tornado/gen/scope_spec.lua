@@ -326,7 +326,7 @@ describe("ten thousand", function()
     -- Runs fn some times: what stays then is not what it leaves behind, but the pooled coroutines,
     -- and tables that are larger or smaller as it happens.
     local function assert_flat(fn)
-        testing.set_timeout(60)
+        testing.set_timeout(300)
         fn()
         local before, timers = memory(), core.counts().timers
         local waiting = ioloop.counts().waiting

@@ -251,17 +251,16 @@ describe("tornado.httpclient with a bad server", function()
 
     it("does not wait for the answer to another request", function()
         open()
-        local waiting = gen.spawn(pcall, fetch, "/never", { request_timeout = 3 })
+        local waiting = gen.spawn(pcall, fetch, "/never", { request_timeout = 300 })
         gen.sleep(0.05)
-        local before = core.monotonic()
         assert.equal("final", fetch("/interim").body)
-        assert.is_true(core.monotonic() - before < 1)
+        assert.is_false(waiting:done())
         waiting:cancel()
     end)
 
     it("leaves nothing when a thousand are refused", function()
         open { max_clients = 1000 }
-        testing.set_timeout(60)
+        testing.set_timeout(300)
         local before = core.counts().descriptors
         local futures = {}
         for i = 1, 1000 do
@@ -280,10 +279,12 @@ describe("tornado.httpclient over TLS", function()
     teardown(peers.remove_certificates)
 
     local function open(name, more)
-        testing.set_timeout(60) -- Python has to begin
+        testing.set_timeout(300) -- Python has to begin
         local at = certificates .. "/" .. name
         local address, stop = peers.start(at .. ".pem " .. at .. ".key " .. (more or ""))
-        client = peers.client(finally)
+        client = peers.client(finally, { defaults = { -- where only what hangs takes as long
+            connect_timeout = 300, request_timeout = 300,
+        } })
         finally(stop)
         return "https://" .. address
     end

@@ -188,7 +188,7 @@ describe("tornado.netutil.resolver", function()
                     local list = require("tornado.netutil").resolve("a.test", 80, "inet")
                     print(list[1].address)
                 ]] }
-            testing.wait_until(function() return not testing.is_running(command) end, 20)
+            testing.wait_until(function() return not testing.is_running(command) end)
             local code, text = testing.stop_command(command)
             assert.equal("192.0.2.1\n", text)
             assert.equal(0, code)

@@ -239,7 +239,7 @@ describe("a cluster", function()
     end)
 
     it("joins processes", function()
-        testing.set_timeout(30) -- a process must start, perhaps a slow one
+        testing.set_timeout(300) -- a process must start, perhaps a slow one
         local path = new_folder()
         local script = path .. "/worker.lua"
         local file = assert(io.open(script, "w"))
@@ -262,7 +262,7 @@ describe("a cluster", function()
                 os.execute("kill -KILL " .. command.pid)
             end
         end)
-        testing.wait_until(function() return hub:presence("up")[1] == "child" end, 20)
+        testing.wait_until(function() return hub:presence("up")[1] == "child" end)
         for i = 1, 20 do hub:publish("up", i) end
         settle(got, 20)
         for i = 1, 20 do assert.equal(i, got[i].was) end

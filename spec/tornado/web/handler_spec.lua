@@ -660,7 +660,7 @@ describe("tornado.web.handler", function()
         end)
 
         it("over body_buffer_size lie on disk, not in memory", function()
-            testing.set_timeout(20)
+            testing.set_timeout(300)
             local size = 64 * 1048576
             local descriptors
             local server = serve({ post = function(self)
@@ -773,7 +773,7 @@ describe("tornado.web.handler", function()
         end)
 
         it("hold the sender back while nobody takes them", function()
-            testing.set_timeout(20)
+            testing.set_timeout(300)
             local go, got = concurrent.Future(), 0
             local size = 64 * 1048576
             local connection = streamer({

@@ -39,7 +39,7 @@ end
 
 -- make(n) returns what fetch() takes; the replies have this status, and the larger this body.
 local function check(n, status, body, make, options)
-    testing.set_timeout(30)
+    testing.set_timeout(300)
     testing.ExpectLog("general", ".*", { required = false })
     local server = serve(options)
     counted(server, make(10))

@@ -30,7 +30,7 @@ end
 local function address_of(command)
     return testing.wait_until(function()
         return testing.output_of(command):match(" on http://(%S+)")
-    end, 20)
+    end)
 end
 
 local function stop(command, signal)
@@ -195,7 +195,7 @@ describe("ctornado serve", function()
             b = SITE:gsub("%%s", "b"),
         }
         local command = start("--site=" .. root .. "/a")
-        testing.wait_until(function() return testing.output_of(command):find "begins" end, 20)
+        testing.wait_until(function() return testing.output_of(command):find "begins" end)
         local code = stop(command, "TERM")
         assert.equal(0, code)
         local _, _, err = testing.run_command { "serve", "--address=nonsense", "--site=" .. root ..

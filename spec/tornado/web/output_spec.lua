@@ -701,7 +701,7 @@ describe("tornado.web.output", function()
 
     describe("slow readers", function()
         it("hold the writer back, in bounded memory", function()
-            testing.set_timeout(20)
+            testing.set_timeout(300)
             local written, total = 0, 64 * 1048576
             local piece = ("x"):rep(65536)
             local server = serve { get = function(self)

@@ -4,6 +4,8 @@ local template = require "tornado.template"
 local testing = require "tornado.testing"
 local web = require "tornado.web"
 
+local new_folder = dofile "spec/tornado/new_folder.lua"
+
 local Main = web.RequestHandler:extend "Main"
 
 function Main:static_url(path) -- luacheck: ignore 212/self
@@ -67,15 +69,7 @@ describe("tornado.web.render", function()
     end)
 
     it("finds templates in template_path, or beside the handler", function()
-        local root = os.tmpname()
-        os.remove(root)
-        os.execute("mkdir -p " .. root .. "/pages")
-        finally(function() os.execute("rm -rf " .. root) end)
-        local function put(name, text)
-            local file = assert(io.open(root .. "/" .. name, "w"))
-            file:write(text)
-            file:close()
-        end
+        local root, put = new_folder(finally, "pages")
         put("page.html", "beside")
         put("pages/page.html", "{{ '<' }}  {{ 1 }}")
         local function get(self) self:render("page.html") end

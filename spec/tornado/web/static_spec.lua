@@ -470,7 +470,7 @@ describe("StaticFileHandler", function()
         sh "mkdir many; for i in $(seq 600); do head -c 40000 /dev/zero > many/$i; done"
         local server = testing.serve(web.Application {
             { "/(.*)", web.StaticFileHandler, { path = folder .. "/many" } } })
-        testing.set_timeout(60)
+        testing.set_timeout(300)
         local futures = {}
         for first = 1, 10 do -- each file is opened by a thread
             futures[first] = gen.spawn(function()
