@@ -7,7 +7,11 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "http/fetch.h"
+#include <fcntl.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static void *zeroed(size_t n, size_t size) {
     if (size && n > SIZE_MAX / size) return NULL;
@@ -54,6 +58,35 @@ static void set_callbacks(ct_client *c) {
     curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
 }
 
+/* The lowest number that is not a descriptor's; -1 when none is left. */
+static int free_number(void) {
+    int fd = eventfd(0, EFD_CLOEXEC);
+
+    if (fd >= 0) close(fd);
+    return fd;
+}
+
+static bool is_local_socket(int fd) {
+    int domain = 0;
+    socklen_t size = sizeof domain;
+
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
+           domain == AF_UNIX;
+}
+
+/* libcurl makes itself a pair of sockets that whatever a site starts would
+ * inherit, and tells nobody their numbers: the lowest that were free. */
+static CURLM *new_multi(void) {
+    int fd = free_number(), end;
+    CURLM *multi = curl_multi_init();
+
+    if (!multi || fd < 0) return multi;
+    end = free_number();
+    for (; fd < end; fd++)
+        if (is_local_socket(fd)) (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return multi;
+}
+
 ct_client *ct_client_new(ct_loop *loop, ct_client_fn *fn, void *arg) {
     ct_client *c;
     CURLM *multi;
@@ -61,7 +94,7 @@ ct_client *ct_client_new(ct_loop *loop, ct_client_fn *fn, void *arg) {
     if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, ct_alloc, ct_free, ct_realloc,
                              copy, zeroed) != CURLE_OK)
         return NULL;
-    multi = curl_multi_init();
+    multi = new_multi();
     if (!multi) {
         curl_global_cleanup();
         return NULL;
