@@ -106,6 +106,7 @@ ct_client *ct_client_new(ct_loop *loop, ct_client_fn *fn, void *arg) {
     c->arg = arg;
     c->timer = ct_timer_new(loop, on_timer, c);
     ct_list_init(&c->running);
+    ct_list_init(&c->answered);
     ct_list_init(&c->idle);
     set_callbacks(c);
     return c;
@@ -134,6 +135,8 @@ static void take_results(ct_client *c) {
 
 void ct_client_settle(ct_client *c) {
     take_results(c);
+    while (!ct_list_is_empty(&c->answered))
+        ct_fetch_answer(ct_list_of(c->answered.next, ct_fetch, node));
     arm(c);
 }
 
@@ -148,6 +151,8 @@ void ct_client_free(ct_client *c) {
     if (!c) return;
     while (!ct_list_is_empty(&c->running))
         ct_fetch_orphan(ct_list_of(c->running.next, ct_fetch, node));
+    while (!ct_list_is_empty(&c->answered))
+        ct_fetch_orphan(ct_list_of(c->answered.next, ct_fetch, node));
     while (!ct_list_is_empty(&c->idle))
         ct_fetch_free(ct_list_of(c->idle.next, ct_fetch, node));
     curl_multi_cleanup(c->multi);
