@@ -76,6 +76,25 @@ static void set_option(int fd, int level, int name, int value) {
     (void)setsockopt(fd, level, name, &value, sizeof value); /* best effort */
 }
 
+static bool is_loopback(const ct_address *at) {
+    const struct sockaddr_in *four = (const void *)&at->sa;
+    const struct sockaddr_in6 *six = (const void *)&at->sa;
+
+    if (at->sa.ss_family == AF_INET)
+        return ntohl(four->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    return at->sa.ss_family == AF_INET6 &&
+           IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
+}
+
+/* Where there is no network nothing is congested; BBR, which many systems have
+ * as their default, would set a timer for each segment all the same: a MiB to a
+ * proxy on this machine took 1.4 times the CPU time. */
+static void choose_congestion_control(int fd) {
+    static const char name[] = "reno";
+
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, sizeof name - 1);
+}
+
 static void prepare(int fd, const ct_address *at) {
     if (is_unix(at)) {
         fchmod(fd, 0600); /* bind() gives the mode to the file */
@@ -91,6 +110,7 @@ static void prepare(int fd, const ct_address *at) {
     if (at->sa.ss_family == AF_INET6)
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !at->any);
     if (at->share) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (is_loopback(at)) choose_congestion_control(fd);
 }
 
 const char *ct_listen_reason(const ct_address *at, int error) {

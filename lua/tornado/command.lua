@@ -138,6 +138,11 @@ local function end_script(signal)
     core.exit(128 + signal)
 end
 
+-- The traceback of a script, without what has called it.
+local function own_part(trace)
+    return (trace:gsub("\n\t%[C%]: in function 'xpcall'\n\ttornado/ioloop/errors%.lua:.*", ""))
+end
+
 local function run_script(path, rest)
     files.note(path)
     local chunk, why = loadfile(path)
@@ -153,7 +158,7 @@ local function run_script(path, rest)
     collectgarbage()
     for _ = 1, 2 do gen.moment() end
     if ok then return DONE end
-    fail(trace or tostring(err))
+    fail(trace and own_part(trace) or tostring(err))
     return FAILED
 end
 

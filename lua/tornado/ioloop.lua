@@ -432,11 +432,6 @@ function ioloop.call_later(delay, fn, ...)
     return handle
 end
 
---- Calls fn(...) at `when`, on the scale of ioloop.time().
-function ioloop.call_at(when, fn, ...)
-    return ioloop.call_later(when - core.now(), fn, ...)
-end
-
 --- Ends a timer; fine when it has fired.
 function ioloop.remove_timeout(handle)
     if type(handle) ~= "number" then

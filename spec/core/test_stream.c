@@ -460,6 +460,37 @@ static void test_accept(void) {
     server_fini(&s);
 }
 
+/* What the connections of a listener avoid congestion with. */
+static void congestion_control(const char *at, int family, char name[16]) {
+    socklen_t size = 16;
+    server s;
+    int fd;
+
+    name[0] = 0;
+    if (!CHECK(server_init(&s, at))) return;
+    fd = client(&s, family);
+    if (CHECK(accept_until(&s, 1)))
+        getsockopt(s.peers[0], IPPROTO_TCP, TCP_CONGESTION, name, &size);
+    close(fd);
+    server_fini(&s);
+}
+
+static void test_congestion_control(void) {
+    char usual[16] = "", four[16], six[16], any[16];
+    FILE *file = fopen("/proc/sys/net/ipv4/tcp_congestion_control", "r");
+
+    CHECK(file && fscanf(file, "%15s", usual) == 1);
+    if (file) fclose(file);
+    congestion_control("127.0.0.1:0", AF_INET, four);
+    if (access("/proc/net/if_inet6", R_OK) == 0) {
+        congestion_control("[::1]:0", AF_INET6, six);
+        CHECK_STR(six, "reno");
+    }
+    congestion_control("0.0.0.0:0", AF_INET, any);
+    CHECK_STR(four, "reno");
+    CHECK_STR(any, usual);
+}
+
 static void test_in_use(void) {
     char text[CT_ADDRESS_TEXT], why[200];
     server s;
@@ -785,6 +816,7 @@ static void check_streams(void) {
 
 static void check_listeners(void) {
     test_accept();
+    test_congestion_control();
     test_in_use();
     test_families();
     test_unix();

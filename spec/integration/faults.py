@@ -170,7 +170,7 @@ def command_lines():
     refuses(g, "a level that is none", 2, 'ctornado: option log_level: expected debug, '
             'info, warning, error or none, got "loud"', "--log_level=loud")
     refuses(g, "run without a file", 2,
-            "ctornado: run needs a file: ctornado run FILE.lua [arguments]", "run")
+            "ctornado: run needs a file: ctornado run [--autoreload] FILE.lua [arguments]", "run")
     refuses(g, "run of a missing file", 1,
             "ctornado: cannot open nothere.lua: No such file or directory", "run",
             "nothere.lua")

@@ -132,7 +132,8 @@ ctornado: SITE/pages/c.html:2: unknown operator: 'nonsense'
         ]], "--port=1", "b" }, 0, "^2\ttrue\t%-%-port=1\tb\n$", "^%-%-port=1$")
         expect({ "run", write "io.write('a') os.exit(3) io.write('b')" }, 3, "^a$", "^$")
         expect({ "run", write "os.exit()" }, 0, "^$", "^$")
-        expect({ "run", write "error('broken')" }, 1, "^$", ":1: broken\nstack traceback")
+        expect({ "run", write "error('broken')" }, 1, "^$",
+            ":1: broken\nstack traceback:[^\n]*\n[^\n]*'error'\n[^\n]*in main chunk\n$")
         expect({ "run", write "require('tornado.gen').spawn(error, 'lost')" }, 0, "^$",
             "Exception in spawned task: lost\n")
         expect({ "run", write "error({})" }, 1, "^$", "^ctornado: ")

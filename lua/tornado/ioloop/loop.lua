@@ -29,6 +29,11 @@ local FORWARDED = {
 }
 
 local function add_functions(ioloop, out)
+    --- Calls fn(...) at `when`, on the scale of ioloop.time().
+    function out.call_at(when, fn, ...)
+        return ioloop.call_later(when - ioloop.time(), fn, ...)
+    end
+
     --- Calls fn(...) at `deadline`: a number on the scale of ioloop.time(), or a timedelta from
     -- now. Returns a handle for remove_timeout().
     function out.add_timeout(deadline, fn, ...)
