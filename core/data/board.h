@@ -15,7 +15,8 @@
 enum {
     CT_WORKERS = 256, /* the most workers of one server */
     CT_BOARD_OLD =
-        4 /* the most earlier generations that are shown one by one */
+        4, /* the most earlier generations that are shown one by one */
+    CT_BOARD_PAST = CT_WORKERS /* the row of its elders: see data/past.h */
 };
 
 typedef enum ct_worker_state {
@@ -45,10 +46,14 @@ typedef struct ct_board {
     _Atomic int32_t pid;       /* of the server: the master's */
     _Atomic uint32_t workers;  /* rows in use */
     _Atomic uint32_t heir;     /* 1: it has not taken over yet */
+    _Atomic uint32_t elder;    /* 1: whose place it takes still counts */
     _Atomic uint32_t replaced; /* workers that died and were replaced */
     _Atomic uint32_t reloads, reloads_failed;
     _Atomic int64_t started; /* seconds since 1970 */
-    ct_board_row rows[CT_WORKERS];
+    /* Of its elders: */
+    _Atomic uint32_t past_replaced, past_reloads, past_reloads_failed;
+    ct_count past_dropped; /* see ct_metrics */
+    ct_board_row rows[CT_WORKERS + 1];
 } ct_board;
 
 /* The worker has died, or its place is taken by another: nothing is open, and
@@ -57,6 +62,24 @@ void ct_board_clear(ct_board_row *r);
 
 /* Whether a worker is in that state. */
 bool ct_board_has(const ct_board *b, ct_worker_state state);
+
+/* How many rows are workers'. */
+static inline uint32_t ct_board_workers(const ct_board *b) {
+    uint32_t n = b->workers;
+
+    return n < CT_WORKERS ? n : CT_WORKERS;
+}
+
+/* What only grows is the sum of the rows ct_board_row_of(i, ct_board_workers()), for
+ * each `i` from ct_board_first() to ct_board_workers(): the workers', but not before
+ * they have taken over, as an elder tells nothing of them; and the elders'. */
+static inline uint32_t ct_board_first(const ct_board *b) {
+    return b->heir ? ct_board_workers(b) : 0;
+}
+
+static inline uint32_t ct_board_row_of(uint32_t i, uint32_t workers) {
+    return i < workers ? i : CT_BOARD_PAST;
+}
 
 /* Milliseconds of the clock of `beat`. */
 static inline uint64_t ct_board_now(void) {

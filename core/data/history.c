@@ -92,11 +92,11 @@ static void add_up(uint64_t n[NUMBERS], const ct_board *b) {
 
     ct_clock_update(&now);
     n[WHEN] = (uint64_t)(now.wall * 1000);
-    for (uint32_t i = 0; i < b->workers && i < CT_WORKERS; i++)
-        add_row(n, &b->rows[i]);
-    n[RELOADS] = b->reloads;
-    n[RELOADS_FAILED] = b->reloads_failed;
-    n[REPLACED] = b->replaced;
+    for (uint32_t i = 0, workers = ct_board_workers(b); i <= workers; i++)
+        add_row(n, &b->rows[ct_board_row_of(i, workers)]);
+    n[RELOADS] = b->reloads + b->past_reloads;
+    n[RELOADS_FAILED] = b->reloads_failed + b->past_reloads_failed;
+    n[REPLACED] = b->replaced + b->past_replaced;
 }
 
 void ct_history_take(ct_history *h, const ct_board *b) {
@@ -104,7 +104,7 @@ void ct_history_take(ct_history *h, const ct_board *b) {
     ct_history_sample *s;
     uint32_t number;
 
-    if (!h->wanted) return;
+    if (!h->wanted || b->heir) return;
     if (before && now < before + GAP) return;
     if (!atomic_compare_exchange_strong(&h->taken, &before, now)) return;
     add_up(n, b);

@@ -32,7 +32,7 @@ typedef struct ct_history {
  * asks for it first. */
 ct_history *ct_history_get(ct_shared *shared);
 
-/* Keeps a sample, if they are wanted, and unless there is one that is hardly a
+/* Keeps a sample, if they are wanted and the server has taken over, and unless there is one that is hardly a
  * second old. */
 void ct_history_take(ct_history *h, const ct_board *b);
 

@@ -106,24 +106,18 @@ static bool is_same(const ct_metric *r, const draft *d) {
             memcmp(r->bound, d->bound, r->bounds * sizeof(double)) == 0);
 }
 
-static uint32_t drop(ct_metrics *m) {
-    atomic_fetch_add(&m->dropped, 1);
-    return 0;
-}
-
-/* The record, found or added; 0: no room. */
-static uint32_t put(ct_metrics *m, const draft *d) {
+/* The record, found or, with `add`, made; 0: it is not there, or no room. */
+static uint32_t seek(ct_metrics *m, const draft *d, bool add) {
     uint64_t hash = ct_hash64(&m->key, d->key, d->head.key_size);
     uint32_t mine = 0;
 
-    if (d->head.key_size > CT_METRICS_KEY) return drop(m);
     for (uint32_t i = 0; i < CT_METRICS_TABLE; i++) {
         _Atomic uint32_t *cell = &m->table[(hash + i) & MASK];
         uint32_t at = atomic_load_explicit(cell, memory_order_acquire);
 
         if (!at) {
-            if (!mine) mine = write_record(m, d);
-            if (!mine) return drop(m);
+            if (!mine && add) mine = write_record(m, d);
+            if (!mine) return 0;
             if (atomic_compare_exchange_strong(cell, &at, mine)) return mine;
         }
         if (is_same(record_at(m, at), d)) {
@@ -132,7 +126,15 @@ static uint32_t put(ct_metrics *m, const draft *d) {
         }
     }
     unwrite(m, mine);
-    return drop(m);
+    return 0;
+}
+
+/* Likewise; 0 is counted. */
+static uint32_t put(ct_metrics *m, const draft *d) {
+    uint32_t at = d->head.key_size > CT_METRICS_KEY ? 0 : seek(m, d, true);
+
+    if (!at) atomic_fetch_add(&m->dropped, 1);
+    return at;
 }
 
 const ct_metric *ct_metrics_find(const ct_metrics *m, uint32_t at,
@@ -140,6 +142,7 @@ const ct_metric *ct_metrics_find(const ct_metrics *m, uint32_t at,
     const ct_metric *r = record_at(m, at);
 
     if (at < FIRST || at >= m->memory_used || at % 8) return NULL;
+    if (at > CT_METRICS_MEMORY - sizeof *r) return NULL;
     return r->kind == kind ? r : NULL;
 }
 
@@ -193,6 +196,26 @@ uint32_t ct_metrics_handler(ct_metrics *m, const char *labels, size_t size) {
     return slot_of(m, put(m, &d));
 }
 
+uint32_t ct_metrics_copy(ct_metrics *m, const ct_metric *r, uint32_t parent,
+                         bool add) {
+    draft d = { .head = { .kind = r->kind,
+                          .parent = parent,
+                          .slots = r->slots,
+                          .key_size = r->key_size,
+                          .help_size = r->help_size,
+                          .type = r->type,
+                          .bounds = r->bounds },
+                .bound = r->bounds ? r->bound : NULL,
+                .key = ct_metric_key(r),
+                .help = ct_metric_help(r) };
+    uint32_t at = seek(m, &d, add), none = 0;
+
+    if (at && add && r->kind == CT_METRIC_FAMILY)
+        (void)atomic_compare_exchange_strong(&record_at(m, parent)->current,
+                                             &none, at);
+    return at;
+}
+
 /* -- Numbers --------------------------------------------------------------- */
 
 /* A gauge that nobody has set is all zero bits; 0 itself is kept as -0. */
@@ -229,19 +252,21 @@ void ct_metrics_observe(ct_count *slots, const ct_metric *family, uint32_t slot,
     ct_metrics_add(slots, slot + family->bounds + 1, value);
 }
 
-static bool is_gauge(const ct_metrics *m, const ct_metric *r) {
-    const ct_metric *f;
+static bool is_gauge(const ct_metrics *m, const ct_metric *series) {
+    const ct_metric *f = ct_metrics_find(m, series->parent, CT_METRIC_FAMILY);
 
-    if (r->kind != CT_METRIC_SERIES) return false;
-    f = ct_metrics_find(m, r->parent, CT_METRIC_FAMILY);
     return f && f->type >= CT_METRIC_GAUGE && f->type <= CT_METRIC_GAUGE_MIN;
 }
 
+/* The master does so, which may be root, with what a worker has written. */
 void ct_metrics_clear(ct_metrics *m, uint32_t row) {
     for (uint32_t i = 0; i < CT_METRICS_TABLE; i++) {
         uint32_t at = atomic_load_explicit(&m->table[i], memory_order_acquire);
 
-        if (at && is_gauge(m, record_at(m, at)))
-            ct_count_set(&m->rows[row][record_at(m, at)->slot], 0);
+        const ct_metric *r = ct_metrics_find(m, at, CT_METRIC_SERIES);
+        uint32_t slot = r ? r->slot : CT_METRICS_SLOTS;
+
+        if (slot < CT_METRICS_SLOTS && is_gauge(m, r))
+            ct_count_set(&m->rows[row][slot], 0);
     }
 }

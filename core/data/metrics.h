@@ -47,7 +47,7 @@ typedef struct ct_metrics {
     ct_count dropped;                         /* names that found no room */
     _Atomic uint32_t table[CT_METRICS_TABLE]; /* offsets in `memory`; 0: free */
     _Alignas(8) char memory[CT_METRICS_MEMORY];
-    ct_count rows[CT_WORKERS][CT_METRICS_SLOTS];
+    ct_count rows[CT_WORKERS + 1][CT_METRICS_SLOTS]; /* last: the elders' */
 } ct_metrics;
 
 /* The piece of that name in `shared`; NULL with errno set when there is no memory.
@@ -69,6 +69,12 @@ uint32_t ct_metrics_handler(ct_metrics *m, const char *labels, size_t size);
 /* What `at` stands for; NULL when it is none, or not of that kind. */
 const ct_metric *ct_metrics_find(const ct_metrics *m, uint32_t at,
                                  ct_metric_kind kind);
+
+/* The same record here as `r`, which is of other metrics: its parent's record is
+ * `parent` here. With `add` it is made if there is none; a family is then only shown
+ * if nobody has asked for its name. 0: there is none, or no room. */
+uint32_t ct_metrics_copy(ct_metrics *m, const ct_metric *r, uint32_t parent,
+                         bool add);
 
 /* The place of a process is taken by another: its gauges are 0, its counters go
  * on. */

@@ -16,18 +16,20 @@ typedef struct writer {
     ct_text t;
     const ct_board *board;
     const ct_metrics *metrics;
-    uint32_t workers;
-    double now; /* seconds since 1970 */
+    uint32_t first, workers; /* see ct_board_first() */
+    double now;              /* seconds since 1970 */
 } writer;
 
 /* -- Adding up ------------------------------------------------------------- */
 
 /* The sum of a number at an offset in ct_board_row. */
 static double sum(const writer *w, size_t offset) {
+    bool grows = offset >= offsetof(ct_board_row, counters);
     double n = 0;
 
-    for (uint32_t i = 0; i < w->workers; i++) {
-        const char *row = (const char *)&w->board->rows[i];
+    for (uint32_t i = grows ? w->first : 0; i <= w->workers; i++) {
+        const char *row =
+            (const char *)&w->board->rows[ct_board_row_of(i, w->workers)];
 
         n += (double)ct_count_get(
             (const ct_count *)(const void *)(row + offset));
@@ -254,14 +256,16 @@ static void put_server(writer *w) {
            (double)b->started);
     single(w, "ctornado_workers", "gauge", "Places of workers.", b->workers);
     single(w, "ctornado_worker_restarts_total", "counter",
-           "Workers that died and were replaced.", b->replaced);
+           "Workers that died and were replaced.",
+           b->replaced + b->past_replaced);
     begin(w, "ctornado_reloads_total", "counter", "Reloads of the sites.");
-    sample(w, "result=\"ok\"", b->reloads);
-    sample(w, "result=\"failed\"", b->reloads_failed);
+    sample(w, "result=\"ok\"", b->reloads + b->past_reloads);
+    sample(w, "result=\"failed\"", b->reloads_failed + b->past_reloads_failed);
     ct_text_end(&w->t);
     single(w, "ctornado_metrics_dropped_total", "counter",
            "Numbers that were not counted, because there are too many series.",
-           (double)ct_count_get(&w->metrics->dropped));
+           (double)(ct_count_get(&w->metrics->dropped) +
+                    ct_count_get(&b->past_dropped)));
 }
 
 /* -- Handlers and applications --------------------------------------------- */
@@ -305,8 +309,9 @@ static records *collect(const ct_metrics *m, ct_metric_kind kind) {
 static double handler_number(const writer *w, uint32_t slot, bool most) {
     double n = 0;
 
-    for (uint32_t i = 0; i < w->workers; i++) {
-        double one = (double)ct_count_get(&w->metrics->rows[i][slot]);
+    for (uint32_t i = w->first; i <= w->workers; i++) {
+        const ct_count *row = w->metrics->rows[ct_board_row_of(i, w->workers)];
+        double one = (double)ct_count_get(&row[slot]);
 
         n = !most ? n + one : one > n ? one : n;
     }
@@ -365,11 +370,12 @@ static void put_handlers(writer *w) {
 
 /* Over the workers that have set it, for a maximum and a minimum. */
 static double value(const writer *w, uint32_t slot, uint32_t type) {
+    bool grows = type == CT_METRIC_COUNTER || type == CT_METRIC_HISTOGRAM;
     double all = 0;
     bool any = false;
 
-    for (uint32_t i = 0; i < w->workers; i++) {
-        const ct_count *row = w->metrics->rows[i];
+    for (uint32_t i = grows ? w->first : 0; i <= w->workers; i++) {
+        const ct_count *row = w->metrics->rows[ct_board_row_of(i, w->workers)];
         double n = ct_metrics_value(row, slot);
 
         if (!ct_count_get(&row[slot])) continue;
@@ -452,17 +458,12 @@ static double seconds_since_1970(void) {
     return now.wall;
 }
 
-static uint32_t workers_of(const ct_board *b) {
-    uint32_t n = b->workers;
-
-    return n < CT_WORKERS ? n : CT_WORKERS;
-}
-
 char *ct_metrics_text(const ct_board *b, const ct_metrics *m, bool json) {
     writer w = { .t = { .json = json },
                  .board = b,
                  .metrics = m,
-                 .workers = workers_of(b),
+                 .first = ct_board_first(b),
+                 .workers = ct_board_workers(b),
                  .now = seconds_since_1970() };
 
     if (json) ct_text_put(&w.t, "{\"time\":%.3f,\"metrics\":[\n", w.now);

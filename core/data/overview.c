@@ -9,12 +9,6 @@
 /* What stands before the name in a record. */
 static const char LABEL[] = "handler=";
 
-static uint32_t workers_of(const ct_board *b) {
-    uint32_t n = b->workers;
-
-    return n < CT_WORKERS ? n : CT_WORKERS;
-}
-
 static unsigned long long of(const ct_count *c) {
     return ct_count_get(c);
 }
@@ -46,19 +40,22 @@ static void put_worker(ct_text *t, uint32_t index, const ct_board_row *r) {
 
 static void put_workers(ct_text *t, const ct_board *b) {
     ct_text_put(t, "\"workers\":[");
-    for (uint32_t i = 0; i < workers_of(b); i++) put_worker(t, i, &b->rows[i]);
+    for (uint32_t i = 0; i < ct_board_workers(b); i++)
+        put_worker(t, i, &b->rows[i]);
     ct_text_put(t, "]");
 }
 
 static void put_statuses(ct_text *t, const ct_board *b) {
+    uint32_t workers = ct_board_workers(b);
     const char *comma = "";
 
     ct_text_put(t, ",\"statuses\":{");
     for (uint32_t code = 100; code < CT_COUNT_STATUSES; code++) {
         unsigned long long n = 0;
 
-        for (uint32_t i = 0; i < workers_of(b); i++)
-            n += of(&b->rows[i].counters.statuses[code]);
+        for (uint32_t i = ct_board_first(b); i <= workers; i++)
+            n += of(
+                &b->rows[ct_board_row_of(i, workers)].counters.statuses[code]);
         if (!n) continue;
         ct_text_put(t, "%s\"%u\":%llu", comma, code, n);
         comma = ",";
@@ -73,10 +70,13 @@ typedef struct handler {
     uint64_t numbers[CT_HANDLER_COUNTS];
 } handler;
 
-static void add_up(handler *h, const ct_metrics *m, uint32_t workers) {
-    for (uint32_t i = 0; i < workers; i++)
+static void add_up(handler *h, const ct_board *b, const ct_metrics *m) {
+    uint32_t workers = ct_board_workers(b);
+
+    for (uint32_t i = ct_board_first(b); i <= workers; i++)
         for (uint32_t k = 0; k < CT_HANDLER_COUNTS; k++) {
-            uint64_t n = ct_count_get(&m->rows[i][h->record->slot + k]);
+            const ct_count *row = m->rows[ct_board_row_of(i, workers)];
+            uint64_t n = ct_count_get(&row[h->record->slot + k]);
 
             if (k != CT_HANDLER_MAX)
                 h->numbers[k] += n;
@@ -93,7 +93,7 @@ static int by_time(const void *a, const void *b) {
 }
 
 /* Those that have answered; returns how many. */
-static uint32_t collect(handler *list, const ct_metrics *m, uint32_t workers) {
+static uint32_t collect(handler *list, const ct_board *b, const ct_metrics *m) {
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < CT_METRICS_TABLE; i++) {
@@ -101,7 +101,7 @@ static uint32_t collect(handler *list, const ct_metrics *m, uint32_t workers) {
         handler h = { .record = ct_metrics_find(m, at, CT_METRIC_HANDLER) };
 
         if (!h.record) continue;
-        add_up(&h, m, workers);
+        add_up(&h, b, m);
         if (h.numbers[CT_HANDLER_REPLIES]) list[count++] = h;
     }
     qsort(list, count, sizeof *list, by_time);
@@ -138,7 +138,7 @@ static void put_handler(ct_text *t, const handler *h) {
 static void put_handlers(ct_text *t, const ct_board *b, const ct_metrics *m) {
     handler *list =
         ct_alloc(CT_METRICS_SLOTS / CT_HANDLER_COUNTS * sizeof *list);
-    uint32_t count = collect(list, m, workers_of(b));
+    uint32_t count = collect(list, b, m);
 
     ct_text_put(t, ",\"handlers\":[");
     for (uint32_t i = 0; i < count && i < CT_OVERVIEW_HANDLERS; i++)

@@ -4,6 +4,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/shared.h"
 
+#include "base/assert.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -57,37 +58,56 @@ void ct_shared_take(ct_shared *s) {
     unsetenv(PIECES);
 }
 
-bool ct_shared_leave(const ct_shared *s) {
-    char text[CT_SHARED_PIECES * (CT_SHARED_NAME + 12) + 1] = "", *at = text;
+/* -- Leaving --------------------------------------------------------------- */
 
-    for (uint32_t i = 0; i < s->count; i++) {
-        const ct_shared_piece *p = &s->pieces[i];
+enum { TEXT = CT_SHARED_PIECES * (CT_SHARED_NAME + 12) + 1 };
 
-        if (fcntl(p->fd, F_SETFD, 0) == -1) return false; /* -1: EBADF */
-        at += sprintf(at, "%s %d ", p->name, p->fd);
-    }
-    return setenv(PIECES, text, 1) == 0;
+static void put_names(const ct_shared *s, char text[TEXT]) {
+    char *at = text;
+
+    *at = 0;
+    for (uint32_t i = 0; i < s->count; i++)
+        at += sprintf(at, "%s %d ", s->pieces[i].name, s->pieces[i].fd);
 }
 
-char *ct_shared_pass(const ct_shared *s, const char *name, int *fd) {
-    char *text = NULL;
+bool ct_shared_keep(const ct_shared *s) {
+    for (uint32_t i = 0; i < s->count; i++) /* -1: EBADF */
+        if (fcntl(s->pieces[i].fd, F_SETFD, 0) == -1) return false;
+    return true;
+}
 
-    *fd = -1;
-    for (uint32_t i = 0; i < s->count; i++) {
-        if (strcmp(s->pieces[i].name, name) != 0) continue;
-        if (asprintf(&text, "%s=%s %d ", PIECES, name, s->pieces[i].fd) != -1)
-            *fd = s->pieces[i].fd;
-    }
-    return *fd == -1 ? NULL : text;
+bool ct_shared_leave(const ct_shared *s) {
+    char text[TEXT];
+
+    put_names(s, text);
+    return ct_shared_keep(s) && setenv(PIECES, text, 1) == 0;
+}
+
+char *ct_shared_text(const ct_shared *s) {
+    char names[TEXT], *text;
+    int n;
+
+    put_names(s, names);
+    n = asprintf(&text, "%s=%s", PIECES, names);
+    ct_assert(n != -1);
+    return text;
+}
+
+static ct_shared_piece *find(const ct_shared *s, const char *name) {
+    for (uint32_t i = 0; i < s->count; i++)
+        if (strcmp(s->pieces[i].name, name) == 0)
+            return (ct_shared_piece *)(uintptr_t)&s->pieces[i];
+    return NULL;
+}
+
+void ct_shared_lend(const ct_shared *s, const char *name, ct_shared *heir,
+                    const char *as) {
+    const ct_shared_piece *p = find(s, name);
+
+    if (p && p->fd != -1) (void)add(heir, as, p->fd);
 }
 
 /* -- Memory ---------------------------------------------------------------- */
-
-static ct_shared_piece *find(ct_shared *s, const char *name) {
-    for (uint32_t i = 0; i < s->count; i++)
-        if (strcmp(s->pieces[i].name, name) == 0) return &s->pieces[i];
-    return NULL;
-}
 
 /* `ulimit -f` holds for a memfd, too: below that it is memory of this process and
  * its forks alone, which no master can give to workers. */
@@ -145,6 +165,19 @@ void *ct_shared_get(ct_shared *s, const char *name, size_t size) {
     if (!p) p = make(s, name, size);
     if (!p || (!p->memory && !map(p, size))) return NULL;
     return p->memory;
+}
+
+const void *ct_shared_find(ct_shared *s, const char *name, size_t size) {
+    ct_shared_piece *p = find(s, name);
+
+    if (!p || !fits(p, size) || (!p->memory && !map(p, size))) return NULL;
+    return p->memory;
+}
+
+void ct_shared_drop(ct_shared *s, const char *prefix) {
+    for (uint32_t i = s->count; i--;)
+        if (strncmp(s->pieces[i].name, prefix, strlen(prefix)) == 0)
+            forget(s, &s->pieces[i]);
 }
 
 void ct_shared_fini(ct_shared *s) {

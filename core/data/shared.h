@@ -13,7 +13,7 @@
 enum { CT_SHARED_PIECES = 16, CT_SHARED_NAME = 24 };
 
 typedef struct ct_shared_piece {
-    char name[CT_SHARED_NAME]; /* lower-case letters */
+    char name[CT_SHARED_NAME]; /* without a blank */
     void *memory;              /* NULL: nobody has asked for it yet */
     size_t size;
     int fd;
@@ -33,14 +33,30 @@ void ct_shared_take(ct_shared *s);
  * is none to be had. */
 void *ct_shared_get(ct_shared *s, const char *name, size_t size);
 
+/* That which was inherited, if it has this size, and nothing new: NULL. To be read
+ * alone. */
+const void *ct_shared_find(ct_shared *s, const char *name, size_t size);
+
+/* Unmaps and closes the pieces whose names begin with `prefix`. */
+void ct_shared_drop(ct_shared *s, const char *prefix);
+
 /* In a child that is about to exec: leaves all pieces for ct_shared_take(). False:
  * errno says why. */
 bool ct_shared_leave(const ct_shared *s);
 
-/* For a program that takes this one's place: the piece `name` alone, as a string
- * for its environment, and its descriptor, which must not be closed by exec; NULL
- * and -1 when there is none. Caller frees with free(). */
-char *ct_shared_pass(const ct_shared *s, const char *name, int *fd);
+/* For a program that takes this one's place: the piece `name`, if there is one that
+ * can be inherited, is in `heir`, too, as `as`. It is lent: `heir` must not be given
+ * to ct_shared_fini(). */
+void ct_shared_lend(const ct_shared *s, const char *name, ct_shared *heir,
+                    const char *as);
+
+/* All pieces as a string for the environment of a program. Caller frees with
+ * free(). */
+char *ct_shared_text(const ct_shared *s);
+
+/* In a child that is about to exec: their descriptors go along. False: errno says
+ * why. */
+bool ct_shared_keep(const ct_shared *s);
 
 /* Unmaps and closes all. */
 void ct_shared_fini(ct_shared *s);

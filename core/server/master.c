@@ -295,6 +295,7 @@ static void on_tick(void *arg) {
             ct_master_start(m, c);
     }
     ct_master_notify(m, "WATCHDOG=1");
+    ct_master_forget_elder(m);
     if (m->trim_at && now >= m->trim_at) ct_master_trim(m);
     if (!m->elder->waiting && !m->upgrade.done)
         ct_keys_renew(m->tickets, m->loop, m->wishes->ticket_rotation);
@@ -392,7 +393,7 @@ static bool begin(ct_master *m) {
     ct_peers_format(m->peers);
     m->tickets = ct_keys_get(m->shared, m->loop, true);
     m->board->pid = getpid();
-    m->board->heir = m->elder->waiting;
+    m->board->heir = m->board->elder = m->elder->waiting;
     m->board->workers = m->count;
     m->board->started = (int64_t)m->loop->clock.wall;
     if (!open_all(m)) return false;

@@ -85,6 +85,9 @@ bool ct_master_is_ending(const ct_master *m);
 /* All workers serve: the place is this master's, or an elder is asked for it. */
 void ct_master_succeed(ct_master *m);
 
+/* Once an elder has ended: it counts no more. */
+void ct_master_forget_elder(ct_master *m);
+
 /* It cannot be, for what a worker says (\x1f for newlines). */
 void ct_master_tell_elder(const ct_master *m, const char *why);
 

@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/buf.h"
 #include "base/mem.h"
+#include "data/past.h"
 #include "io/listen.h"
 #include "server/master_parts.h"
 #include "server/notify.h"
@@ -44,6 +45,12 @@ void ct_master_tell_elder(const ct_master *m, const char *why) {
         if (*p == '\x1f') *p = '\n';
     ct_elder_fail(m->elder, text);
     ct_free(text);
+}
+
+void ct_master_forget_elder(ct_master *m) {
+    if (!m->board->elder || m->elder->channel != -1) return;
+    m->board->elder = 0;
+    ct_past_forget(m->shared);
 }
 
 /* -- Before an heir -------------------------------------------------------- */

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "data/past.h"
 #include "io/listen.h"
 #include "server/inherit.h"
 #include "server/notify.h"
@@ -134,7 +135,7 @@ static void on_limit(void *arg) {
 
 enum { GIVEN = 3 };
 
-/* This process's environment and what the new one needs: the last may be NULL. */
+/* This process's environment and what the new one needs. */
 static char **environment(char *given[GIVEN]) {
     size_t n = 0;
     char **all;
@@ -148,16 +149,17 @@ static char **environment(char *given[GIVEN]) {
 }
 
 /* In the child. The name is looked up anew: its file is another one by now. */
-_Noreturn static void become(const ct_upgrade *u, int end, int memory,
-                             const char *sockets, char **env) {
+_Noreturn static void become(const ct_upgrade *u, int end,
+                             const ct_shared *memory, const char *sockets,
+                             char **env) {
     char why[WORD];
     sigset_t none;
     int n;
 
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (memory != -1) (void)fcntl(memory, F_SETFD, 0);
-    if (fcntl(end, F_SETFD, 0) == 0 && ct_inherit_keep(sockets))
+    if (fcntl(end, F_SETFD, 0) == 0 && ct_shared_keep(memory) &&
+        ct_inherit_keep(sockets))
         execvpe(u->argv[0], u->argv, env);
     n = snprintf(why, sizeof why, "error %s: cannot be started: %s", u->argv[0],
                  strerrordesc_np(errno));
@@ -166,16 +168,19 @@ _Noreturn static void become(const ct_upgrade *u, int end, int memory,
 }
 
 static bool start(ct_upgrade *u, const char *sockets) {
-    int ends[2], memory;
+    ct_shared memory = { 0 };
+    int ends[2];
     char *given[GIVEN], **env;
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1)
         return false;
     ct_inherit_heir(given, ends[1], sockets);
-    given[2] = ct_shared_pass(u->shared, "tickets", &memory);
+    ct_shared_lend(u->shared, "tickets", &memory, "tickets");
+    ct_past_lend(u->counted, &memory);
+    given[2] = ct_shared_text(&memory);
     env = environment(given);
     u->pid = fork();
-    if (u->pid == 0) become(u, ends[1], memory, sockets, env);
+    if (u->pid == 0) become(u, ends[1], &memory, sockets, env);
     ct_free(env);
     for (int i = 0; i < GIVEN; i++) free(given[i]);
     close(ends[1]);
@@ -236,6 +241,7 @@ void ct_upgrade_init(ct_upgrade *u, ct_loop *loop, const ct_shared *shared,
                      char **argv, ct_upgrade_fn *fn, void *arg) {
     *u = (ct_upgrade){ .loop = loop,
                        .shared = shared,
+                       .counted = shared,
                        .argv = argv,
                        .fn = fn,
                        .arg = arg,

@@ -24,7 +24,7 @@ typedef void ct_upgrade_fn(bool stop, void *arg);
 
 typedef struct ct_upgrade {
     ct_loop *loop;
-    const ct_shared *shared; /* borrowed */
+    const ct_shared *shared, *counted; /* borrowed */
     char **argv;
     ct_upgrade_fn *fn;
     void *arg;
@@ -38,8 +38,9 @@ typedef struct ct_upgrade {
     ct_timer *limit;
 } ct_upgrade;
 
-/* Borrows all; `argv` is the command line of this process, and "tickets" of
- * `shared` goes along. */
+/* Borrows all; `argv` is the command line of this process. "tickets" of `shared`
+ * goes along, and what is counted (data/past.h): in `shared`, too, unless `counted`
+ * of `u` is set. */
 void ct_upgrade_init(ct_upgrade *u, ct_loop *loop, const ct_shared *shared,
                      char **argv, ct_upgrade_fn *fn, void *arg);
 

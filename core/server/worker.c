@@ -31,6 +31,8 @@ static void on_tick(void *arg) {
 
     ct_figures_show(w->row, &w->generations);
     ct_figures_lag(w->row, &w->ticked);
+    if (!w->inherit.worker && w->elder.channel == -1) w->board->elder = 0;
+    ct_past_carry(&w->past);
     ct_history_take(w->history, w->board);
     notify(w, "WATCHDOG=1");
     if (!w->inherit.worker && !w->elder.waiting && !w->upgrade.done)
@@ -309,6 +311,7 @@ static void on_alone(void *arg) {
     ct_worker *w = arg;
 
     w->board->heir = 0;
+    ct_past_carry(&w->past);
     notify(w, "READY=1");
     ct_pidfile_write(w->wishes->pid_file, &w->log);
     open_control(w, w->generations.current->control);
@@ -345,55 +348,13 @@ static bool after_turn(void *arg) {
     return !w->loop.again && ct_generations_rest(&w->generations);
 }
 
-/* What is counted over all workers. A master has made it ready. */
-static bool share_limits(ct_worker *w) {
-    uint32_t row = w->inherit.worker ? w->inherit.worker - 1 : 0;
-    void *peers = ct_shared_get(w->shared, "peers", ct_peers_size(CT_WORKERS));
-
-    if (!peers || !ct_vm_share_rate(w->shared)) return false;
-    if (!w->inherit.worker) ct_peers_format(peers);
-    ct_peers_init(&w->server.peers, peers, row);
-    return true;
-}
-
-/* Its row on the master's board, or a board of its own. */
-static bool take_place(ct_worker *w) {
-    ct_inherit *i = &w->inherit;
-    uint32_t at;
-
-    ct_inherit_take(i, &w->loop);
-    ct_elder_init(&w->elder, &w->loop, i->elder);
-    w->shared = i->worker ? &i->shared : &w->own; /* a master may come */
-    w->board = ct_shared_get(w->shared, "board", sizeof *w->board);
-    w->metrics = ct_metrics_get(w->shared);
-    w->history = ct_history_get(w->shared);
-    if (!w->board || !w->metrics || !w->history || i->worker > CT_WORKERS) {
-        ct_log_line(&w->log, CT_LEVEL_ERROR, "worker", "no shared memory: %m");
-        return false;
-    }
-    w->tickets = ct_keys_get(&i->shared, &w->loop, !i->worker);
-    at = i->worker ? i->worker - 1 : 0;
-    w->row = &w->board->rows[at];
-    ct_board_clear(w->row);
-    ct_metrics_clear(w->metrics, at);
-    ct_loop_count_in(&w->loop, &w->row->counters, w->metrics->rows[at]);
-    w->log.counters = &w->row->counters;
-    w->log.recent = &w->row->recent;
-    if (!share_limits(w)) return false;
-    w->row->pid = getpid();
-    w->row->state = CT_WORKER_STARTING;
-    w->row->started = (int64_t)w->loop.clock.wall;
-    if (!i->worker) {
-        w->board->pid = getpid();
-        w->board->workers = 1;
-        w->board->heir = w->elder.waiting;
-        w->board->started = w->row->started;
-        return true;
-    }
-    ct_child_name(i->worker);
+/* Before it is known what it runs. */
+static bool begin(ct_worker *w) {
+    if (!ct_worker_place(w)) return false;
+    if (!w->inherit.worker) return true;
     w->loop.share_ports = true;
-    event_assign(&w->master, w->loop.base, i->channel, EV_READ | EV_PERSIST,
-                 on_master, w);
+    event_assign(&w->master, w->loop.base, w->inherit.channel,
+                 EV_READ | EV_PERSIST, on_master, w);
     return event_add(&w->master, NULL) == 0;
 }
 
@@ -407,6 +368,7 @@ static int run(ct_worker *w, int argc, char **argv) {
                              .tickets = w->tickets,
                              .board = w->board,
                              .metrics = w->metrics,
+                             .past = &w->past,
                              .history = w->history };
 
     w->loop.after_turn = after_turn;
@@ -419,6 +381,7 @@ static int run(ct_worker *w, int argc, char **argv) {
     w->generations.wanted_arg = w;
     ct_upgrade_init(&w->upgrade, &w->loop, &w->inherit.shared, argv,
                     on_upgraded, w);
+    w->upgrade.counted = w->shared;
     w->signals = ct_signals_new(&w->loop, list, 6, on_signal, w);
     if (w->signals) ct_wishes_wait(NULL);
     w->tick = ct_timer_new(&w->loop, on_tick, w);
@@ -480,7 +443,7 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
         return 1;
     }
     ct_server_init(&w->server, &w->loop);
-    if (take_place(w)) code = run(w, argc, argv);
+    if (begin(w)) code = run(w, argc, argv);
     wishes = end(w, code);
     if (wishes) {
         w->loop.after_turn = NULL;

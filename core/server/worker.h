@@ -9,6 +9,7 @@
 #include "data/board.h"
 #include "data/history.h"
 #include "data/metrics.h"
+#include "data/past.h"
 #include "data/shared.h"
 #include "http/server.h"
 #include "io/listen.h"
@@ -35,6 +36,7 @@ typedef struct ct_worker {
     struct ct_tls_tickets *tickets; /* in what a master or elder shares */
     ct_board *board;
     ct_metrics *metrics;
+    ct_past past; /* what its elders have counted */
     ct_history *history;
     ct_board_row *row;
     ct_timer *tick;      /* every second: the board's numbers */
@@ -51,6 +53,11 @@ typedef struct ct_worker {
     bool serving;           /* it has said so */
     bool orphan;            /* its master is gone */
 } ct_worker;
+
+/* In place.c: finds its place, which is a row on the master's board, or a board of its
+ * own, and what else it has of those that were there before. False: there is none,
+ * which has been logged. */
+bool ct_worker_place(ct_worker *w);
 
 /* Runs the command line to its end; returns the exit code. */
 int ct_worker_run(ct_worker *w, int argc, char **argv);

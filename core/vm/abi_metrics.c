@@ -9,6 +9,7 @@
 #include "data/metrics.h"
 #include "data/metrics_text.h"
 #include "data/overview.h"
+#include "data/past.h"
 #include "data/status.h"
 #include "http/listener.h"
 #include "vm/vm.h"
@@ -35,6 +36,7 @@ void ct_abi_server_status(ct_vm *vm, ct_str *out) {
 }
 
 void ct_abi_metrics_text(ct_vm *vm, int json, ct_str *out) {
+    ct_past_carry(vm->place.past);
     give(vm, ct_metrics_text(vm->place.board, vm->place.metrics, json), out);
 }
 
@@ -43,6 +45,7 @@ void ct_abi_metrics_errors(ct_vm *vm, ct_str *out) {
 }
 
 void ct_abi_overview(ct_vm *vm, ct_str *out) {
+    ct_past_carry(vm->place.past);
     give(vm, ct_overview_text(vm->place.board, vm->place.metrics), out);
 }
 

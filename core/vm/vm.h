@@ -41,8 +41,9 @@ typedef struct ct_place {
     uint32_t worker;        /* 1 and up; 0: no master started it */
     uint32_t workers;       /* how many there are */
     const char *folder;     /* that they share, borrowed; empty: none */
-    struct ct_board *board; /* likewise, as the three below */
+    struct ct_board *board; /* likewise, as the four below */
     struct ct_metrics *metrics;
+    struct ct_past *past;
     struct ct_history *history;
     struct ct_shared *shared;             /* memory; an executor's: NULL */
     const struct ct_tls_tickets *tickets; /* in it, of all server contexts */

@@ -1,6 +1,7 @@
 -- Metrics: counters, gauges and histograms that handlers keep, in memory that all workers share, so
--- that they are the server's and go on through reloads and the death of workers. The admin listener
--- shows them (option `admin`), together with those of the server itself.
+-- that they are the server's and go on through reloads and the death of workers; counters and
+-- histograms through upgrades, too. The admin listener shows them (option `admin`), together with
+-- those of the server itself.
 --
 --     local metrics = require "tornado.metrics"
 --     local jobs = metrics.counter("jobs_total", { help = "Jobs done.", labels = { "kind" } })

@@ -187,6 +187,28 @@ static void test_replaced(void) {
     ct_shared_fini(&s);
 }
 
+/* What a worker with less rights has written leads the master nowhere else. */
+static void test_spoiled(void) {
+    ct_shared s = { 0 };
+    ct_metrics *m = ct_metrics_get(&s);
+    uint32_t gauge = series(m, add(m, "g", CT_METRIC_GAUGE), "");
+
+    ct_metrics_set(m->rows[0], gauge, 5);
+    for (uint32_t i = 0; i < CT_METRICS_TABLE; i++) {
+        ct_metric *r = (ct_metric *)(void *)(m->memory + m->table[i]);
+
+        if (!m->table[i])
+            m->table[i] = UINT32_MAX - 7 - 8 * i;
+        else if (r->kind == CT_METRIC_SERIES)
+            r->slot = UINT32_MAX;
+    }
+    m->memory_used = UINT32_MAX;
+    ct_metrics_clear(m, CT_WORKERS);
+    CHECK(ct_metrics_value(m->rows[0], gauge) == 5);
+    CHECK(!ct_metrics_find(m, CT_METRICS_MEMORY, CT_METRIC_NAME));
+    ct_shared_fini(&s);
+}
+
 static bool has(const char *text, const char *part) {
     return strstr(text, part) != NULL;
 }
@@ -289,6 +311,7 @@ int main(void) {
     test_processes();
     test_killed();
     test_replaced();
+    test_spoiled();
     test_quantiles();
     test_text();
     test_recent();

@@ -76,6 +76,45 @@ static void test_inherited(void) {
     ct_shared_fini(&s);
 }
 
+/* What another program has after exec, under other names. */
+static int heir(const ct_shared *given) {
+    ct_shared lent = { 0 }, s;
+    const char *log;
+    char *text;
+
+    ct_shared_lend(given, "log", &lent, "old-log");
+    ct_shared_lend(given, "none", &lent, "nothing");
+    text = ct_shared_text(&lent);
+    if (!ct_shared_keep(&lent) || putenv(text) != 0) return 1;
+    ct_shared_take(&s);
+    free(text);
+    if (s.count != 1) return 2;
+    if (ct_shared_find(&s, "log", 64)) return 3;
+    if (ct_shared_find(&s, "old-log", 32)) return 4;
+    log = ct_shared_find(&s, "old-log", 64);
+    if (!log || strcmp(log, "of the elder") != 0) return 5;
+    if (ct_shared_find(&s, "old-log", 64) != log || s.count != 1) return 6;
+    ct_shared_drop(&s, "log");
+    if (s.count != 1) return 8;
+    ct_shared_drop(&s, "old-");
+    ct_shared_drop(&s, "old-");
+    return s.count == 0 ? 0 : 7;
+}
+
+static void test_lent(void) {
+    ct_shared s = { 0 };
+    char *log = ct_shared_get(&s, "log", 64);
+    int status = -1;
+    pid_t pid;
+
+    memcpy(log, "of the elder", 13);
+    CHECK(ct_shared_get(&s, "other", 64) != NULL);
+    pid = fork();
+    if (pid == 0) _exit(heir(&s));
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    ct_shared_fini(&s);
+}
+
 static void test_nonsense(void) {
     ct_shared s;
 
@@ -90,6 +129,7 @@ int main(void) {
     test_own();
     test_limits();
     test_inherited();
+    test_lent();
     test_nonsense();
     return check_report();
 }
