@@ -7,7 +7,11 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "http/fetch.h"
+#include <fcntl.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static void *zeroed(size_t n, size_t size) {
     if (size && n > SIZE_MAX / size) return NULL;
@@ -54,6 +58,35 @@ static void set_callbacks(ct_client *c) {
     curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
 }
 
+/* The lowest number that is not a descriptor's; -1 when none is left. */
+static int free_number(void) {
+    int fd = eventfd(0, EFD_CLOEXEC);
+
+    if (fd >= 0) close(fd);
+    return fd;
+}
+
+static bool is_local_socket(int fd) {
+    int domain = 0;
+    socklen_t size = sizeof domain;
+
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
+           domain == AF_UNIX;
+}
+
+/* libcurl makes itself a pair of sockets that whatever a site starts would
+ * inherit, and tells nobody their numbers: the lowest that were free. */
+static CURLM *new_multi(void) {
+    int fd = free_number(), end;
+    CURLM *multi = curl_multi_init();
+
+    if (!multi || fd < 0) return multi;
+    end = free_number();
+    for (; fd < end; fd++)
+        if (is_local_socket(fd)) (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return multi;
+}
+
 ct_client *ct_client_new(ct_loop *loop, ct_client_fn *fn, void *arg) {
     ct_client *c;
     CURLM *multi;
@@ -61,7 +94,7 @@ ct_client *ct_client_new(ct_loop *loop, ct_client_fn *fn, void *arg) {
     if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, ct_alloc, ct_free, ct_realloc,
                              copy, zeroed) != CURLE_OK)
         return NULL;
-    multi = curl_multi_init();
+    multi = new_multi();
     if (!multi) {
         curl_global_cleanup();
         return NULL;
@@ -73,6 +106,7 @@ ct_client *ct_client_new(ct_loop *loop, ct_client_fn *fn, void *arg) {
     c->arg = arg;
     c->timer = ct_timer_new(loop, on_timer, c);
     ct_list_init(&c->running);
+    ct_list_init(&c->answered);
     ct_list_init(&c->idle);
     set_callbacks(c);
     return c;
@@ -101,6 +135,8 @@ static void take_results(ct_client *c) {
 
 void ct_client_settle(ct_client *c) {
     take_results(c);
+    while (!ct_list_is_empty(&c->answered))
+        ct_fetch_answer(ct_list_of(c->answered.next, ct_fetch, node));
     arm(c);
 }
 
@@ -115,6 +151,8 @@ void ct_client_free(ct_client *c) {
     if (!c) return;
     while (!ct_list_is_empty(&c->running))
         ct_fetch_orphan(ct_list_of(c->running.next, ct_fetch, node));
+    while (!ct_list_is_empty(&c->answered))
+        ct_fetch_orphan(ct_list_of(c->answered.next, ct_fetch, node));
     while (!ct_list_is_empty(&c->idle))
         ct_fetch_free(ct_list_of(c->idle.next, ct_fetch, node));
     curl_multi_cleanup(c->multi);

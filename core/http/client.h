@@ -28,8 +28,9 @@ typedef struct ct_client {
     double due;   /* when libcurl wants to be called; 0: not */
     double armed; /* when the timer fires; 0: not running */
     ct_client_sockets sockets;
-    ct_list running; /* of ct_fetch */
-    ct_list idle;    /* of ct_fetch, at most CT_CLIENT_KEPT */
+    ct_list running;  /* of ct_fetch */
+    ct_list answered; /* likewise: those that ct_client_settle() ends */
+    ct_list idle;     /* of ct_fetch, at most CT_CLIENT_KEPT */
     uint32_t idle_count;
 } ct_client;
 

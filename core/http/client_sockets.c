@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "http/client.h"
+#include "http/fetch.h"
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <netinet/in.h>
@@ -93,19 +94,27 @@ static void want(ct_client_socket *one, short what) {
     }
 }
 
+static void tell_silence(CURL *easy) {
+    char *fetch = NULL;
+
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &fetch);
+    if (fetch) ct_fetch_on_silence((ct_fetch *)(void *)fetch);
+}
+
 int ct_client_sockets_watch(CURL *easy, curl_socket_t fd, int what, void *arg,
                             void *unused) {
     ct_client *c = arg;
     ct_client_socket *one = find(&c->sockets, fd);
     short wanted = 0;
 
-    (void)easy, (void)unused;
+    (void)unused;
     if (what == CURL_POLL_IN || what == CURL_POLL_INOUT) wanted |= EV_READ;
     if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT) wanted |= EV_WRITE;
     if (!one && wanted) one = add(c, fd); /* the resolver's own */
     if (!one) return 0;
     want(one, wanted);
     if (what == CURL_POLL_REMOVE && !one->opened) forget(one);
+    if (!(wanted & EV_READ)) tell_silence(easy);
     return 0;
 }
 

@@ -15,8 +15,8 @@ static void tell(ct_fetch *f) {
 
 /* -- What libcurl calls ------------------------------------------------------ */
 
-/* Ends the transfer from a callback: the first reason counts. */
-static size_t give_up(ct_fetch *f, ct_fetch_failure failure, const char *why) {
+size_t ct_fetch_give_up(ct_fetch *f, ct_fetch_failure failure,
+                        const char *why) {
     if (f->failure == CT_FETCH_OK) {
         f->failure = failure;
         f->reason = why;
@@ -37,12 +37,13 @@ size_t ct_fetch_on_head(char *p, size_t size, size_t n, void *arg) {
 
     n *= size;
     if (!ct_response_line(head, p, n))
-        return give_up(f, head->over ? CT_FETCH_HEADER_MAX : CT_FETCH_BAD,
-                       head->why);
+        return ct_fetch_give_up(
+            f, head->over ? CT_FETCH_HEADER_MAX : CT_FETCH_BAD, head->why);
     if (whole || !head->whole) return n;
     if (head->has_length && (double)head->length > f->max_body &&
         !(f->flags & CT_FETCH_HEAD) && head->code != 304)
-        return give_up(f, CT_FETCH_BODY_MAX, "Content-Length too long");
+        return ct_fetch_give_up(f, CT_FETCH_BODY_MAX,
+                                "Content-Length too long");
     if (f->flags & CT_FETCH_STREAM && !may_go_on(f)) tell(f);
     return n;
 }
@@ -51,16 +52,11 @@ size_t ct_fetch_on_body(char *p, size_t size, size_t n, void *arg) {
     ct_fetch *f = arg;
 
     n *= size;
-    if (f->flags & CT_FETCH_STREAM && f->body.len >= CT_FETCH_AHEAD) {
+    if (ct_fetch_body_is_full(f)) {
         f->recv_paused = true;
         return CURL_WRITEFUNC_PAUSE;
     }
-    f->received += (double)n;
-    if (f->received > f->max_body)
-        return give_up(f, CT_FETCH_BODY_MAX, "the body is too long");
-    if (!f->body.size && f->head.has_length && f->head.length < 1u << 20)
-        ct_buf_reserve(&f->body, f->head.length);
-    ct_buf_add(&f->body, p, n);
+    if (!ct_fetch_body_add(f, p, n)) return CURL_WRITEFUNC_ERROR;
     if (f->flags & CT_FETCH_STREAM) tell(f);
     return n;
 }
@@ -80,6 +76,24 @@ size_t ct_fetch_on_upload(char *p, size_t size, size_t n, void *arg) {
     f->send_paused = true;
     tell(f);
     return CURL_READFUNC_PAUSE;
+}
+
+/* libcurl goes on sending what the server has answered already, until that takes
+ * it, which may be never; and forgets that an upload is paused when it stops. */
+void ct_fetch_on_silence(ct_fetch *f) {
+    const ct_response *head = &f->head;
+
+    if (!(f->flags & (CT_FETCH_BODY | CT_FETCH_UPLOAD)) || !f->running ||
+        !head->whole || f->recv_paused || head->code == 417 || may_go_on(f))
+        return;
+    ct_list_remove(&f->node);
+    ct_list_add(&f->client->answered, &f->node);
+}
+
+/* Whether all of the response is here, as far as its head tells. */
+static bool is_answered(const ct_fetch *f) {
+    return f->head.whole && !may_go_on(f) && f->head.has_length &&
+           f->raw >= (double)f->head.length;
 }
 
 /* -- The end ----------------------------------------------------------------- */
@@ -140,7 +154,9 @@ static void check_head(ct_fetch *f, CURLcode result) {
 
 void ct_fetch_finish(ct_fetch *f, CURLcode result) {
     if (result != CURLE_OK || has_connected(f)) f->dirty = true;
+    if (result == CURLE_SEND_ERROR && is_answered(f)) result = CURLE_OK;
     check_head(f, result);
+    if (result == CURLE_OK) ct_fetch_body_check(f);
     if (result != CURLE_OK && f->failure == CT_FETCH_OK) {
         f->failure = failure_of(f, result);
         if (f->refused) f->reason = "the address is not public";
@@ -149,6 +165,11 @@ void ct_fetch_finish(ct_fetch *f, CURLcode result) {
     f->done = true;
     stop(f);
     tell(f);
+}
+
+void ct_fetch_answer(ct_fetch *f) {
+    f->dirty = true;
+    ct_fetch_finish(f, CURLE_OK);
 }
 
 void ct_fetch_orphan(ct_fetch *f) {
@@ -200,11 +221,24 @@ static void go_on(ct_fetch *f) {
     ct_client_settle(f->client);
 }
 
+/* What it finds is the end of a fetch that runs, too. */
+static void decode_more(ct_fetch *f) {
+    bool good = !f->more || ct_fetch_body_resume(f);
+
+    if (!good) f->more = false;
+    if (f->done) ct_fetch_body_check(f);
+    if (good || !f->running) return;
+    f->dirty = f->done = true;
+    stop(f);
+    ct_client_settle(f->client);
+}
+
 int ct_fetch_read(ct_fetch *f, ct_str *out) {
     if (f->read) ct_buf_drain(&f->body, f->read);
     f->read = 0;
     f->told = false;
-    if (f->recv_paused && f->running && f->body.len < CT_FETCH_AHEAD) {
+    decode_more(f);
+    if (f->recv_paused && f->running && !ct_fetch_body_is_full(f)) {
         f->recv_paused = false;
         go_on(f);
     }
@@ -286,13 +320,12 @@ static void reset(ct_fetch *f) {
 /* Forgets what was one request's. */
 static void clear(ct_fetch *f) {
     if (f->dirty) reset(f);
-    ct_buf_fini(&f->body);
+    ct_fetch_body_fini(f);
     ct_buf_fini(&f->upload);
     if (f->head.lines.size > 4096) ct_response_fini(&f->head);
     ct_free(f->data);
     f->data = NULL;
     f->read = 0;
-    f->received = 0;
     f->failure = CT_FETCH_OK;
     f->code = CURLE_OK;
     f->why[0] = 0;

@@ -6,6 +6,7 @@
 #define CT_FETCH_H
 
 #include "base/buf.h"
+#include "base/deflate.h"
 #include "http/client.h"
 #include "http/response.h"
 
@@ -19,9 +20,12 @@ typedef struct ct_fetch {
     uint32_t flags;     /* CT_FETCH_* of abi.h */
     ct_response head;   /* of the final response */
     ct_buf body;        /* decoded and not read yet */
+    ct_buf packed;      /* that waits to be decoded, as `body` is full */
+    ct_inflate *gunzip; /* or NULL: the body is not coded, or has not begun */
     ct_buf upload;      /* written and not sent yet */
     size_t read;        /* bytes of `body` that the last view has */
-    double received;    /* of the body, so far */
+    double received;    /* of the body, so far, decoded */
+    double raw;         /* as it came */
     double max_body;    /* bytes */
     ct_buf fields;      /* what `list` was made of */
     ct_buf url, method; /* as `easy` has them, with their zero byte */
@@ -38,6 +42,7 @@ typedef struct ct_fetch {
     bool dirty; /* `easy` has more: reset before it serves again */
     bool upload_ended;
     bool recv_paused, send_paused;
+    bool more;    /* `gunzip` has more than `body` had room for */
     bool refused; /* the address was not public */
 } ct_fetch;
 
@@ -61,14 +66,34 @@ int ct_fetch_write(ct_fetch *f, const char *p, size_t n);
 int ct_fetch_write_end(ct_fetch *f);
 void ct_fetch_describe(ct_fetch *f, ct_fetch_info *out);
 
-/* For the client: libcurl is done with it; the client is going; free it. */
+/* For the client: libcurl is done with it; it has answered, while libcurl still
+ * sends; the client is going; free it. */
 void ct_fetch_finish(ct_fetch *f, CURLcode result);
+void ct_fetch_answer(ct_fetch *f);
 void ct_fetch_orphan(ct_fetch *f);
 void ct_fetch_free(ct_fetch *f);
 
 /* For ct_fetch_start(): sets the handle up (fetch_setup.c). */
 bool ct_fetch_setup(ct_fetch *f, const ct_fetch_request *r)
     __attribute__((warn_unused_result));
+
+/* For client_sockets.c: libcurl wants to read nothing more. When that is while it
+ * still sends, the fetch is over as soon as libcurl has returned. */
+void ct_fetch_on_silence(ct_fetch *f);
+
+/* For fetch_setup.c and fetch.c: ends the transfer from a callback of libcurl; the
+ * first reason counts. Returns what the callback returns. */
+size_t ct_fetch_give_up(ct_fetch *f, ct_fetch_failure failure, const char *why);
+
+/* For fetch.c: the body (fetch_body.c). Takes a piece as it came; decodes what
+ * there was no room for; whether that is all; forgets everything. False: the fetch
+ * has failed. */
+bool ct_fetch_body_add(ct_fetch *f, const char *p, size_t n)
+    __attribute__((warn_unused_result));
+bool ct_fetch_body_resume(ct_fetch *f) __attribute__((warn_unused_result));
+bool ct_fetch_body_is_full(const ct_fetch *f);
+void ct_fetch_body_check(ct_fetch *f);
+void ct_fetch_body_fini(ct_fetch *f);
 
 /* For fetch_setup.c: libcurl's callbacks. */
 size_t ct_fetch_on_head(char *p, size_t size, size_t n, void *arg);

@@ -87,6 +87,12 @@ static bool is_name(const char *p, size_t n, const char *name) {
     return ct_str_same(p, n, name, strlen(name));
 }
 
+/* RFC 9110 §8.4.1.3; a second field would be a second coding. */
+static void take_coding(ct_response *r, const char *p, size_t n) {
+    r->gzip = !r->coded && (is_name(p, n, "gzip") || is_name(p, n, "x-gzip"));
+    r->coded = true;
+}
+
 static bool take_field(ct_response *r, const char *p, size_t n) {
     const char *colon = memchr(p, ':', n), *value;
     size_t name, size;
@@ -102,6 +108,7 @@ static bool take_field(ct_response *r, const char *p, size_t n) {
     while (size && is_space(*value)) value++, size--;
     while (size && is_space(value[size - 1])) size--;
     if (is_name(p, name, "Content-Length")) return take_length(r, value, size);
+    if (is_name(p, name, "Content-Encoding")) take_coding(r, value, size);
     if (!is_name(p, name, "Transfer-Encoding")) return true;
     r->chunked = true;
     return is_name(value, size, "chunked") ||

@@ -20,6 +20,8 @@ typedef struct ct_response {
     uint32_t version; /* 10, 11, 20 */
     uint32_t heads;   /* begun so far */
     bool has_length, chunked;
+    bool coded;      /* there is a Content-Encoding */
+    bool gzip;       /* ... and it is gzip alone */
     bool whole;      /* the empty line has come */
     bool over;       /* `why` is that the head is too long */
     const char *why; /* it is refused: a static string */

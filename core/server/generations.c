@@ -73,7 +73,6 @@ static void give_up(ct_generations *g, const char *text) {
     vm->exiting = true;
     ct_list_add(&g->old, &vm->node);
     g->old_count++;
-    ct_watchdog_resume(g->current);
     report(g, false, text);
 }
 

@@ -94,7 +94,7 @@ static void on_tick(int signal, siginfo_t *info, void *context) {
     if (!p->waiting) p->place = ct_stall_place(context);
     p->waiting += ticks;
     p->asked++;
-    ct_sample_ask(p->vm->lua, p->asked % STALE == 0);
+    ct_sample_ask(p->vm, p->asked % STALE == 0);
     errno = error;
 }
 
@@ -385,7 +385,6 @@ void ct_profile_yield(const ct_vm *vm) {
 
     if (!p || p->vm == vm) return;
     halt(p);
-    if (!p->vm->watchdog) luaJIT_profile_stop(p->vm->lua);
 }
 
 void ct_profile_free(ct_vm *vm) {

@@ -1,5 +1,10 @@
 /* LuaJIT's own handler of SIGPROF is what marks the state; its timer, which counts
- * the time of all threads and hits any of them, is not used. */
+ * the time of all threads and hits any of them, is not used.
+ *
+ * The handler marks one state: the owner. Taking that from another one throws its
+ * traces away, so it is done when a state is asked while it runs. The other one
+ * does not run then, so LuaJIT may change it; but not free its memory, since the
+ * signal may have come in the middle of malloc(). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vm/sample.h"
 
@@ -8,6 +13,7 @@
 #include "vm/watchdog.h"
 #include <lua.h>
 #include <luajit.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/time.h>
@@ -27,17 +33,91 @@ static void on_sample(void *arg, lua_State *L, int samples, int state) {
     if (vm->profile) ct_profile_sample(vm->profile, L, samples, state);
 }
 
+/* -- The owner ---------------------------------------------------------------- */
+
+static ct_vm *owner; /* process-wide: as LuaJIT's profiler is; or NULL */
+
 /* The longest interval there is, and then none. */
-void ct_sample_start(ct_vm *vm) {
+static void take(ct_vm *vm, const char *mode) {
     const struct itimerval none = { 0 };
 
-    luaJIT_profile_start(vm->lua, "li1000000", on_sample, vm);
+    luaJIT_profile_start(vm->lua, mode, on_sample, vm);
     setitimer(ITIMER_PROF, &none, NULL);
+    owner = vm;
+}
+
+/* While another state is the owner: its traces are to have checks as well. */
+static void keep_checks(ct_vm *vm) {
+    luaJIT_profile_start(vm->lua, "l", on_sample, vm);
+}
+
+static void *keep(void *arg, void *p, size_t old, size_t size) {
+    ct_vm *vm = ((ct_memory *)arg)->vm;
+
+    if (p && !size) {
+        vm->spare = p;
+        vm->spare_size = old;
+    }
+    return NULL;
+}
+
+void ct_sample_settle(ct_vm *vm) {
+    void *arg;
+    lua_Alloc allocate;
+
+    if (!vm->spare) return;
+    allocate = lua_getallocf(vm->lua, &arg);
+    allocate(arg, vm->spare, vm->spare_size, 0);
+    vm->spare = NULL;
+}
+
+/* From a signal's handler. */
+static void borrow(ct_vm *vm) {
+    ct_vm *before = owner;
+    lua_Alloc allocate;
+    void *arg;
+
+    if (before) {
+        allocate = lua_getallocf(before->lua, &arg);
+        lua_setallocf(before->lua, keep, arg);
+        luaJIT_profile_stop(before->lua);
+        lua_setallocf(before->lua, allocate, arg);
+    }
+    take(vm, "i1000000");
+    if (before) keep_checks(before);
+}
+
+static void block(sigset_t *before) {
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, ct_sample_watchdog_signal());
+    sigaddset(&set, ct_sample_profile_signal());
+    pthread_sigmask(SIG_BLOCK, &set, before);
+}
+
+void ct_sample_start(ct_vm *vm) {
+    ct_vm *before = owner;
+    sigset_t signals;
+
+    block(&signals);
+    if (before) luaJIT_profile_stop(before->lua);
+    take(vm, "li1000000");
+    if (before && before != vm) keep_checks(before);
+    pthread_sigmask(SIG_SETMASK, &signals, NULL);
 }
 
 void ct_sample_stop(ct_vm *vm) {
-    if (!vm->watchdog && !vm->profile) luaJIT_profile_stop(vm->lua);
+    sigset_t signals;
+
+    if (vm->watchdog || vm->profile) return;
+    block(&signals);
+    luaJIT_profile_stop(vm->lua);
+    if (owner == vm) owner = NULL;
+    pthread_sigmask(SIG_SETMASK, &signals, NULL);
 }
+
+/* -- Asking ------------------------------------------------------------------- */
 
 static void never(lua_State *L, lua_Debug *at) {
     (void)at;
@@ -46,8 +126,11 @@ static void never(lua_State *L, lua_Debug *at) {
 
 /* Asked a second time, LuaJIT thinks that all is done; a hook that comes and goes
  * makes it look again. */
-void ct_sample_ask(lua_State *L, bool again) {
+void ct_sample_ask(ct_vm *vm, bool again) {
+    lua_State *L = vm->lua;
     struct sigaction profiler;
+
+    if (owner != vm) borrow(vm);
 
     if (again && !lua_gethook(L)) {
         lua_sethook(L, never, LUA_MASKCOUNT, 1 << 30);

@@ -1,6 +1,6 @@
 /* LuaJIT's profiler without its timer: it calls back between two instructions of
  * Lua, compiled or not, after it was asked to by a signal's handler. A process has
- * one, which the watchdog and the profiler of one generation share. */
+ * one, which the watchdogs and profilers of all generations share. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CT_SAMPLE_H
 #define CT_SAMPLE_H
@@ -8,20 +8,22 @@
 #include <stdbool.h>
 
 struct ct_vm;
-struct lua_State;
 
-/* Takes it for this state: ct_watchdog_sample() and ct_profile_sample() are called
+/* Makes this state ready: ct_watchdog_sample() and ct_profile_sample() are called
  * from here on, for those of the two that it has. All traces are compiled anew,
- * with a check on each line. Does nothing while another state has it. */
+ * with a check on each line. */
 void ct_sample_start(struct ct_vm *vm);
 
 /* Gives it up, unless vm->watchdog or vm->profile still needs it. */
 void ct_sample_stop(struct ct_vm *vm);
 
 /* From a signal's handler, which both SIGPROF and the signals of those two do not
- * interrupt: has them called soon. `again`: it was asked before, and nothing
- * came. */
-void ct_sample_ask(struct lua_State *L, bool again);
+ * interrupt, while this state runs: has them called soon. `again`: it was asked
+ * before, and nothing came. */
+void ct_sample_ask(struct ct_vm *vm, bool again);
+
+/* Frees what a signal's handler could not, if there is anything. */
+void ct_sample_settle(struct ct_vm *vm);
 
 /* The watchdog's and the profiler's signals, of which the handler of each keeps
  * the other one off. */

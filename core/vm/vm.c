@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "vm/job.h"
 #include "vm/profile.h"
+#include "vm/sample.h"
 #include "vm/scripts.h"
 #include <lauxlib.h>
 #include <lua.h>
@@ -197,8 +198,8 @@ bool ct_vm_is_busy(const ct_vm *vm) {
 bool ct_vm_free(ct_vm *vm) {
     if (!vm) return true;
     ct_watchdog_free(vm->watchdog);
-    ct_watchdog_free(vm->relieved);
     ct_profile_free(vm);
+    ct_sample_settle(vm);
     if (vm->lua) lua_close(vm->lua);
     vm->lua = NULL;
     ct_vm_free_processes(vm);

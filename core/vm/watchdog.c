@@ -1,4 +1,4 @@
-/* The thread looks a few times in `stall` at the pulse (abi/server.h), which goes
+/* The thread of a generation looks a few times in `stall` at the pulse (abi/server.h), which goes
  * on with each event that Lua takes. When it stands still too long, a signal goes
  * to the loop's thread, and its handler makes Lua look up:
  *
@@ -57,6 +57,7 @@ struct ct_watchdog {
     _Atomic(int) wish; /* of the thread */
     _Atomic(bool) said;
     _Atomic(uint32_t) doomed; /* the beat that STOP is for */
+    ct_watchdog *next;        /* of another generation */
     ct_vm *vm;
     uint32_t stall, limit, tick; /* ms; 0: not that one */
     int err_ref;                 /* the registry's, of what is raised */
@@ -77,12 +78,20 @@ struct ct_watchdog {
     unsigned unsaid;
 };
 
-/* What the signal is about. */
+/* All of them. */
 static _Atomic(ct_watchdog *)
     on_duty; /* process-wide: handlers have no argument */
 
 static uint32_t load(const uint32_t *p) {
     return __atomic_load_n(p, __ATOMIC_RELAXED);
+}
+
+/* Whose Lua the loop's thread runs, if it is watched. */
+static ct_watchdog *running(void) {
+    ct_watchdog *w = on_duty;
+
+    while (w && !load(&w->vm->pulse.busy)) w = w->next;
+    return w;
 }
 
 /* -- Stopping --------------------------------------------------------------- */
@@ -112,8 +121,11 @@ static bool is_framework(lua_State *L, lua_Debug *at) {
 }
 
 static void on_hook(lua_State *L, lua_Debug *at) {
-    ct_watchdog *w = on_duty;
+    ct_watchdog *w;
+    ct_memory *m;
 
+    (void)lua_getallocf(L, (void **)&m);
+    w = m->vm->watchdog;
     if (!w) {
         lua_sethook(L, NULL, 0, 0);
         return;
@@ -148,13 +160,13 @@ static void arm(ct_watchdog *w) {
 /* -- The signal -------------------------------------------------------------- */
 
 static void on_signal(int signal, siginfo_t *info, void *context) {
-    ct_watchdog *w = on_duty;
+    ct_watchdog *w = running();
     int error = errno;
 
     (void)signal, (void)info;
     if (!w || w->wish == NOTHING) return;
     if (w->wish == STOP && !is_over(w)) arm(w);
-    ct_sample_ask(w->vm->lua, w->asked && !w->armed);
+    ct_sample_ask(w->vm, w->asked && !w->armed);
     if (!w->asked) w->place = ct_stall_place(context);
     w->asked = true;
     errno = error;
@@ -216,6 +228,7 @@ static void report(ct_watchdog *w, lua_State *L, int state) {
 void ct_watchdog_sample(ct_watchdog *w, lua_State *L, int state) {
     if (w->wish == NOTHING || w->said) return;
     w->said = true;
+    ct_sample_settle(w->vm);
     ct_count_add(&w->vm->loop->counters->stalls, 1);
     if (w->stall && may_speak(w)) report(w, L, state);
 }
@@ -350,28 +363,33 @@ static uint32_t tick_of(uint32_t stall, uint32_t limit) {
     return least < 5 ? 5 : least > 250 ? 250 : least;
 }
 
+static void forget(const ct_watchdog *w) {
+    ct_watchdog *at = on_duty;
+
+    if (at == w) {
+        on_duty = w->next;
+        return;
+    }
+    while (at->next != w) at = at->next;
+    at->next = w->next;
+}
+
 /* It watches no more. */
 static void leave(ct_watchdog *w) {
     w->ending = true;
     sem_post(&w->bell);
     if (w->thread) pthread_join(w->thread, NULL);
-    signal(ct_sample_watchdog_signal(), SIG_IGN);
+    forget(w);
+    if (!on_duty) signal(ct_sample_watchdog_signal(), SIG_IGN);
     if (w->armed) disarm(w, w->vm->lua);
-    on_duty = NULL;
     w->vm->watchdog = NULL;
     ct_sample_stop(w->vm);
     sem_destroy(&w->bell);
 }
 
-/* In the place of who does so now, and who may come back. */
 static bool enter(ct_watchdog *w) {
     ct_vm *vm = w->vm;
-    ct_watchdog *before = on_duty;
 
-    if (before) {
-        leave(before);
-        before->vm->relieved = before;
-    }
     w->process = getpid();
     w->loop_thread = (pid_t)syscall(SYS_gettid);
     w->ending = w->asleep = false;
@@ -379,6 +397,7 @@ static bool enter(ct_watchdog *w) {
     begin(w, load(&vm->pulse.beat));
     sem_init(&w->bell, 0, 0);
     vm->watchdog = w;
+    w->next = on_duty;
     on_duty = w;
     take_signal();
     ct_profile_yield(vm);
@@ -400,15 +419,6 @@ static bool start(ct_vm *vm, uint32_t stall, uint32_t limit, int err) {
     return enter(w);
 }
 
-void ct_watchdog_resume(ct_vm *vm) {
-    ct_watchdog *w = vm->relieved;
-
-    vm->relieved = NULL;
-    if (w && !enter(w))
-        ct_log_line(vm->log, CT_LEVEL_ERROR, "watchdog",
-                    "no thread for the watchdog");
-}
-
 void ct_watchdog_wake(ct_watchdog *w) {
     w->asleep = false;
     sem_post(&w->bell);
@@ -416,7 +426,7 @@ void ct_watchdog_wake(ct_watchdog *w) {
 
 void ct_watchdog_free(ct_watchdog *w) {
     if (!w) return;
-    if (w == on_duty) leave(w);
+    leave(w);
     luaL_unref(w->vm->lua, LUA_REGISTRYINDEX, w->err_ref);
     ct_free(w);
 }
@@ -435,8 +445,6 @@ int ct_watchdog_lua(lua_State *L) {
     uint32_t stall = ms_of(L, 1), limit = ms_of(L, 2);
 
     ct_watchdog_free(vm->watchdog);
-    ct_watchdog_free(vm->relieved);
-    vm->relieved = NULL;
     if (!stall && !limit) return 0;
     lua_settop(L, 3);
     if (!start(vm, stall, limit, luaL_ref(L, LUA_REGISTRYINDEX)))

@@ -1,4 +1,4 @@
-/* The watchdog: a thread that sees when Lua holds the loop. What does so longer
+/* The watchdog: a thread that sees when Lua of a generation holds the loop. What does so longer
  * than `stall` is logged with its stack; what does so longer than `limit` has an
  * error raised inside of it, in compiled code, too. Lifetime: generation. */
 /* SPDX-License-Identifier: Apache-2.0 */
@@ -16,13 +16,9 @@ typedef struct ct_watchdog ct_watchdog;
 
 /* For Lua: function(stall, limit, err), a lua_CFunction with the ct_vm as its
  * upvalue. Starts to watch, or anew with other times (seconds; 0: not that one);
- * with both 0 it stops. `err` is what it raises. One generation of a process is
- * watched at a time: the one that called last. Raises when there is no thread. */
+ * with both 0 it stops. `err` is what it raises. Raises when there is no
+ * thread. */
 int ct_watchdog_lua(struct lua_State *L);
-
-/* Goes on with the one that a newer generation, which has failed, took the place
- * of. Does nothing when there is none. */
-void ct_watchdog_resume(struct ct_vm *vm);
 
 /* Ends the thread. NULL is fine. To be called before the state is closed. */
 void ct_watchdog_free(ct_watchdog *w);

@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include "http/response.h"
+#include <stdio.h>
 #include <string.h>
 
 enum { MAX = 1000 };
@@ -50,6 +51,29 @@ static void test_taken(void) {
           201, "HTTP/1.1 201 Created\r\nA: b\r\n");
     takes("HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked \r\n\r\nX: 1\r\n\r\n",
           200, "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked \r\n");
+}
+
+static bool is_gzip(const char *fields) {
+    ct_response r = { 0 };
+    char text[200];
+    bool gzip;
+
+    snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\n%s\r\n", fields);
+    ct_response_init(&r, MAX);
+    CHECK(feed(&r, text) && r.whole);
+    gzip = r.gzip;
+    ct_response_fini(&r);
+    return gzip;
+}
+
+static void test_coding(void) {
+    CHECK(is_gzip("Content-Encoding: gzip\r\n"));
+    CHECK(is_gzip("content-encoding:X-GZip \r\n"));
+    CHECK(!is_gzip("A: gzip\r\n"));
+    CHECK(!is_gzip("Content-Encoding: br\r\n"));
+    CHECK(!is_gzip("Content-Encoding: gzip, gzip\r\n"));
+    CHECK(!is_gzip("Content-Encoding: br\r\nContent-Encoding: gzip\r\n"));
+    CHECK(!is_gzip("Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n"));
 }
 
 static void test_version(void) {
@@ -116,6 +140,7 @@ static void test_limits(void) {
 
 int main(void) {
     test_taken();
+    test_coding();
     test_version();
     test_refused();
     test_framing();

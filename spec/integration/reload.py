@@ -11,7 +11,7 @@ import sys
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
 from harness import HOST, LAST, Failure, Server, check, same, until
-from reloading import APP, BROKEN, GET, Load, ask, refused, reload, serving
+from reloading import APP, BROKEN, GET, Load, ask, count, refused, reload, serving
 
 SUITE = harness.Suite()
 case = SUITE.case
@@ -113,6 +113,77 @@ def basics():
                 same(server.get("/").body, b"one", "meanwhile")
 
 
+HOLD = """
+local gen = require "tornado.gen"
+local log = require "tornado.log"
+local web = require "tornado.web"
+
+local function exists(name)
+    local file = io.open(name)
+    return file and file:close()
+end
+
+local Hold = web.RequestHandler:extend "Hold"
+function Hold:get() while true do end end
+
+-- Holds the loop when its generation is an old one.
+local Late = web.RequestHandler:extend "Late"
+function Late:get()
+    self:write "begun"
+    self:flush()
+    while not exists "%(path)s/late" do gen.sleep(0.01) end
+    while true do end
+end
+
+if %(wait)s then
+    log.gen_log:info "loading waits"
+    while not exists "%(path)s/go" do gen.sleep(0.01) end
+end
+return web.Application { { "/hold", Hold }, { "/late", Late } }
+"""
+
+
+def limits():
+    g = "reload under cpu_limit"
+
+    @case(g, "each generation is stopped, while one loads and when it is old")
+    def _(binary):
+        with serving(binary, "--cpu-limit=0.2") as (server, site), server.connect() as late:
+            def stops():
+                same(server.get("/hold").status, 503, "who holds the loop")
+
+            def write(wait):
+                site.spoil(HOLD % {"path": site.path, "wait": wait})
+            write("false")
+            reload(server)
+            stops()
+            late.send(b"GET /late HTTP/1.1\r\n" + HOST + b"\r\n")
+            until(lambda: b"begun" in bytes(late.buffer) or late._more(), "the beginning")
+            write("true")
+            server.process.send_signal(signal.SIGHUP)
+            server.await_line("loading waits")
+            stops()
+            stops()
+            (site.path / "go").touch()
+            server.await_line("generation 3 serves")
+            stops()
+            before = count(server, "CPULimitError: cpu_limit")
+            (site.path / "late").touch()
+            server.await_line("generation 2 has ended")
+            check(count(server, "CPULimitError: cpu_limit") > before, "the old one held on")
+            stops()
+
+    @case(g, "a generation that fails leaves the other one watched")
+    def _(binary):
+        with serving(binary, "--cpu-limit=0.2") as (server, site):
+            site.spoil(HOLD % {"path": site.path, "wait": "false"})
+            reload(server)
+            for name in ("runtime", "exit"):
+                site.spoil(BROKEN[name][0])
+                refused(server)
+                same(server.get("/hold").status, 503, "who holds the loop")
+
+
 def sockets():
     g = "sockets"
 
@@ -209,4 +280,4 @@ def load():
 
 
 if __name__ == "__main__":
-    harness.run_on_binaries(SUITE, (basics, sockets, load), __doc__)
+    harness.run_on_binaries(SUITE, (basics, limits, sockets, load), __doc__)

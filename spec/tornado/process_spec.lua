@@ -101,6 +101,19 @@ describe("tornado.process", function()
         assert.same({ 4, 5 }, codes)
     end)
 
+    it("gives children none of the server's descriptors", function()
+        local run = Subprocess({ "/proc/self/exe", "run", "spec/tornado/process/inheritors.lua" },
+            { stdout = Subprocess.STREAM })
+        local children = 0
+        for number, name in run.stdout:read_until_close():gmatch "(%d+) %-> (%S+)" do
+            if number == "0" then children = children + 1 end
+            assert.is_true(tonumber(number) < 3 or name:match "^/proc/%d+/fd$" ~= nil,
+                number .. " is " .. name)
+        end
+        assert.equal(3, children)
+        assert.equal(0, run:wait())
+    end)
+
     it("says at once what cannot be started", function()
         for text, fn in pairs {
             ["/no/such/program: No such file or directory"] = function()

@@ -277,6 +277,25 @@ describe("a hub", function()
         end
     end)
 
+    it("closes a WebSocket that is too slow, as it does a stream", function()
+        local Member = websocket.WebSocketHandler:extend "Member"
+        local sub
+        function Member:open()
+            sub = hub:subscribe("x", self, { limit = 3, overflow = "close" })
+        end
+        local member = frames.connect(frames.serve(Member), "/")
+        testing.wait_until(function() return sub end)
+        while not sub.closed do
+            hub:publish("x", ("x"):rep(100000))
+            gen.moment()
+        end
+        assert.equal(0, hub:subscribers "x")
+        local opcode, payload
+        repeat opcode, payload = member:read() until opcode == CLOSE
+        assert.equal(frames.close(1008, "too slow to read"), payload)
+        member:send(CLOSE, frames.close(1008))
+    end)
+
     it("refuses what it cannot use", function()
         local function nothing() end
         assert.error_matches(function() hub:publish("", 1) end, "bad topic")

@@ -13,7 +13,7 @@ local getters = {}
 local function rename_coding(headers)
     local coding = headers:get("Content-Encoding")
     local known = coding and coding:lower()
-    if known ~= "gzip" and known ~= "x-gzip" and known ~= "br" then return end
+    if known ~= "gzip" and known ~= "x-gzip" then return end
     headers:set("X-Consumed-Content-Encoding", coding)
     headers:remove("Content-Encoding")
 end

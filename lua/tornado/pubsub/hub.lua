@@ -214,7 +214,8 @@ end
 -- Options: since (the id of the last message known: those behind it come first) or
 -- history (that many of the last come first), name (for presence), event (of event streams: their
 -- type), limit (messages that may wait for a function or WebSocket, 1000; streams and Queues have
--- their own), overflow (what happens above: "drop_oldest", "drop_newest", "close"). Returns the
+-- their own), overflow (what happens above: "drop_oldest", "drop_newest", or "close", which ends
+-- the subscription and the event stream or WebSocket that it is for). Returns the
 -- subscription: close(), closed, dropped, missed. It ends with its event stream by itself.
 function Hub:subscribe(topic, target, options)
     check_topic(topic)

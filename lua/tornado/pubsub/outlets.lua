@@ -55,10 +55,17 @@ local function run(sub)
     running = running - 1
 end
 
+-- A WebSocket that went on without its messages would not know.
+local function close_slow(sub)
+    local target = sub.target
+    sub:close()
+    if type(target) == "table" and target._offer then target:close(1008, "too slow to read") end
+end
+
 local function drop_one(sub)
     sub.dropped = sub.dropped + 1
     if sub.overflow == "close" then
-        sub:close()
+        close_slow(sub)
     elseif sub.overflow == "drop_oldest" then
         sub._mail[sub._first] = nil
         sub._first = sub._first + 1

@@ -3,6 +3,7 @@
 local core = require "tornado.core"
 local gen = require "tornado.gen"
 local httpclient = require "tornado.httpclient"
+local locks = require "tornado.locks"
 local resolver = require "tornado.netutil.resolver"
 local testing = require "tornado.testing"
 local util = require "tornado.util"
@@ -59,6 +60,39 @@ describe("tornado.httpclient with a bad server", function()
             assert.equal(httpclient.HTTPStreamClosedError, err.class, path .. tostring(err))
             assert.matches(why, tostring(err))
         end
+    end)
+
+    it("takes gzip that is whole, and no other", function()
+        open()
+        local function both(check, path, options)
+            check(path, options or {})
+            check(path, { streaming_callback = function() end })
+        end
+        for path, why in pairs {
+            ["/cut-gzip"] = "gzip body is cut off", ["/no-trailer"] = "gzip body is cut off",
+            ["/junk-gzip"] = "not only gzip", ["/wrong-gzip"] = "not gzip",
+            ["/nogzip"] = "not gzip",
+        } do
+            both(function(...)
+                local err = fails(...)
+                assert.equal(httpclient.HTTPStreamClosedError, err.class, path)
+                assert.matches(why, tostring(err))
+            end, path)
+        end
+        local response = fetch("/two-gzips")
+        assert.equal("hello you", response.body)
+        assert.equal("x-gzip", response.headers:get "X-Consumed-Content-Encoding")
+        assert.equal("", fetch("/no-gzip").body)
+        assert.equal("raw", fetch("/twice-gzip").body)
+        assert.equal(206, fetch("/part-gzip").code)
+        assert.equal("\31\139", fetch("/cut-gzip", { decompress_response = false }).body:sub(1, 2))
+        local size, slow = 0, 0
+        fetch("/bomb", { streaming_callback = function(piece)
+            size, slow = size + #piece, math.max(slow, #piece)
+            if size % 5 == 0 then gen.moment() end
+        end })
+        assert.equal(20000000, size)
+        assert.is_true(slow <= 65536 + 16384)
     end)
 
     it("takes what is unusual and right", function()
@@ -187,6 +221,43 @@ describe("tornado.httpclient with a bad server", function()
                 for _ = 1, 10000 do write(("x"):rep(10000)) end
             end })
         assert.equal(413, response.code)
+    end)
+
+    it("is done with the answer, whether the body was taken or not", function()
+        open()
+        local over = locks.Event()
+        finally(function() over:set() end)
+        local function producer(write)
+            write("some")
+            over:wait()
+        end
+        for _, path in ipairs { "/hasty-200", "/hasty-413", "/hasty-204", "/hasty-chunks",
+            "/hasty-500" } do
+            for name, options in pairs {
+                body = { body = ("x"):rep(20000000) },
+                chunked = { body_producer = producer },
+                sized = { body_producer = producer, headers = { ["Content-Length"] = "20000000" } },
+                stream = { body_producer = producer, streaming_callback = function() end },
+            } do
+                options.method, options.raise_error, options.request_timeout = "POST", false, 4
+                local response = fetch(path, options)
+                assert.equal(tonumber(path:match "%d+") or 200, response.code, path .. name)
+                assert.equal((name == "stream" or path == "/hasty-204") and "" or "done",
+                    response.body, path .. name)
+            end
+        end
+        over:set()
+        assert.equal(0, core.counts().fetches)
+    end)
+
+    it("keeps the connection when the body was taken", function()
+        open()
+        local options = { method = "POST", body = ("x"):rep(3000000) }
+        local first = fetch("/keep", options).body
+        for size = 0, 2 do
+            options.body = ("x"):rep(1000 ^ size)
+            assert.equal(first, fetch("/keep", options).body)
+        end
     end)
 
     it("goes on when a kept connection was closed", function()

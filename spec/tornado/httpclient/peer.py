@@ -8,6 +8,7 @@ its key, it speaks TLS.
 import gzip
 import hashlib
 import re
+import select
 import socket
 import ssl
 import struct
@@ -51,6 +52,16 @@ RAW = {
     "/folded": OK + b"X-A: a\r\n  b\r\nContent-Length: 0\r\n\r\n",
     "/reason": length(b"x", status=b"299 Something Else"),
     "/nogzip": length(b"this is not gzip", b"Content-Encoding: gzip\r\n"),
+    "/cut-gzip": length(gzip.compress(b"hello" * 9)[:-9], b"Content-Encoding: gzip\r\n"),
+    "/no-trailer": length(gzip.compress(b"hello" * 9)[:-1], b"Content-Encoding: gzip\r\n"),
+    "/two-gzips": length(gzip.compress(b"hello") + gzip.compress(b" you"),
+                         b"Content-Encoding: x-gzip\r\n"),
+    "/junk-gzip": length(gzip.compress(b"hello") + b"junk", b"Content-Encoding: gzip\r\n"),
+    "/wrong-gzip": length(gzip.compress(b"hello")[:-8] + b"\0" * 8, b"Content-Encoding: gzip\r\n"),
+    "/no-gzip": length(b"", b"Content-Encoding: gzip\r\n"),
+    "/twice-gzip": length(b"raw", b"Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n"),
+    "/part-gzip": length(gzip.compress(b"hello" * 9)[:-9], b"Content-Encoding: gzip\r\n",
+                         b"206 Partial Content"),
     "/bomb": length(gzip.compress(b"\0" * 20000000), b"Content-Encoding: gzip\r\n"),
     "/until-close": OK + b"\r\nall of it",
     "/early": length(b"no", status=b"413 Too Large"),
@@ -72,6 +83,27 @@ def reset(connection):
     connection.sendall(OK + b"Content-Length: 100000\r\n\r\nsome")
     time.sleep(0.05)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+# What is sent before the body has been read, which never is; the connection stays open.
+HASTY = {
+    "/hasty-200": length(b"done"),
+    "/hasty-413": length(b"done", status=b"413 Too Large"),
+    "/hasty-204": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "/hasty-chunks": chunks(b"4\r\ndone\r\n0\r\n\r\n"),
+    "/hasty-500": chunks(b"4\r\ndone\r\n0\r\n\r\n").replace(b"200 OK", b"500 No"),
+}
+
+
+def hasty(connection, path):
+    """The answer in two pieces; then waits for the other end to close."""
+    answer = HASTY[path]
+    connection.sendall(answer[:-3])
+    time.sleep(0.02)
+    connection.sendall(answer[-3:])
+    poll = select.poll()
+    poll.register(connection, select.POLLRDHUP)
+    poll.poll()
 
 
 def never(connection):
@@ -123,6 +155,8 @@ def serve(connection):
             connection.shutdown(socket.SHUT_WR)
             while connection.recv(65536):
                 pass
+    elif path in HASTY:
+        hasty(connection, path)
     elif path.startswith("http://"):
         digest(connection, head, of_proxy=True)
         return True
@@ -133,6 +167,10 @@ def serve(connection):
         connection.sendall(length(head))
         return True
     elif path == "/keep":
+        size = re.search(rb"Content-Length: (\d+)", head)
+        left = int(size[1]) - len(head.split(b"\r\n\r\n", 1)[1]) if size else 0
+        while left:
+            left -= len(connection.recv(min(left, 65536)))
         connection.sendall(length(b"%d" % connection.getpeername()[1]))
         return True
     elif path == "/once":  # says nothing of closing, and closes
