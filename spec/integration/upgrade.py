@@ -541,9 +541,13 @@ def deaths():
             (server.home / "app.lua").write_text("require('tornado.gen').sleep(1e6)\n")
             upgrade = threading.Thread(target=server.command, args=("upgrade",))
             upgrade.start()
-            until(lambda: len(server.processes()) == 2 * len(before), "the new processes")
-            found = server.processes() - before
-            server.kill(next(pid for pid in found if is_parent(server.pid, pid)))
+
+            def begun():
+                found = server.processes() - before  # the command's among them
+                return len(found) >= len(before) and next(
+                    (pid for pid in found if is_parent(server.pid, pid)), None)
+
+            server.kill(until(begun, "the new processes"))
             upgrade.join()
             server.await_line("the new program died of signal 9")
             until(lambda: server.processes() == before, "the end of the new ones")
