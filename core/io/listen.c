@@ -19,7 +19,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BURST = 128 };
+enum {
+    BURST = 128, /* accepted from a socket that is given up */
+    TURN = 16    /* accepted at a time: those who are served wait meanwhile */
+};
 
 static const double PAUSE = 0.1; /* seconds */
 
@@ -227,7 +230,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg) {
 
     (void)fd, (void)what;
     ct_loop_now(l->loop);
-    for (int i = 0; i < BURST && !l->held; i++)
+    for (int i = 0; i < TURN && !l->held; i++)
         if (!accept_one(l)) return;
 }
 

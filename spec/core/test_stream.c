@@ -400,7 +400,7 @@ static void test_accept(void) {
     CHECK(ct_address_port(ct_listen_address(s.listen)) > 0);
     for (int i = 0; i < MOST; i++) clients[i] = client(&s, AF_INET);
     turn();
-    CHECK(s.n == 128);
+    CHECK(s.n == 16);
     CHECK(accept_until(&s, MOST));
     for (int i = 0; i < MOST; i++) {
         int on = 0;
