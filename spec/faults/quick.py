@@ -292,6 +292,31 @@ def limits():
 def others():
     g = "others"
 
+    @case(g, "a backend that is killed and starts again: who asks it notices nothing")
+    def _(binary):
+        watches, port = [], 0
+        with Server(binary, site=common.SITE) as front:
+            for _ in range(4):
+                with Server(binary, f"--port={port}", site=common.SITE,
+                            expect_exit=-signal.SIGKILL) as back:
+                    if not watches:
+                        port = back.port
+                        watches = [common.Watch(front.port, f"/backend?port={port}")
+                                   for _ in range(4)]
+                        for watch in watches:
+                            watch.start()
+                    seen = [len(watch.times) for watch in watches]
+                    until(lambda: all(len(watch.times) > n + 30 or watch.wrong
+                                      for watch, n in zip(watches, seen)), "replies")
+                    back.process.kill()
+                    back.process.wait()
+                    if any(watch.wrong for watch in watches):
+                        break
+            with Server(binary, f"--port={port}", site=common.SITE):
+                for watch in watches:
+                    watch.end()
+            same(front.get("/").body, b"hello", "the front")
+
     @case(g, "the clock jumps by an hour: nothing times out", alone=True)
     def _(binary):
         if not FAKETIME.exists():

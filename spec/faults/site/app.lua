@@ -2,6 +2,7 @@
 local core = require "tornado.core"
 local ffi = require "ffi"
 local gen = require "tornado.gen"
+local httpclient = require "tornado.httpclient"
 local web = require "tornado.web"
 local websocket = require "tornado.websocket"
 
@@ -40,6 +41,11 @@ return web.Application {
         local list = {}
         for i = 1, 2e5 do list[i] = { i } end
         self:write(tostring(#list))
+    end) },
+    { "/backend", route(function(self)
+        local url = ("http://127.0.0.1:%s/"):format(self:get_argument "port")
+        local client = httpclient.AsyncHTTPClient()
+        self:write(client:fetch(url, { retries = 8, retry_delay = 0.02 }).body)
     end) },
     { "/crash", route(function() ffi.cast("int *", 64)[0] = 1 end) },
     { "/sleep", route(function(self)
