@@ -29,8 +29,8 @@ static void on_alone(void *arg) {
     if (m->board->heir) ct_master_spread(m);
     if (m->surplus) m->trim_at = ct_board_now() + CT_MASTER_LEAVE;
     m->board->heir = 0;
-    ct_master_notify(m, "READY=1");
     ct_pidfile_write(m->wishes->pid_file, m->loop->log);
+    ct_master_notify(m, "READY=1");
     ct_master_control(m);
 }
 

@@ -312,8 +312,8 @@ static void on_alone(void *arg) {
 
     w->board->heir = 0;
     ct_past_carry(&w->past);
-    notify(w, "READY=1");
     ct_pidfile_write(w->wishes->pid_file, &w->log);
+    notify(w, "READY=1");
     open_control(w, w->generations.current->control);
 }
 

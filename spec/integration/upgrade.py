@@ -346,7 +346,7 @@ def takes_over():
             path = pathlib.Path(folder) / "pid"
             path.write_text("1 of a process that was killed")
             with Upgradable(binary, f"--pid-file={path}", workers=workers) as server:
-                same(path.read_text(), f"{server.pid}\n", "the file")
+                until(lambda: path.read_text() == f"{server.pid}\n", "the file")
                 old = server.upgrade()
                 until(lambda: path.read_text() == f"{server.pid}\n", "the new pid")
                 server.await_end(old)
