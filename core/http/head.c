@@ -158,7 +158,7 @@ static struct evkeyval *first_named(const struct evkeyvalq *fields,
 /* The list that has all fields with that name, or NULL when there are none. */
 static const struct evkeyvalq *with_name(ct_head *h, const char *name,
                                          size_t n) {
-    if (!(h->names & ct_wire_name_bit(name, n))) return NULL;
+    if (!n || !(h->names & ct_wire_name_bit(name, n))) return NULL;
     if (!h->waits) return h->request->input_headers;
     if (!first_named(h->asked, name, n)) parse_named(h, name, n);
     return h->asked;
