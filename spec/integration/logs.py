@@ -10,17 +10,15 @@ import os
 import pathlib
 import re
 import resource
-import shutil
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
-from harness import HOST, Server, check, same, until
+from harness import HOST, Server, check, folder, same, until
 
 SUITE = harness.Suite()
 case = SUITE.case
@@ -32,15 +30,6 @@ LINE = re.compile(r"\[[IWE] \d{6} \d\d:\d\d:\d\d access( [\w.-]+)?\] \d{3} [A-Z]
 def get(path, *fields):
     lines = b"".join(field + b"\r\n" for field in fields)
     return b"GET " + path.encode("latin-1") + b" HTTP/1.1\r\n" + HOST + lines + b"\r\n"
-
-
-@contextlib.contextmanager
-def folder():
-    path = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def ask(server, path, count=1):

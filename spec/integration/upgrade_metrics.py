@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
 import upgrade
 from harness import HOST, check, same, until
-from upgrade import BOTH, GET
+from upgrade import BOTH
 
 SUITE = harness.Suite()
 VISIT = b"GET /visit HTTP/1.1\r\n" + HOST + b"\r\n"

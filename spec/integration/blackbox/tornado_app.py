@@ -2,12 +2,12 @@
 Values that HTTP could not carry come in hex."""
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
-import threading
 
 import tornado.web
 import tornado.websocket
 from tornado.httpserver import HTTPServer
 from tornado.web import HTTPError
+from tornado_thread import TornadoThread
 
 
 class Handler(tornado.web.RequestHandler):
@@ -371,7 +371,7 @@ SERVERS = {
 }
 
 
-class Tornado:
+class Tornado(TornadoThread):
     """All variants on a free port each, in a thread of this process."""
 
     name = "Tornado"
@@ -379,16 +379,7 @@ class Tornado:
     def __init__(self, static):
         self.static = static
 
-    def __enter__(self):
-        self.ports, ready = {}, threading.Event()
-        self.thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)))
-        self.thread.start()
-        assert ready.wait(30), "Tornado does not start"
-        return self
-
-    async def _serve(self, ready):
-        self.loop, self.stopped = asyncio.get_running_loop(), asyncio.Event()
-        servers = []
+    def listen(self):
         for name, settings in SETTINGS.items():
             app = tornado.web.Application(RULES, static_path=str(self.static),
                                           websocket_max_message_size=10000, **settings)
@@ -396,14 +387,4 @@ class Tornado:
             app.add_handlers(r"default\.example", [("/host", On, {"host": "default"})])
             server = HTTPServer(app, max_body_size=1 << 20, **SERVERS.get(name, {}))
             server.listen(0, "127.0.0.1")
-            self.ports[name] = next(iter(server._sockets.values())).getsockname()[1]
-            servers.append(server)
-        ready.set()
-        await self.stopped.wait()
-        for server in servers:
-            server.stop()
-            await server.close_all_connections()
-
-    def __exit__(self, *_):
-        self.loop.call_soon_threadsafe(self.stopped.set)
-        self.thread.join()
+            yield name, server
