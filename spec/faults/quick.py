@@ -148,14 +148,11 @@ def memory():
                 c.send(get("/garbage"))
                 c.reply()
             pid = server.pids()[0]
-
-            def cpu():
-                fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                return int(fields[11]) + int(fields[12])
             until(lambda: bytes_of() < 16 << 20, "the garbage to be gone")
-            before = cpu()
+            before = harness.cpu_of(pid)
             time.sleep(2)  # time in which it might go on
-            check(cpu() - before <= 5, f"{cpu() - before} ticks of CPU at rest")
+            used = harness.cpu_of(pid) - before
+            check(used <= 0.05, f"{used:.2f} s of CPU at rest")
 
     @case(g, "status shows the memory of each generation")
     def _(binary):

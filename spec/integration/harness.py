@@ -75,17 +75,23 @@ def until(condition, what, patience=PATIENCE):
     return found
 
 
-def state_of(pid):
-    """The letter of a process's state ("Z"), or None when there is none."""
+def stat_of(pid):
+    """What /proc says of a process from its state on, or None when it is gone."""
     try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except GONE:
         return None
 
 
+def state_of(pid):
+    """The letter of a process's state ("Z"), or None when there is none."""
+    fields = stat_of(pid)
+    return fields and fields[0]
+
+
 def cpu_of(pid):
     """Seconds of CPU time that a process has used."""
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = stat_of(pid)
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

@@ -110,7 +110,7 @@ class Upgradable(Server):
         def look():
             if pid == self.process.pid:
                 return self.process.poll() is not None
-            return not pathlib.Path(f"/proc/{pid}").exists() or zombie(pid)
+            return harness.state_of(pid) in (None, "Z")
         until(look, f"the end of process {pid}\n{self.log()}")
         if pid == self.process.pid:
             same(self.process.returncode, self.first_exit, "exit code of the old process")
@@ -153,13 +153,6 @@ class Upgradable(Server):
         with contextlib.suppress(FileNotFoundError):
             self.last = super().log()
         return self.last
-
-
-def zombie(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 def each(group, name, alone=False):
@@ -555,10 +548,8 @@ def deaths():
 
 
 def is_parent(parent, pid):
-    with contextlib.suppress(FileNotFoundError):
-        text = pathlib.Path(f"/proc/{pid}/stat").read_text()
-        return int(text.rpartition(")")[2].split()[1]) == parent
-    return False
+    fields = harness.stat_of(pid)
+    return fields is not None and int(fields[1]) == parent
 
 
 def systemd():
