@@ -69,13 +69,16 @@ static int open_socket(const ct_child *c, const char *text, unsigned n,
 }
 
 static void add_line(ct_child *c, int fd, const char *address) {
-    char *lines = NULL;
+    ct_buf lines = { 0 };
+    char number[16];
+    int n = snprintf(number, sizeof number, "%d ", fd);
 
-    if (asprintf(&lines, "%s%d %s\n", c->addresses ? c->addresses : "", fd,
-                 address) == -1)
-        return;
-    free(c->addresses);
-    c->addresses = lines;
+    if (c->addresses) ct_buf_add(&lines, c->addresses, strlen(c->addresses));
+    ct_buf_add(&lines, number, (size_t)n);
+    ct_buf_add(&lines, address, strlen(address));
+    ct_buf_add(&lines, "\n", 2); /* and the end of the text */
+    ct_free(c->addresses);
+    c->addresses = lines.data;
 }
 
 static bool add_socket(ct_child *c, const char *address, int fd) {
@@ -102,8 +105,9 @@ static bool listen_admin(ct_child *c, const ct_vm_wishes *w,
 
 bool ct_child_listen(ct_child *c, const ct_vm_wishes *wishes,
                      const ct_child *first) {
-    char *copy = strdup(wishes->addresses), *rest = copy, *address;
-    bool good = copy != NULL;
+    char *copy = ct_memdup(wishes->addresses, strlen(wishes->addresses));
+    char *rest = copy, *address;
+    bool good = true;
 
     while (good && (address = strsep(&rest, "\n"))) {
         unsigned n = c->socket_count;
@@ -114,15 +118,15 @@ bool ct_child_listen(ct_child *c, const ct_vm_wishes *wishes,
             add_socket(c, address,
                        open_socket(c, address, n, (int)wishes->backlog, first));
     }
-    free(copy);
+    ct_free(copy);
     return good && listen_admin(c, wishes, first);
 }
 
 bool ct_child_join(ct_child *c, const ct_vm_wishes *wishes,
                    const ct_child *other) {
-    char *copy = strdup(other->addresses ? other->addresses : "");
-    char *rest = copy, *line;
-    bool good = copy != NULL;
+    const char *lines = other->addresses ? other->addresses : "";
+    char *copy = ct_memdup(lines, strlen(lines)), *rest = copy, *line;
+    bool good = true;
 
     while (good && (line = strsep(&rest, "\n")) && *line) {
         const char *address = strchr(line, ' ') + 1;
@@ -135,7 +139,7 @@ bool ct_child_join(ct_child *c, const ct_vm_wishes *wishes,
             fd = open_socket(c, address, n, (int)wishes->backlog, other);
         good = add_socket(c, address, fd);
     }
-    free(copy);
+    ct_free(copy);
     return good;
 }
 
@@ -165,12 +169,13 @@ void ct_child_keep(ct_child *c, const ct_vm_wishes *wishes) {
         else
             close(fd);
     }
-    free(lines);
+    ct_free(lines);
 }
 
 bool ct_child_adopt(ct_child *children, uint32_t count,
                     const ct_vm_wishes *wishes) {
-    char *copy = strdup(wishes->addresses), *rest = copy, *address;
+    char *copy = ct_memdup(wishes->addresses, strlen(wishes->addresses));
+    char *rest = copy, *address;
     const char *expected;
     ct_address at;
     uint32_t i = 0;
@@ -178,7 +183,7 @@ bool ct_child_adopt(ct_child *children, uint32_t count,
 
     for (uint32_t k = 0; k < count; k++)
         children[k].own_count = children[k].socket_count;
-    while (count && copy && (address = strsep(&rest, "\n"))) {
+    while (count && (address = strsep(&rest, "\n"))) {
         if (!ct_address_parse(&at, address, &expected)) continue;
         while ((fd = ct_listen_claim(children->loop, &at)) != -1) {
             ct_child *c = &children[i++ % count];
@@ -189,7 +194,7 @@ bool ct_child_adopt(ct_child *children, uint32_t count,
                 (void)add_socket(c, address, fd);
         }
     }
-    free(copy);
+    ct_free(copy);
     return i > 0;
 }
 
@@ -354,7 +359,7 @@ void ct_child_kill(const ct_child *c, int signal) {
 
 void ct_child_fini(ct_child *c) {
     for (unsigned i = 0; i < c->socket_count; i++) close(c->sockets[i]);
-    free(c->addresses);
+    ct_free(c->addresses);
     c->addresses = NULL;
     c->socket_count = 0;
 }
