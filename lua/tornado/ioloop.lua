@@ -34,8 +34,9 @@ collectgarbage("setpause", 300)
 local POOL_MAX = 1024
 
 local event = core.new_event()
+local CALLBACK = -1 -- in place of an event's type, while callbacks run
 local handlers = {} -- event type -> function(handle, event)
-local failures = {} -- event type -> function(handle, err, traceback)
+local failures = { [CALLBACK] = log_failure } -- event type -> function(handle, err, traceback)
 local pool, pooled = {}, 0
 local pumping -- the coroutine that takes events
 local running = false -- the loop's coroutine that runs; one of a program's own may run inside
@@ -252,11 +253,12 @@ end
 --- Wakes a waiter with up to two values; nothing happens when it was woken before.
 function ioloop.wake(waiter, a, b)
     if waiter.woken then return end
+    if waits[waiter.co] == waiter then
+        queue[queue_last + 1] = waiter.co -- that it goes on is a callback, too; first what may raise
+        queue_last = queue_last + 1
+        core.wake()
+    end
     waiter.woken, waiter.a, waiter.b = true, a, b
-    if waits[waiter.co] ~= waiter then return end
-    queue_last = queue_last + 1
-    queue[queue_last] = waiter.co -- that it goes on is a callback, too
-    core.wake()
 end
 
 --- Raises `err` where the waiter waits.
@@ -317,6 +319,7 @@ local function drain(me, at)
         if pumping ~= me then return false end
     end
     local last = queue_last
+    at.kind = CALLBACK
     while queue_first <= last do
         local item = queue[queue_first]
         queue[queue_first] = nil
@@ -341,7 +344,7 @@ local function event_failed(at, err)
     pulse.beat = pulse.beat + 1 -- who answers has all the time again
     local handle = at.handle
     local ok, again = xpcall(failures[at.kind], on_error, handle, err, take_trace())
-    if not ok then log_failure(handle, again, take_trace()) end
+    if not ok then pcall(log_failure, handle, again, take_trace()) end -- memory may be used up
 end
 
 -- What a handler of events raises is caught outside of all loops, so that a trace that begins in it
