@@ -21,6 +21,7 @@ config.OPTIONS = {
     { "keyfile", "string", "", "the key of certfile; empty: it is in certfile itself" },
     { "tls_ticket_rotation", "seconds", 43200, "that a session tickets' key lasts; 0: ever", 0 },
     { "backlog", "integer", 4096, "connections that may wait to be accepted", 1, 65535 },
+    { "stop_delay", "seconds", 0, "to go on serving, not ready, before it begins to end", 0 },
     { "stop_timeout", "seconds", 10, "that requests under way have when the server is to end", 0 },
     { "reload_grace", "seconds", 600, "that requests have which began before a reload", 0 },
     { "workers", "workers", 1, "processes that serve; auto: one for each CPU", 1, 256 },

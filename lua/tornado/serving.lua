@@ -211,16 +211,16 @@ local function leave(app, seconds, late)
     look()
 end
 
+local SIGINT = 2
 local stopping
 
 local function count_unsent()
     return stopping and core.counts().unsent or 0
 end
 
-local function stop(app, servers, options, signal)
-    if stopping or signal == 2 then return core.exit(0) end
+local function finish(app, servers, options)
+    if stopping then return end
     stopping = true
-    autoreload.stop()
     generation.hold("replies", count_unsent)
     log.gen_log:info("stopping: %d requests under way", httpserver.live_count())
     for _, server in ipairs(servers) do
@@ -231,6 +231,19 @@ local function stop(app, servers, options, signal)
     admin.end_streams() -- it goes on: probes are told that the server ends
     generation.finish("stop")
     leave(app, options.stop_timeout, log_late)
+end
+
+local told -- to stop
+
+-- Told again it waits no longer: for stop_delay, or for what is under way.
+local function stop(app, servers, options, signal)
+    if stopping or signal == SIGINT then return core.exit(0) end
+    autoreload.stop()
+    if told or options.stop_delay == 0 then return finish(app, servers, options) end
+    told = true
+    log.gen_log:info("stopping in %g s: not ready any more, but still there (stop_delay)",
+        options.stop_delay)
+    ioloop.call_later(options.stop_delay, finish, app, servers, options)
 end
 
 -- What generations leave to each other.
@@ -386,7 +399,8 @@ local function wishes(options)
         addresses = table.concat(lines, "\n"), admin = options.admin,
         control = serving.control_path(options), pid_file = pid_file(options),
         user = options.user, group = options.group,
-        stop_timeout = options.stop_timeout, worker_timeout = options.worker_timeout,
+        stop_timeout = options.stop_delay + options.stop_timeout,
+        worker_timeout = options.worker_timeout,
         ticket_rotation = options.tls_ticket_rotation, workers = workers_of(options),
         backlog = options.backlog, supervise = options.supervise and 1 or 0,
     }

@@ -192,6 +192,26 @@ def readiness(title, *options):
                 server.touch("go on")
                 same(c.reply().body, b"slow", "the reply")
 
+    @case(g, "stop_delay: at once, while all is served")
+    def _(binary):
+        with Site(binary, "--stop_delay=3600", *options) as server:
+            await_serving(server)
+            server.process.send_signal(signal.SIGTERM)
+            server.await_ready(503, state="ending")
+            for _ in range(20):
+                same(server.get("/").body, b"one", "a new connection's reply")
+            server.process.send_signal(signal.SIGINT)  # does not wait
+            same(server.process.wait(harness.PATIENCE), 0, "exit code")
+
+    @case(g, "stop_delay: then it ends")
+    def _(binary):
+        with Site(binary, "--stop_delay=0.2", *options) as server:
+            await_serving(server)
+            server.process.send_signal(signal.SIGTERM)
+            same(server.process.wait(harness.PATIENCE), 0, "exit code")
+            server.await_line("stopping in 0.2 s")
+            server.await_line("stopping: 0 requests")
+
     @case(g, "the pages are those of the newest generation")
     def _(binary):
         with Site(binary, *options) as server:
