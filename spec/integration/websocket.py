@@ -343,14 +343,19 @@ def check_stop(binary):
 
 def check_reload(binary):
     """A reload leaves a WebSocket alone for a while, and says 1012 then."""
-    with Server(binary, "--reload-grace=1", site=SITE) as server:
+    def retire(server):
         old = Client(server)
         server.process.send_signal(signal.SIGHUP)
         server.await_line("generation 1 retires")
-        new = Client(server)
-        for client in (old, new):
+        return old, Client(server)
+
+    with Server(binary, "--reload-grace=600", site=SITE) as server:
+        for client in retire(server):
             client.frame(TEXT, b"still there")
             client.expect(TEXT, b"still there")
+            client.leave()
+    with Server(binary, "--reload-grace=0.5", site=SITE) as server:
+        old, new = retire(server)
         old.expect(CLOSE, code(1012))
         old.frame(CLOSE, code(1012))
         old.end()
