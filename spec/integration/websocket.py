@@ -331,14 +331,20 @@ def compression():
 
 
 def check_stop(binary):
-    """At its end a server says 1001 to all, and waits for their answer."""
-    with Server(binary, site=SITE) as server:
-        clients = [Client(server) for _ in range(5)]
-        server.end()
-        for client in clients:
-            client.expect(CLOSE, code(1001))
-            client.frame(CLOSE, code(1001))
-            client.end()
+    """At its end a server says 1001 to all, and waits for their answer, for two seconds."""
+    def run(step):
+        with Server(binary, site=SITE) as server:
+            clients = [Client(server) for _ in range(5)]
+            step()
+            server.end()
+            try:
+                for client in clients:
+                    client.expect(CLOSE, code(1001))
+                    client.frame(CLOSE, code(1001))
+                    client.end()
+            finally:
+                step()
+    harness.on_time(1.9, run)
 
 
 def check_reload(binary):
