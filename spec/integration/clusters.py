@@ -87,7 +87,11 @@ class Cluster(Server):
         return json.loads(text[3:])
 
     def pids(self):
-        return [worker["pid"] for worker in self.ask_status()["workers"]]
+        """The workers' pids, when none is missing: 0 would name the tests themselves."""
+        def look():
+            pids = [worker["pid"] for worker in self.ask_status()["workers"]]
+            return all(pids) and pids
+        return until(look, "all workers")
 
     def await_workers(self, *gone):
         """Waits until all workers serve, and none is one of `gone`; returns their pids."""

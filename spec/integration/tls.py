@@ -19,8 +19,8 @@ import tempfile
 import threading
 
 sys.dont_write_bytecode = True
-from harness import (HOST, LAST, PATIENCE, Connection, Reset, Server, Skip, Suite,
-                     Tally, arguments, binaries, check, finish, same, until)
+from harness import (HOST, LAST, PATIENCE, Connection, Reset, Server, Skip, Suite, Tally,
+                     arguments, binaries, check, finish, on_time, same, state_of, until)
 
 GET = b"GET /tls HTTP/1.1\r\n" + HOST + b"\r\n"
 SITE = """
@@ -317,10 +317,14 @@ def garbage(server):
 
 @suite.case("tls", "a handshake has header_timeout", alone=True)
 def deadline(server):
-    with serve(server.binary, "--header-timeout=0.3") as other:
+    def silent(step):
+        step()
         with Connection(other.port) as c:
             c.send(b"\x16\x03\x01")
+            step()
             c.to_end()
+    with serve(server.binary, "--header-timeout=0.5") as other:
+        on_time(0.4, silent)
 
 
 @suite.case("tls", "curl")
@@ -439,14 +443,27 @@ def rotation(server):
             clients = clients_of(other)
             kept = [(client, client.session) for client in clients]
             all_resume(clients, set(range(workers > 1, workers + (workers > 1))), "at first")
-            for i in range(2):
-                until(lambda: other.log().count(text) > i, "a new key")
-                for client in clients:
-                    check(client.ask()[1], "not resumed after a new key")
-            until(lambda: other.log().count(text) > 3, "keys that are gone")
+            for client in clients:
+                for _ in range(2):
+                    until(lambda: one_key_later(other, client, text), "a new key, just one")
+            kept_at = other.log().count(text)
+            until(lambda: other.log().count(text) > kept_at + 1, "keys that are gone")
             for client, session in kept:
                 client.session = session
                 check(not client.ask()[1], "a session lives longer than its key")
+
+
+def one_key_later(server, client, text):
+    """Whether the session was resumed with the key of before; where several keys have come
+    since, as on a busy machine, nothing can be said."""
+    client.ask()
+    seen = server.log().count(text)
+    until(lambda: server.log().count(text) > seen, "a new key")
+    resumed = client.ask()[1]
+    if server.log().count(text) > seen + 1:
+        return False
+    check(resumed, "not resumed after a new key")
+    return True
 
 
 @suite.case("sessions", "they outlive an upgrade of the program", alone=True)
@@ -457,16 +474,16 @@ def over_upgrade(server):
             code, _, err = command(other, "upgrade")
             same(code, 0, f"upgrade: {err}")
             other.process.wait(PATIENCE)
+            until(lambda: "taken over" in other.log(), "the new process")
             new = int(re.search(r"process (\d+) serves", other.log()).group(1))
             try:
-                until(lambda: "taken over" in other.log(), "the new process")
                 all_resume(clients, {1, 2} if workers > 1 else {0}, "after an upgrade")
                 all_resume(clients_of(other), {1, 2} if workers > 1 else {0}, "a new one")
                 same(command(other, "quit")[0], 0, "quit")
-                until(lambda: not (files / "control").exists(), "its end")
+                until(lambda: state_of(new) in (None, "Z"), "its end")
             finally:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(new, signal.SIGTERM)
+                    os.kill(new, signal.SIGKILL)
 
 
 @suite.case("sessions", "of a port without client certificates are none with them", alone=True)
@@ -586,7 +603,7 @@ def renewed(server):
                 client.enough.set()
                 client.join(PATIENCE)
                 check(not client.wrong, "a client saw:", client.wrong)
-                check(client.done > 10, f"only {client.done} requests")
+                check(client.done >= 10, f"only {client.done} requests")
 
 
 def broken(server):

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
@@ -61,6 +62,7 @@ class Upgradable(Server):
         self.socket = self.home / "control"
         self.original, self.workers, self.last = binary, workers, ""
         self.first_exit = 0  # the exit code that the first process shall have
+        self.pid = None
         self.install(binary)
         more.setdefault("site", self.home)
         super().__init__(self.home / "bin", f"--control={self.socket}",
@@ -116,7 +118,7 @@ class Upgradable(Server):
             same(self.process.returncode, self.first_exit, "exit code of the old process")
 
     def stop(self, how=signal.SIGTERM):
-        if self.pid == self.process.pid:
+        if self.pid in (None, self.process.pid):
             return super().stop(how)
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, how)
@@ -246,12 +248,13 @@ def takes_over():
 
     @each(g, "WebSockets stay until reload_grace is over")
     def _(binary, workers):
-        with Upgradable(binary, "--reload-grace=3", workers=workers) as server:
+        with Upgradable(binary, "--reload-grace=1", workers=workers) as server:
             one = Socket(server)
             one.echo()
+            begun = time.monotonic()
             old = server.upgrade()
-            one.echo(b"still here")
             same(one.end(), 1012, "the code")
+            check(time.monotonic() - begun >= 1, "too early")
             server.await_end(old)
 
     @each(g, "who quits takes the old process along")
@@ -316,9 +319,7 @@ def takes_over():
 
     @each(g, "the admin listener goes over, and says ready all the while")
     def _(binary, workers):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
+        port = harness.free_port()
         with Upgradable(binary, f"--admin=127.0.0.1:{port}", workers=workers) as server:
             def ready():
                 with harness.Connection(port) as c:
@@ -494,17 +495,19 @@ def failures():
 
 def deaths():
     g = "deaths"
-    slow = "require('tornado.gen').sleep(1)\n" + APP % "two"
+    waits = ("while not require('tornado.core').file_kind('%s/go on') do "
+             "require('tornado.gen').sleep(0.005) end\n" + APP.replace("%s", "two"))
 
     @each(g, "the old process, while the new one loads: that takes over, no process is left")
     def _(binary, workers):
         with Upgradable(binary, workers=workers) as server:
             before = server.processes()
-            (server.home / "app.lua").write_text(slow)
+            (server.home / "app.lua").write_text(waits % server.home)
             upgrade = threading.Thread(target=server.command, args=("upgrade",))
             upgrade.start()
             until(lambda: server.processes() - before, "the new process")
             server.kill(server.pid)
+            (server.home / "go on").write_text("")
             upgrade.join()
             until(lambda: server.count("taken over"), "the new process to take over")
             until(lambda: not before & server.processes(), "the end of the old ones")
@@ -613,10 +616,11 @@ def load():
             olds = []
             for i in range(5):
                 server.write(f"v{i}")
-                done = sum(client.done for client in clients)
                 olds.append(server.upgrade())
                 same(server.get("/").body, f"v{i}".encode(), "the new code")
-                until(lambda: sum(client.done for client in clients) > done + 20, "requests")
+                done = [client.done for client in clients]
+                until(lambda: all(c.wrong or c.done > n + 5 for c, n in zip(clients, done)),
+                      "requests of each client")
                 for one in sockets:
                     one.echo()
             for client in clients:
