@@ -295,6 +295,26 @@ def counting():
                  "/metrics.json")
             same(sum(w["handled"] for w in workers(server)), count, "status")
 
+    @case(g, "the admin listener answers at max_connections")
+    def _(binary):
+        with Site(binary, "--workers=2", "--max_connections=6") as server:
+            await_serving(server)
+            inside = [server.connect() for _ in range(6)]
+            for c in inside:
+                c.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+                same(c.reply().status, 200, "a client inside")
+            for _ in range(4):
+                with server.connect() as c:
+                    same(c.reply().status, 503, "one too many")
+            same(server.ask("/health").status, 200, "/health")
+            same(server.ask("/ready").status, 200, "/ready")
+            found = numbers(server)
+            refused = "ctornado_connections_refused_total{limit=\"%s\"}"
+            same(found[refused % "max_connections"], 4, "refused")
+            same(found[refused % "max_connections_per_ip"], 0, "refused by address")
+            for c in inside:
+                c.close()
+
     @case(g, "nothing goes down when a worker is killed")
     def _(binary):
         with Site(binary, "--workers=2") as server:
