@@ -13,9 +13,9 @@ import threading
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
-import upgrade
 from harness import HOST, check, same, until
-from upgrade import BOTH
+from upgrading import Upgradable
+from upgrading import each as each_of
 
 SUITE = harness.Suite()
 VISIT = b"GET /visit HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -63,7 +63,7 @@ return web.Application {
 """
 
 
-class Site(upgrade.Upgradable):
+class Site(Upgradable):
     """One with an admin listener."""
 
     def __init__(self, binary, workers, *options):
@@ -115,13 +115,7 @@ def compare(before, after):
 
 
 def each(name, alone=False):
-    """A case for a single process, and one for a master with workers."""
-    def add(function):
-        for workers in BOTH:
-            SUITE.add("upgrades", f"{name} ({workers})",
-                      lambda binary, n=workers: function(binary, n), alone)
-        return function
-    return add
+    return each_of(SUITE, "upgrades", name, alone)
 
 
 def visit(server, count):
