@@ -6,7 +6,6 @@ on the normal and on the ASan binary.
 # SPDX-License-Identifier: Apache-2.0
 import pathlib
 import signal
-import socket
 import sys
 import tempfile
 import threading
@@ -75,11 +74,7 @@ class Site(Upgradable):
         (self.home / "app.lua").write_text(text.replace("HOME", str(self.home)))
 
     def connect_admin(self):
-        c = harness.Connection.__new__(harness.Connection)
-        c.buffer, c.socket = bytearray(), socket.socket(socket.AF_UNIX)
-        c.socket.settimeout(harness.PATIENCE)
-        c.socket.connect(str(self.home / "admin"))
-        return c
+        return harness.Connection(self.home / "admin")
 
     def ask(self, path, c=None):
         if not c:

@@ -9,10 +9,9 @@ import re
 import shutil
 import signal
 import subprocess
-import tempfile
 
 import harness
-from harness import HOST, Server, check, same, until
+from harness import HOST, HomeServer, Server, check, same, until
 
 GET = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
 BOTH = (1, 2)  # workers: a single process, and a master
@@ -40,22 +39,19 @@ return web.Application { { "/", Main }, { "/wait", Wait }, { "/echo", Echo } }
 """
 
 
-class Upgradable(Server):
+class Upgradable(HomeServer):
     """A server with a folder of its own: site, binary and control socket. Its process
     changes; at the end the one that serves is stopped, and none may be left."""
 
     def __init__(self, binary, *options, workers=1, **more):
-        self.home = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
-        self.home.chmod(0o755)
+        super().__init__(None, *([f"--workers={workers}"] if workers else []), *options, **more)
+        self.binary, self.socket = self.home / "bin", self.home / "control"
+        self.options += (f"--control={self.socket}",)
         self.write("one")
-        self.socket = self.home / "control"
         self.original, self.workers, self.last = binary, workers, ""
         self.first_exit = 0  # the exit code that the first process shall have
         self.pid = None
         self.install(binary)
-        more.setdefault("site", self.home)
-        super().__init__(self.home / "bin", f"--control={self.socket}",
-                         *([f"--workers={workers}"] if workers else []), *options, **more)
 
     def install(self, binary):
         """Puts another program in the place of the one that runs, as a package does."""
@@ -118,7 +114,7 @@ class Upgradable(Server):
 
     def __exit__(self, *how):
         try:
-            super().__exit__(*how)
+            Server.__exit__(self, *how)
             until(lambda: not self.processes(), "the end of all processes")
         finally:
             for pid in self.processes():
