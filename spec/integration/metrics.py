@@ -178,6 +178,26 @@ def readiness(title, *options):
                 server.touch("go on")
                 same(c.reply().body, b"slow", "the reply")
 
+    @case(g, "stop_delay: at once, while all is served")
+    def _(binary):
+        with Site(binary, "--stop_delay=3600", *options) as server:
+            await_serving(server)
+            server.process.send_signal(signal.SIGTERM)
+            server.await_ready(503, state="ending")
+            for _ in range(20):
+                same(server.get("/").body, b"one", "a new connection's reply")
+            server.process.send_signal(signal.SIGINT)  # does not wait
+            same(server.process.wait(harness.PATIENCE), 0, "exit code")
+
+    @case(g, "stop_delay: then it ends")
+    def _(binary):
+        with Site(binary, "--stop_delay=0.2", *options) as server:
+            await_serving(server)
+            server.process.send_signal(signal.SIGTERM)
+            same(server.process.wait(harness.PATIENCE), 0, "exit code")
+            server.await_line("stopping in 0.2 s")
+            server.await_line("stopping: 0 requests")
+
     @case(g, "the pages are those of the newest generation")
     def _(binary):
         with Site(binary, *options) as server:
@@ -260,6 +280,26 @@ def counting():
             same(server.ask("/metrics.json").json()["metrics"][0]["name"], "ctornado_build_info",
                  "/metrics.json")
             same(sum(w["handled"] for w in workers(server)), count, "status")
+
+    @case(g, "the admin listener answers at max_connections")
+    def _(binary):
+        with Site(binary, "--workers=2", "--max_connections=6") as server:
+            await_serving(server)
+            inside = [server.connect() for _ in range(6)]
+            for c in inside:
+                c.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+                same(c.reply().status, 200, "a client inside")
+            for _ in range(4):
+                with server.connect() as c:
+                    same(c.reply().status, 503, "one too many")
+            same(server.ask("/health").status, 200, "/health")
+            same(server.ask("/ready").status, 200, "/ready")
+            found = numbers(server)
+            refused = "ctornado_connections_refused_total{limit=\"%s\"}"
+            same(found[refused % "max_connections"], 4, "refused")
+            same(found[refused % "max_connections_per_ip"], 0, "refused by address")
+            for c in inside:
+                c.close()
 
     @case(g, "nothing goes down when a worker is killed")
     def _(binary):
