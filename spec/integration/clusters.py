@@ -7,14 +7,13 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 
 import harness
-from harness import Server, check, same, until
+from harness import HomeServer, Server, check, same, until
 
 APP = """
 local gen = require "tornado.gen"
@@ -44,22 +43,14 @@ return web.Application { { "/", Main }, { "/who", Who }, { "/spin", Spin }, { "/
 """
 
 
-class Cluster(Server):
+class Cluster(HomeServer):
     """A server with workers, a site of its own and a control socket."""
 
     def __init__(self, binary, *options, workers=2, **more):
-        self.home = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
-        self.home.chmod(0o755)
-        self.write("one")
+        super().__init__(binary, *options, **more)
         self.socket = self.home / "control"
-        super().__init__(binary, f"--workers={workers}", f"--control={self.socket}", *options,
-                         site=self.home, **more)
-
-    def __exit__(self, *how):
-        try:
-            super().__exit__(*how)
-        finally:
-            shutil.rmtree(self.home, ignore_errors=True)
+        self.options = f"--workers={workers}", f"--control={self.socket}", *self.options
+        self.write("one")
 
     def write(self, version):
         (self.home / "app.lua").write_text(APP % version)

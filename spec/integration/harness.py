@@ -289,6 +289,22 @@ class Server:
         return "    " + text[-2000:].replace("\n", "\n    ")
 
 
+class HomeServer(Server):
+    """One with a folder of its own for its site, `home`, which goes with it."""
+
+    def __init__(self, binary, *options, **more):
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
+        self.home.chmod(0o755)
+        more.setdefault("site", self.home)
+        super().__init__(binary, *options, **more)
+
+    def __exit__(self, *how):
+        try:
+            super().__exit__(*how)
+        finally:
+            shutil.rmtree(self.home, ignore_errors=True)
+
+
 # -- Connections ----------------------------------------------------------------
 
 
@@ -328,16 +344,19 @@ def parse_fields(lines):
 
 
 class Connection:
-    """A client. Reads are exact: what is left over after a reply is the next."""
+    """A client of a port of 127.0.0.1, or of a unix socket by its path. Reads are exact: what is
+    left over after a reply is the next."""
 
     def __init__(self, port, rcvbuf=None, sndbuf=None):
-        self.socket = socket.socket()
+        local = not isinstance(port, int)
+        self.socket = socket.socket(socket.AF_UNIX if local else socket.AF_INET)
         for name, value in (("SO_RCVBUF", rcvbuf), ("SO_SNDBUF", sndbuf)):
             if value:
                 self.socket.setsockopt(socket.SOL_SOCKET, getattr(socket, name), value)
         self.socket.settimeout(PATIENCE)
-        self.socket.connect(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.connect(str(port) if local else ("127.0.0.1", port))
+        if not local:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
 
     def __enter__(self):

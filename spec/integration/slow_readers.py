@@ -9,15 +9,13 @@ import os
 import pathlib
 import re
 import select
-import shutil
 import ssl
 import sys
-import tempfile
 import time
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
-from harness import HOST, Server, check, same, until
+from harness import HOST, HomeServer, check, same, until
 
 SUITE = harness.Suite()
 SIZE = 32 << 20  # more than the kernel takes for a client that reads nothing
@@ -64,21 +62,14 @@ FRAMES = SIZE // 65536 * (65536 + 10)  # the same as messages, with their heads
 TLS = ("--debug", "--certfile=self-signed")
 
 
-class SlowServer(Server):
+class SlowServer(HomeServer):
     """A server that measures its readers every second."""
 
     def __init__(self, binary, *options):
-        self.home = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
+        super().__init__(binary, f"--write_timeout={WINDOW}", f"--write_min_rate={RATE}",
+                         "--log_level=debug", *options)
         (self.home / "app.lua").write_text(SITE % {"size": SIZE, "path": self.home})
         (self.home / "big").write_bytes(b"x" * SIZE)
-        super().__init__(binary, f"--write_timeout={WINDOW}", f"--write_min_rate={RATE}",
-                         "--log_level=debug", *options, site=self.home)
-
-    def __exit__(self, *how):
-        try:
-            super().__exit__(*how)
-        finally:
-            shutil.rmtree(self.home, ignore_errors=True)
 
     def begin(self, path, tls):
         """A client with a tiny receive buffer, whose head has come."""

@@ -7,7 +7,6 @@ packages these are.
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
 import logging
-import os
 import signal
 import ssl
 import struct
@@ -23,7 +22,7 @@ import websockets
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
-from harness import Connection, Ended, Reset, Server, check, same
+from harness import Connection, Reset, Server, check, same
 
 SITE = harness.ROOT / "sites/bench"
 CLIENT = harness.ROOT / "spec/integration/websocket/client.lua"
