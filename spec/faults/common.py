@@ -8,7 +8,6 @@ import os
 import pathlib
 import resource
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -173,12 +172,6 @@ class Helper:
             self.process.kill()
             self.process.wait()
             self.process.stdout.close()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def temporary():
