@@ -255,7 +255,8 @@ end
 function ioloop.wake(waiter, a, b)
     if waiter.woken then return end
     if waits[waiter.co] == waiter then
-        queue[queue_last + 1] = waiter.co -- that it goes on is a callback, too; first what may raise
+        -- That it goes on is a callback, too. First what may raise for want of memory.
+        queue[queue_last + 1] = waiter.co
         queue_last = queue_last + 1
         core.wake()
     end

@@ -37,7 +37,7 @@ class Site(harness.Server):
                         "ec_paramgen_curve:P-256", "-nodes", "-keyout", self.home / "key",
                         "-out", self.home / "crt", "-days", "9", "-subj", "/CN=localhost"],
                        check=True, capture_output=True)
-        config.write_text(f'listen = {{ "127.0.0.1:0", {{ "127.0.0.1:{common.free_port()}", '
+        config.write_text(f'listen = {{ "127.0.0.1:0", {{ "127.0.0.1:{harness.free_port()}", '
                           f'certfile = "{self.home}/crt", keyfile = "{self.home}/key" }} }}\n')
         super().__init__(binary, f"--config={config}", f"--control={self.socket}", *options,
                          site=common.SITE, env=env, **more)

@@ -10,7 +10,8 @@ local websocket = require "tornado.websocket"
 
 local kept, hoard = {}, {}
 local folder = debug.getinfo(1, "S").source:match("^@(.*)/")
-local page = template.Template "<p>{{ text }}</p>{% for item in items %}<li>{{ item }}</li>{% end %}"
+local page = template.Template [[
+<p>{{ text }}</p>{% for item in items %}<li>{{ item }}</li>{% end %}]]
 
 local function route(fn, fields)
     local Handler = web.RequestHandler:extend "Handler"
