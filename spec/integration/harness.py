@@ -29,6 +29,10 @@ NORMAL, ASAN = ROOT / "build/ctornado", ROOT / "build/asan/ctornado"
 PATIENCE = 60  # seconds that something which must come may take, on a machine that is busy
 GONE = (FileNotFoundError, ProcessLookupError)  # what /proc says of one that has ended meanwhile
 
+# A case that looks at one of these deadlines says what it is.
+GENEROUS = ("--header-timeout=60", "--body-timeout=60", "--idle-timeout=600",
+            "--handler-timeout=600", "--cpu-limit=60")
+
 HOST = b"Host: test.example\r\n"
 LAST = b"GET / HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
 
@@ -171,7 +175,7 @@ class Server:
             stderr = open(self.log_path, "wb")
         self.process = subprocess.Popen(
             [str(self.binary), f"--site={self.site}", "--port=0",
-             f"--body-temp-dir={self.folder}", *self.options],
+             f"--body-temp-dir={self.folder}", *GENEROUS, *self.options],
             cwd=ROOT, env=self._environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=stderr,
             preexec_fn=self._limit if self.limits else None)
