@@ -32,6 +32,7 @@ config.OPTIONS = {
     { "control", "string", "auto", "unix socket for reload, status, quit; none; auto" },
     { "admin", "string", "", "address for dashboard, health and metrics: HOST:PORT, unix:/PATH" },
     { "pid_file", "string", "", "file with the number of the process that serves" },
+    { "no_new_privs", "boolean", true, "programs that handlers start gain no rights by setuid" },
     { "core_dumps", "boolean", false, "a crash may leave a file with all memory, keys included" },
     { "debug", "boolean", false, "development: tracebacks in replies, access log to stderr" },
     { "autoreload", "switch", "auto", "reload by itself when a file changes; auto: with debug" },
@@ -394,8 +395,8 @@ local function override(values, places, given)
     for name in pairs(given) do places[name] = nil end
 end
 
---- Joins defaults, the configuration file and the command line's options; returns the values, and in
--- `places` where those of the file stand ("ctornado.conf:7"); or nil and the reason.
+--- Joins defaults, the configuration file and the command line's options; returns the values, and
+-- in `places` where those of the file stand ("ctornado.conf:7"); or nil and the reason.
 function config.load(given)
     local values = {}
     for _, option in ipairs(config.OPTIONS) do values[option[1]] = option[3] end

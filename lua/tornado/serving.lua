@@ -415,6 +415,7 @@ local function wishes(options)
         worker_timeout = options.worker_timeout,
         ticket_rotation = options.tls_ticket_rotation, workers = workers_of(options),
         backlog = options.backlog, supervise = options.supervise and 1 or 0,
+        no_new_privs = options.no_new_privs and 1 or 0,
     }
 end
 
@@ -457,6 +458,12 @@ function serving.check(options)
     return reasons
 end
 
+-- What a process that serves strangers is kept from.
+local function confine(options)
+    core.core_dumps(options.core_dumps)
+    core.confine(options.no_new_privs)
+end
+
 local function listen_to_process(app, servers, options)
     ioloop.on(core.EVENT_STOP, function(signal) stop(app, servers, options, signal) end)
     ioloop.on(core.EVENT_REOPEN, function() reopen(options) end)
@@ -478,7 +485,7 @@ end
 function serving.start(options)
     local ok, why = check_options(options)
     if not ok then return nil, { why } end
-    if core.generation() == 1 then core.core_dumps(options.core_dumps) end
+    if core.generation() == 1 then confine(options) end
     if core.generation() == 1 and core.worker() == 0 and
         (workers_of(options) > 1 or options.supervise) then
         ok, why = set_master_log(options)
@@ -501,7 +508,7 @@ function serving.start(options)
         return nil, reasons
     end
     set_open_files(options)
-    core.core_dumps(options.core_dumps)
+    confine(options)
     watchdog.start(options.stall_warning, options.cpu_limit) -- from here on not the one before
     core.tls_rotation(options.tls_ticket_rotation)
     core.control(serving.control_path(options))

@@ -61,6 +61,17 @@ def processes():
                     same(re.search(r"Max core file size +(\S+)", text).group(1), wanted,
                          "the soft limit")
 
+    for allowed in (False, True):
+        @case(g, f"no_new_privs = {str(not allowed).lower()}, and files are for nobody else")
+        def _(binary, allowed=allowed):
+            with Cluster(binary, *["--no_new_privs=false"] * allowed) as server:
+                for pid in [server.process.pid, *server.pids()]:
+                    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+                    same(re.search(r"NoNewPrivs:\s+(\d)", text).group(1), "01"[not allowed],
+                         "no_new_privs")
+                    same(int(re.search(r"Umask:\s+(\d+)", text).group(1), 8) & 0o027, 0o027,
+                         "the umask")
+
     @case(g, "the master is killed: a restart binds at once")
     def _(binary):
         port = harness.free_port()

@@ -257,9 +257,9 @@ ctornado: SITE/pages/c.html:2: unknown operator: 'nonsense'
         expect({ "check", "--site=" .. site, "--config=" .. conf }, 1, "good",
             conf .. ":1: /no/such: No such file.*" .. conf .. ":1: 127.0.0.1:2: bad ssl_version")
         for text, why in pairs {
-            ["\nlisten = { { '127.0.0.1:1', redirect = 70000 } }"] = ":2: redirect: expected the port",
-            ["\ncertfile = '" .. site .. "/app.lua'"] = ":2: [^\n]*: no certificate %(PEM%) in it",
-            ["certfile = 'x' listen = { '127.0.0.1:1' }"] = "certfile: with listen it stands beside",
+            ["\nlisten = { { '[::1]:1', redirect = 70000 } }"] = ":2: redirect: expected the port",
+            ["\ncertfile = '" .. site .. "/app.lua'"] = ":2: [^\n]*: no certificate %(PEM%)",
+            ["certfile = 'x' listen = { '127.0.0.1:1' }"] = "certfile: with listen it stands",
         } do
             expect({ "check", "--site=" .. site, "--config=" .. write(text) }, 1, "good", why)
         end
