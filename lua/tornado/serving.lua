@@ -213,7 +213,7 @@ local function retire(app, servers, options, number)
     autoreload.retire()
     if not is_last then move_websockets(app) end
     log.gen_log:info("generation %d retires for %s: %d requests, streams or WebSockets stay",
-        core.generation(), is_last and "another process" or number, generation.count())
+        core.generation(), is_last and "another process" or number, generation.count "kin")
     for _, server in ipairs(servers) do server:stop() end
     if is_last then fade(servers) end
     admin.close()
