@@ -63,6 +63,7 @@ static void take_note(ct_worker *w, char *out, size_t size) {
 
     ct_wishes_compare(w->wishes, w->generations.current->wishes, true, names,
                       sizeof names);
+    w->wishes->no_new_privs |= w->generations.current->wishes->no_new_privs;
     if (!*names) return;
     snprintf(out, size, "changed, needs a restart: %s", names);
     ct_log_line(&w->log, CT_LEVEL_WARNING, "reload", "%s", out);

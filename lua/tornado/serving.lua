@@ -146,14 +146,18 @@ local function ssl_options_of(item, options)
     return out
 end
 
+local function check_redirect(port, ssl_options)
+    if type(port) == "number" and port % 1 == 0 and port >= 1 and port <= 65535 and
+        not ssl_options then return end
+    error("redirect: expected the port that HTTPS is on (1 to 65535), without a certificate", 0)
+end
+
 -- What is to listen on an address of addresses(), and its scheme.
 local function server_of(app, item, options)
     local ssl_options = ssl_options_of(item, options)
     local scheme = ssl_options and "https://" or "http://"
     if item.redirect then
-        if ssl_options or type(item.redirect) ~= "number" then
-            error("redirect: expected the port that HTTPS is on, without a certificate", 0)
-        end
+        check_redirect(item.redirect, ssl_options)
         app = httpserver.redirect_to_https(item.redirect)
     end
     local server = httpserver.HTTPServer(app, {
@@ -174,11 +178,19 @@ end
 
 -- Ending -----------------------------------------------------------------------------------
 
+-- Where the options of addresses() stand; "" when it was on the command line.
+local function place_of(options)
+    local places = options.places or {}
+    local place = places.listen
+    if #options.listen == 0 then place = places.certfile or places.port or places.address end
+    return place and place .. ": " or ""
+end
+
 -- What is wrong with an option of an address is blamed on this file: then the address is named.
-local function message_of(err, address)
+local function message_of(err, address, options)
     local text = type(err) == "table" and err.message or tostring(err)
     local inner = text:match("^tornado/[%w_/]+%.lua:%d+: (.*)$")
-    return inner and address .. ": " .. inner or text
+    return place_of(options) .. (inner and address .. ": " .. inner or text)
 end
 
 -- Names what still runs when the time for it is over.
@@ -317,7 +329,7 @@ local function listen(app, servers, options)
     end
     for i, item in ipairs(addresses(options)) do
         local ok, result = pcall(listen_on, app, item, options)
-        if not ok then return nil, { message_of(result, item[1]) } end
+        if not ok then return nil, { message_of(result, item[1], options) } end
         servers[i] = result
     end
     local ok, why = admin.open(options.admin)
@@ -403,6 +415,7 @@ local function wishes(options)
         worker_timeout = options.worker_timeout,
         ticket_rotation = options.tls_ticket_rotation, workers = workers_of(options),
         backlog = options.backlog, supervise = options.supervise and 1 or 0,
+        no_new_privs = options.no_new_privs and 1 or 0,
     }
 end
 
@@ -416,6 +429,10 @@ local function check_options(options)
     end
     if options.keyfile ~= "" and options.certfile == "" then
         return nil, "keyfile: set certfile, too, or it is not HTTPS"
+    end
+    if options.certfile ~= "" and #options.listen > 0 then
+        return nil, "certfile: with listen it stands beside an address, as " ..
+            '{ "*:443", certfile = "FILE" }, or that one is not HTTPS'
     end
     local is_master = core.worker() > 0 or workers_of(options) > 1 or options.supervise
     if not is_master and options.user .. options.group ~= "" then
@@ -432,9 +449,19 @@ function serving.check(options)
     local reasons = { why }
     for _, item in ipairs(addresses(options)) do
         local ok, server = pcall(server_of, httpserver.redirect_to_https(443), item, options)
-        if ok then server:stop() else reasons[#reasons + 1] = message_of(server, item[1]) end
+        if ok then
+            server:stop()
+        else
+            reasons[#reasons + 1] = message_of(server, item[1], options)
+        end
     end
     return reasons
+end
+
+-- What a process that serves strangers is kept from.
+local function confine(options)
+    core.core_dumps(options.core_dumps)
+    core.confine(options.no_new_privs)
 end
 
 local function listen_to_process(app, servers, options)
@@ -458,7 +485,7 @@ end
 function serving.start(options)
     local ok, why = check_options(options)
     if not ok then return nil, { why } end
-    if core.generation() == 1 then core.core_dumps(options.core_dumps) end
+    if core.generation() == 1 then confine(options) end
     if core.generation() == 1 and core.worker() == 0 and
         (workers_of(options) > 1 or options.supervise) then
         ok, why = set_master_log(options)
@@ -481,7 +508,7 @@ function serving.start(options)
         return nil, reasons
     end
     set_open_files(options)
-    core.core_dumps(options.core_dumps)
+    confine(options)
     watchdog.start(options.stall_warning, options.cpu_limit) -- from here on not the one before
     core.tls_rotation(options.tls_ticket_rotation)
     core.control(serving.control_path(options))

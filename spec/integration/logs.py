@@ -457,7 +457,7 @@ def journal():
         """Lines that a server writes to a stderr which is the journal's."""
         ours, theirs = socket.socketpair()
         with ours, theirs, Server(
-                binary, *options, stderr=theirs,
+                binary, "--stall_warning=0", *options, stderr=theirs,
                 env={"JOURNAL_STREAM": "{0.st_dev}:{0.st_ino}".format(
                     os.fstat(theirs.fileno()))}) as server:
             theirs.close()
