@@ -149,10 +149,10 @@ function Executor:init(options)
     self._handle = handle
 end
 
---- Calls `name` of the module, which may be the site's, on a thread and waits; returns its results.
--- Raises ExecutorError with what it raised, ExecutorFull, TimeoutError, memory.MemoryLimitError. A
--- wait that is cancelled returns at once: a call that has not begun never does, another one's result
--- is thrown away.
+--- Calls `name` of the module, which may be a site's, on a thread and waits; returns its results.
+-- Raises ExecutorError with what it raised, ExecutorFull, TimeoutError, memory.MemoryLimitError.
+-- A wait that is cancelled returns at once: a call that has not begun never does, another one's
+-- result is thrown away.
 function Executor:run(module, name, ...)
     check_names(module, name, 2)
     local bytes = encode_call(module, name, 2, ...)
