@@ -166,6 +166,12 @@ class Server:
         for what, value in self.limits:
             resource.setrlimit(what, (value, value))
 
+    def _port(self):
+        """A free one, unless a configuration says where to listen: the command line would have
+        the last word."""
+        files = [word.partition("=")[2] for word in self.options if word.startswith("--config=")]
+        return [] if any("listen" in pathlib.Path(f).read_text() for f in files) else ["--port=0"]
+
     def start(self):
         self.ending = False
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
@@ -174,7 +180,7 @@ class Server:
         if stderr is None:
             stderr = open(self.log_path, "wb")
         self.process = subprocess.Popen(
-            [str(self.binary), f"--site={self.site}", "--port=0",
+            [str(self.binary), f"--site={self.site}", *self._port(),
              f"--body-temp-dir={self.folder}", *GENEROUS, *self.options],
             cwd=ROOT, env=self._environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=stderr,
