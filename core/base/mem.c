@@ -180,6 +180,12 @@ unsigned ct_mem_failures(void) {
     return atomic_load(&held.failures);
 }
 
+void ct_mem_trim(void) {
+#ifndef CT_ASAN
+    mi_collect(false);
+#endif
+}
+
 char *ct_memdup(const char *p, size_t n) {
     char *copy = ct_alloc(n + 1);
 

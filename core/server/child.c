@@ -38,21 +38,24 @@ static bool shares_port(int fd) {
 }
 
 /* One for each worker, that the kernel spreads connections over, as there were
- * before; all share that of a unix socket, and systemd's. Port 0 is the same port
- * for all. */
-static int open_socket(const ct_child *c, const char *text, unsigned n,
-                       int backlog, const ct_child *first) {
+ * before; all share that of a unix socket, whose file is the first one's, and
+ * systemd's. Port 0 is the same port for all. */
+static int open_socket(ct_child *c, const char *text, unsigned n, int backlog,
+                       const ct_child *first) {
     ct_address at, bound = { .size = sizeof bound.sa };
+    bool borrowed = false;
     const char *expected;
     char why[256];
     int fd;
 
+    c->files[n] = 0;
     if (!ct_address_parse(&at, text, &expected)) {
         ct_log_line(c->loop->log, CT_LEVEL_ERROR, "master", "%s: %s", text,
                     expected);
         return -1;
     }
-    fd = ct_listen_claim(c->loop, &at);
+    fd = ct_listen_claim(c->loop, &at, &borrowed);
+    if (borrowed && !first) c->files[n] = ct_listen_inode(&at);
     if (fd != -1 && !first) /* what is opened below waits until it serves */
         ct_listen_spread(fd, 1 + ct_listen_unclaimed(c->loop, &at));
     if (fd != -1) return fd;
@@ -65,13 +68,16 @@ static int open_socket(const ct_child *c, const char *text, unsigned n,
     fd = ct_listen_socket(&at, backlog, why, sizeof why);
     if (fd == -1)
         ct_log_line(c->loop->log, CT_LEVEL_ERROR, "master", "%s", why);
+    else
+        c->files[n] = ct_listen_inode(&at);
     return fd;
 }
 
 static void add_line(ct_child *c, int fd, const char *address) {
     ct_buf lines = { 0 };
     char number[16];
-    int n = snprintf(number, sizeof number, "%d ", fd);
+    int n = snprintf(number, sizeof number, "%d%s ", fd,
+                     c->files[c->socket_count] ? "+" : "");
 
     if (c->addresses) ct_buf_add(&lines, c->addresses, strlen(c->addresses));
     ct_buf_add(&lines, number, (size_t)n);
@@ -83,8 +89,8 @@ static void add_line(ct_child *c, int fd, const char *address) {
 
 static bool add_socket(ct_child *c, const char *address, int fd) {
     if (fd == -1) return false;
-    c->sockets[c->socket_count++] = fd;
     add_line(c, fd, address);
+    c->sockets[c->socket_count++] = fd;
     return true;
 }
 
@@ -96,6 +102,7 @@ static bool listen_admin(ct_child *c, const ct_vm_wishes *w,
 
     if (!*w->admin) return true;
     if (n == CT_CHILD_SOCKETS) return false;
+    c->files[n] = 0;
     if (first)
         fd = fcntl(first->sockets[n], F_DUPFD_CLOEXEC, 0);
     else
@@ -133,6 +140,7 @@ bool ct_child_join(ct_child *c, const ct_vm_wishes *wishes,
         unsigned n = c->socket_count;
         int fd = -1;
 
+        c->files[n] = 0;
         if (strcmp(address, wishes->admin) == 0)
             fd = fcntl(other->sockets[n], F_DUPFD_CLOEXEC, 0);
         else
@@ -154,6 +162,14 @@ static bool is_wanted(const ct_vm_wishes *w, const char *address) {
     return false;
 }
 
+static void remove_file(const ct_child *c, unsigned n, const char *address) {
+    const char *expected;
+    ct_address at;
+
+    if (c->files[n] && ct_address_parse(&at, address, &expected))
+        ct_listen_unlink(&at, c->files[n]);
+}
+
 void ct_child_keep(ct_child *c, const ct_vm_wishes *wishes) {
     char *lines = c->addresses, *rest = lines, *line;
     unsigned n = 0;
@@ -162,14 +178,32 @@ void ct_child_keep(ct_child *c, const ct_vm_wishes *wishes) {
     c->socket_count = 0;
     while (lines && (line = strsep(&rest, "\n")) && *line) {
         const char *address = strchr(line, ' ') + 1;
-        int fd = c->sockets[n++];
+        int fd = c->sockets[n];
 
-        if (is_wanted(wishes, address))
+        if (is_wanted(wishes, address)) {
+            c->files[c->socket_count] = c->files[n];
             (void)add_socket(c, address, fd);
-        else
+        } else {
+            remove_file(c, n, address);
             close(fd);
+        }
+        n++;
     }
     ct_free(lines);
+}
+
+void ct_child_remove_files(const ct_child *c) {
+    const char *lines = c->addresses ? c->addresses : "";
+    char *copy = ct_memdup(lines, strlen(lines)), *rest = copy, *line;
+
+    for (unsigned n = 0; (line = strsep(&rest, "\n")) && *line; n++)
+        remove_file(c, n, strchr(line, ' ') + 1);
+    ct_free(copy);
+}
+
+static void adopt_socket(ct_child *c, const char *address, int fd) {
+    c->files[c->socket_count] = 0;
+    (void)add_socket(c, address, fd);
 }
 
 bool ct_child_adopt(ct_child *children, uint32_t count,
@@ -185,13 +219,13 @@ bool ct_child_adopt(ct_child *children, uint32_t count,
         children[k].own_count = children[k].socket_count;
     while (count && (address = strsep(&rest, "\n"))) {
         if (!ct_address_parse(&at, address, &expected)) continue;
-        while ((fd = ct_listen_claim(children->loop, &at)) != -1) {
+        while ((fd = ct_listen_claim(children->loop, &at, NULL)) != -1) {
             ct_child *c = &children[i++ % count];
 
             if (c->socket_count == CT_CHILD_SOCKETS)
                 close(fd);
             else
-                (void)add_socket(c, address, fd);
+                adopt_socket(c, address, fd);
         }
     }
     ct_free(copy);
