@@ -15,10 +15,10 @@ struct lua_State;
 
 typedef struct ct_watchdog ct_watchdog;
 
-/* For Lua: function(stall, limit, err), a lua_CFunction with the ct_vm as its
- * upvalue. Starts to watch, or anew with other times (seconds; 0: not that one);
- * with both 0 it stops. `err` is what it raises. Raises when there is no
- * thread. */
+/* For Lua: function(stall, limit, err, places), a lua_CFunction with the ct_vm as
+ * its upvalue. Starts to watch, or anew with other times (seconds; 0: not that
+ * one); with both 0 it stops. `err` is what it raises, `places` the lines of
+ * templates (vm/stack.h). Raises when there is no thread. */
 int ct_watchdog_lua(struct lua_State *L);
 
 /* Ends the thread. NULL is fine. To be called before the state is closed. */

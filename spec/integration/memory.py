@@ -69,7 +69,7 @@ def _(binary):
                                  text=True)
         try:
             same(child.stdout.readline(), "connected\n", "the child's word")
-            same(server.counts()["connections"], IDLE + 1, "connections")
+            server.await_counts(connections=IDLE + 1)
             server.get("/collect")
             each = (server.status("VmRSS") - before) / IDLE
             figure(f"{IDLE} idle connections: {each:.3f} KiB each")

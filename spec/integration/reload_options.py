@@ -14,8 +14,8 @@ import tempfile
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
-from harness import HOST, LAST, Server, check, same, until
-from reloading import Load, answers, ask, free_port, serving
+from harness import HOST, LAST, Server, check, free_port, same, until
+from reloading import Load, answers, ask, serving
 
 SUITE = harness.Suite()
 case = SUITE.case

@@ -100,7 +100,7 @@ def masters():
 
     @case(g, "SIGTERM lets requests finish")
     def _(binary):
-        with Cluster(binary) as server, server.connect() as c:
+        with Cluster(binary, "--stop-timeout=600") as server, server.connect() as c:
             c.send(b"GET /slow HTTP/1.1\r\n" + HOST + b"\r\n")
             until(lambda: any(w["requests"] for w in server.ask_status()["workers"]),
                   "the request to be under way")
@@ -238,7 +238,7 @@ def deaths():
 
     @case(g, "a worker that hangs is replaced, and the others serve", alone=True)
     def _(binary):
-        with Cluster(binary, "--worker-timeout=1") as server, server.connect() as c:
+        with Cluster(binary, "--worker-timeout=5") as server, server.connect() as c:
             before = server.await_workers()
             c.send(b"GET /spin HTTP/1.1\r\n" + HOST + b"\r\n")
             server.await_line("hangs: it is replaced")
@@ -265,10 +265,8 @@ def commands():
 
     @case(g, "reload: a new address, for all workers")
     def _(binary):
-        with tempfile.TemporaryDirectory() as path, socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-            s.close()
+        with tempfile.TemporaryDirectory() as path:
+            port = harness.free_port()
             conf = pathlib.Path(path) / "conf.lua"
             conf.write_text('listen = { "127.0.0.1:0" }\n')
             with Cluster(binary, f"--config={conf}") as server:

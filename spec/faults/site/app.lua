@@ -57,6 +57,10 @@ return web.Application {
         gen.sleep(tonumber(self:get_argument("for", "1")))
         self:write "slept"
     end) },
+    { "/until", route(function(self)
+        while not core.file_kind(self:get_argument "file") do gen.sleep(0.005) end
+        self:write "done"
+    end) },
     { "/twice", route(function(self)
         self:finish "once"
         self:finish "twice"

@@ -21,7 +21,7 @@ describe("gen.scope", function()
         local a, b, c = gen.scope(function(scope)
             for i = 3, 1, -1 do
                 scope:spawn(function()
-                    gen.sleep(0.002 * i)
+                    for _ = 1, i do gen.moment() end
                     order[#order + 1] = i
                 end)
             end
