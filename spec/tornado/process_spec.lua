@@ -61,7 +61,8 @@ describe("tornado.process", function()
         local file = assert(io.open("/proc/self/status"))
         local status = file:read("*a")
         file:close()
-        local first, pid = status:match("Cpus_allowed_list:%s*(%d+)"), status:match("\nPid:%s*(%d+)")
+        local first = status:match "Cpus_allowed_list:%s*(%d+)"
+        local pid = status:match "\nPid:%s*(%d+)"
         local script = os.tmpname()
         file = assert(io.open(script, "w"))
         file:write("print(require('tornado.process').cpu_count())")
