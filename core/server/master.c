@@ -213,6 +213,7 @@ static void on_death(ct_master *m, ct_child *c, int status) {
         return;
     }
     c->early = ct_board_now() - c->began < EARLY ? c->early + 1 : 0;
+    if (m->ready && !c->served) ct_master_lose(m, c, true);
     m->board->replaced++;
     m->board->rows[c->index - 1].restarts++;
     if (ct_child_pause(c) == 0) ct_master_start(m, c);
@@ -222,6 +223,7 @@ static void on_death(ct_master *m, ct_child *c, int status) {
 
 static void on_serving(ct_master *m, ct_child *c) {
     c->served = true;
+    ct_master_lose(m, c, false);
     if (c->behind) ct_child_say(c, "reload\n");
     c->behind = false;
     if (m->ready && !m->surplus) ct_child_say(c, "trim\n");
