@@ -117,7 +117,8 @@ describe("rate_limit", function()
             local class = limited(options)
             local ok, err = pcall(function() web.Application { { "/", class } } end)
             assert.is_false(ok)
-            assert.matches("^spec/tornado/web/rate_limit_spec.lua:%d+: rate_limit_spec %d+: .*rate_limit", err)
+            assert.matches("^spec/tornado/web/rate_limit_spec.lua:%d+: rate_limit_spec %d+: .*" ..
+                "rate_limit", err)
         end
     end)
 
