@@ -42,7 +42,9 @@ struct ct_child {
     unsigned have;
     char line[CT_CHILD_ANSWER];
     int sockets[CT_CHILD_SOCKETS];
-    char *addresses; /* "DESCRIPTOR ADDRESS" lines of `sockets` */
+    ino_t files
+        [CT_CHILD_SOCKETS]; /* of unix sockets, the first child's alone; or 0 */
+    char *addresses;        /* lines of `sockets`, see ct_listen_list() */
     unsigned socket_count;
     unsigned own_count; /* the first of them; those behind are an elder's */
 };
@@ -55,8 +57,11 @@ bool ct_child_listen(ct_child *c, const ct_vm_wishes *wishes,
 bool ct_child_join(ct_child *c, const ct_vm_wishes *wishes,
                    const ct_child *other);
 
-/* Closes those whose address is not wanted any more. */
+/* Closes those whose address is not wanted any more, and removes their files. */
 void ct_child_keep(ct_child *c, const ct_vm_wishes *wishes);
+
+/* Removes the files of its unix sockets, unless somebody has replaced them. */
+void ct_child_remove_files(const ct_child *c);
 
 /* Spreads the sockets of these addresses that are left over them: there were more
  * workers before, and clients wait in the queue of each. False: none are left. */

@@ -428,6 +428,7 @@ int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_shared *shared,
     ct_upgrade_fini(&m.upgrade);
     ct_control_free(m.control);
     if (!m.upgrade.done) ct_pidfile_remove(m.wishes->pid_file);
+    if (!elder->waiting) ct_child_remove_files(m.children);
     ct_timer_free(m.tick);
     ct_signals_free(m.signals);
     for (uint32_t i = 0; i < m.count; i++) ct_child_fini(&m.children[i]);

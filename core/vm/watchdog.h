@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct ct_log;
 struct ct_vm;
 struct lua_State;
 
@@ -25,6 +26,10 @@ void ct_watchdog_free(ct_watchdog *w);
 
 /* For vm/sample.c: Lua is between two instructions, and what it did before. */
 void ct_watchdog_sample(ct_watchdog *w, struct lua_State *L, int state);
+
+/* For a signal's handler in a process that dies: logs what Lua was at, if it ran and
+ * was watched. Allocates nothing, and may fault where all is in disorder. */
+void ct_watchdog_last_words(struct ct_log *log);
 
 /* Wakes its thread, which sleeps while nothing happens. */
 void ct_watchdog_wake(ct_watchdog *w);

@@ -388,9 +388,8 @@ function config.parse_command_line(arguments, stop, own)
     return out
 end
 
--- What the command line says otherwise than the file: an address in place of its list, or the list.
+-- What the command line says otherwise than the file: a list of addresses is not for its certfile.
 local function override(values, places, given)
-    if (given.address or given.port) and not given.listen then values.listen = {} end
     if given.listen and not given.certfile then values.certfile, values.keyfile = "", "" end
     for name in pairs(given) do places[name] = nil end
 end

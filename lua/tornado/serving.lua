@@ -1,5 +1,6 @@
 -- Serving sites: options become limits, logs and listeners; sites are loaded; and
 -- the process, or this generation of it, ends when it was told to.
+local addresses = require "tornado.serving.addresses"
 local admin = require "tornado.admin"
 local autoreload = require "tornado.autoreload"
 local control = require "tornado.control"
@@ -14,7 +15,6 @@ local log = require "tornado.log"
 local memory = require "tornado.memory"
 local sites = require "tornado.sites"
 local tracing = require "tornado.tracing"
-local util = require "tornado.util"
 local watchdog = require "tornado.watchdog"
 
 local serving = {}
@@ -87,23 +87,6 @@ function serving.set_tools(options)
     return true
 end
 
--- A list of { ADDRESS, ssl_options ... } and { ADDRESS, redirect = PORT }.
-local function addresses(options)
-    local list = {}
-    for i, item in ipairs(options.listen) do
-        list[i] = type(item) == "table" and item or { item }
-    end
-    if #list > 0 then return list end
-    local host = options.address
-    if host:find(":", 1, true) and host:sub(1, 1) ~= "[" then host = "[" .. host .. "]" end
-    list[1] = { host .. ":" .. options.port }
-    if options.certfile ~= "" then
-        list[1].certfile = options.certfile
-        list[1].keyfile = options.keyfile ~= "" and options.keyfile or nil
-    end
-    return list
-end
-
 local function load_everything(options)
     if #options.sites == 0 then
         return nil, { "no site to serve: give --site=DIR, or sites = { ... } in " ..
@@ -127,71 +110,7 @@ local function settings_for(app, options)
     end
 end
 
--- Listening --------------------------------------------------------------------------------
-
--- What stands beside an address, as ssl_options; nil: there is nothing.
-local function ssl_options_of(item, options)
-    local out
-    for name, value in pairs(item) do
-        if name ~= 1 and name ~= "redirect" then
-            out = out or {}
-            out[name] = value
-        end
-    end
-    if not out or out.certfile ~= "self-signed" then return out end
-    if not options.debug then
-        error('certfile = "self-signed" is for debug = true: no client would trust it', 0)
-    end
-    out.certfile, out.self_signed = nil, true
-    return out
-end
-
-local function check_redirect(port, ssl_options)
-    if type(port) == "number" and port % 1 == 0 and port >= 1 and port <= 65535 and
-        not ssl_options then return end
-    error("redirect: expected the port that HTTPS is on (1 to 65535), without a certificate", 0)
-end
-
--- What is to listen on an address of addresses(), and its scheme.
-local function server_of(app, item, options)
-    local ssl_options = ssl_options_of(item, options)
-    local scheme = ssl_options and "https://" or "http://"
-    if item.redirect then
-        check_redirect(item.redirect, ssl_options)
-        app = httpserver.redirect_to_https(item.redirect)
-    end
-    local server = httpserver.HTTPServer(app, {
-        xheaders = options.xheaders, trusted_downstream = options.trusted_downstream,
-        proxy_protocol = options.proxy_protocol,
-        decompress_request = options.decompress_request, ssl_options = ssl_options,
-    })
-    return server, scheme
-end
-
-local function listen_on(app, item, options)
-    local server, scheme = server_of(app, item, options)
-    local bound = server:listen_on(item[1])
-    log.gen_log:info("ctornado %s on %s%s", util.version, bound:find("^unix:") and "" or scheme,
-        bound)
-    return server
-end
-
 -- Ending -----------------------------------------------------------------------------------
-
--- Where the options of addresses() stand; "" when it was on the command line.
-local function place_of(options)
-    local places = options.places or {}
-    local place = places.listen
-    if #options.listen == 0 then place = places.certfile or places.port or places.address end
-    return place and place .. ": " or ""
-end
-
--- What is wrong with an option of an address is blamed on this file: then the address is named.
-local function message_of(err, address, options)
-    local text = type(err) == "table" and err.message or tostring(err)
-    local inner = text:match("^tornado/[%w_/]+%.lua:%d+: (.*)$")
-    return place_of(options) .. (inner and address .. ": " .. inner or text)
-end
 
 -- Names what still runs when the time for it is over.
 local function log_late(count)
@@ -294,7 +213,7 @@ local function retire(app, servers, options, number)
     autoreload.retire()
     if not is_last then move_websockets(app) end
     log.gen_log:info("generation %d retires for %s: %d requests, streams or WebSockets stay",
-        core.generation(), is_last and "another process" or number, generation.count())
+        core.generation(), is_last and "another process" or number, generation.count "kin")
     for _, server in ipairs(servers) do server:stop() end
     if is_last then fade(servers) end
     admin.close()
@@ -327,9 +246,9 @@ local function listen(app, servers, options)
     if options.debug and autoreload.is_on() then
         app = require("tornado.autoreload.page").before(app)
     end
-    for i, item in ipairs(addresses(options)) do
-        local ok, result = pcall(listen_on, app, item, options)
-        if not ok then return nil, { message_of(result, item[1], options) } end
+    for i, item in ipairs(addresses.list(options)) do
+        local ok, result = pcall(addresses.listen, app, item, options)
+        if not ok then return nil, { addresses.message(result, item[1], options) } end
         servers[i] = result
     end
     local ok, why = admin.open(options.admin)
@@ -384,7 +303,7 @@ end
 
 --- The path of the control socket of a server with these options: "" for none.
 function serving.control_path(options)
-    return control.path(options, addresses(options))
+    return control.path(options, addresses.list(options))
 end
 
 -- How many processes are to serve.
@@ -406,7 +325,7 @@ end
 -- What a master needs to know; of one that is alone, what it does not do.
 local function wishes(options)
     local lines = {}
-    for i, item in ipairs(addresses(options)) do lines[i] = item[1] end
+    for i, item in ipairs(addresses.list(options)) do lines[i] = item[1] end
     return {
         addresses = table.concat(lines, "\n"), admin = options.admin,
         control = serving.control_path(options), pid_file = pid_file(options),
@@ -421,7 +340,7 @@ end
 
 -- Options that do not go together.
 local function check_options(options)
-    for _, item in ipairs(addresses(options)) do
+    for _, item in ipairs(addresses.list(options)) do
         if item[1] == options.admin then
             return nil, "admin: " .. options.admin .. " is an address of the sites, which " ..
                 "strangers may reach: give it one of its own"
@@ -447,14 +366,7 @@ end
 function serving.check(options)
     local _, why = check_options(options)
     local reasons = { why }
-    for _, item in ipairs(addresses(options)) do
-        local ok, server = pcall(server_of, httpserver.redirect_to_https(443), item, options)
-        if ok then
-            server:stop()
-        else
-            reasons[#reasons + 1] = message_of(server, item[1], options)
-        end
-    end
+    addresses.check(options, reasons)
     return reasons
 end
 

@@ -47,6 +47,17 @@ def processes():
             same(len(set(before) & set(after)), 1, "workers that stayed")
             same(set(server.statuses("/", 20)), {200}, "statuses")
 
+    @case(g, "a call of C does not return: where, in C and in Lua, also behind a wait")
+    def _(binary):
+        with Cluster(binary, "--worker_timeout=1") as server:
+            for path in ("/spin", "/spin?later=1"):
+                dies(server, path)
+                line = server.await_line(r"process (\d+) dies of signal 6 \(Aborted[^\n]*\n"
+                                         r"([^\n]* crash\][^\n]*\n)*[^\n]*Lua was called[^\n]*\n"
+                                         r"[^\n]*\[C\]: in find\n[^\n]*app\.lua:\d+: in ")
+                server.await_workers(int(line.group(1)))
+            check("Lua was called by GET /spin (127.0.0.1)\n" in server.log(), "whose it was")
+
     for allowed in (False, True):
         @case(g, f"core_dumps = {str(allowed).lower()} is the limit of all processes")
         def _(binary, allowed=allowed):

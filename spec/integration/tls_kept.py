@@ -270,7 +270,7 @@ def broken(server):
     """What cannot be used changes nothing, and is named."""
     serial = shown(server)
     good = {name: (files / name).read_bytes() for name in ("n.crt", "n.key")}
-    for name, data, why in (("n.crt", b"garbage", "n.crt: no start line"),
+    for name, data, why in (("n.crt", b"garbage", "n.crt: no certificate (PEM) in it"),
                             ("n.key", (files / "b.key").read_bytes(), "n.key: the key does not"),
                             ("n.crt", None, "n.crt: No such file")):
         (files / name).unlink()

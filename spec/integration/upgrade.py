@@ -125,8 +125,7 @@ def takes_over():
                     s.sendall(harness.LAST)
                     check(s.recv(4096).startswith(b"HTTP/1.1 200"), "no reply")
                 same(server.stop(), 0, "exit code")
-                if workers == 1:
-                    check(not os.path.exists(path), "the file is left")
+                check(not os.path.exists(path), "the file is left")
 
     @each(SUITE, g, "connections in the queue of the kernel are answered")
     def _(binary, workers):

@@ -232,6 +232,7 @@ def deaths():
                         os.kill(worker["pid"], signal.SIGKILL)
                 return worker["state"] == "down"
             until(pauses, "a pause")
+            check(re.search(r"^1 +0 +down .* -$", server.command("status")[1], re.M), "its row")
             check(server.log().count("died of signal 9") >= 5, "a pause after fewer than five")
             server.await_workers()
 
@@ -275,6 +276,25 @@ def commands():
                 server.port = port
                 got = {body.split()[0] for body in everywhere(server, "/who")}
                 same(got, {b"1", b"2"}, "workers behind the new address")
+
+    @case(g, "reload: a unix socket that is given up has no file, nor has a server that ended")
+    def _(binary):
+        with tempfile.TemporaryDirectory() as path:
+            conf = pathlib.Path(path) / "conf.lua"
+            first, other, admin = (f"{path}/{name}" for name in ("first", "other", "admin"))
+            options = f'admin = "unix:{admin}"\nlisten = {{ "127.0.0.1:0", "unix:{first}"'
+            conf.write_text(f'{options}, "unix:{other}" }}\n')
+            with Cluster(binary, f"--config={conf}") as server:
+                conf.write_text(f'{options} }}\n')
+                same(server.command("reload")[0], 0, "exit code")
+                until(lambda: not os.path.exists(other), "its file to go")
+                check(os.path.exists(first) and os.path.exists(admin), "files of those that stay")
+                os.unlink(first)
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.bind(first)
+                    same(server.stop(), 0, "exit code")
+                check(not os.path.exists(admin), "the admin listener's file is left")
+                check(os.path.exists(first), "another one's file was removed")
 
     @case(g, "status: for people and programs")
     def _(binary):
