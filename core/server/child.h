@@ -30,13 +30,14 @@ struct ct_child {
     pid_t pid;      /* 0: not running */
     int pidfd, channel;
     struct event on_end, on_line;
-    uint64_t began;    /* monotonic ms */
-    bool served;       /* it has said that it serves */
-    bool retired;      /* or that it accepts no more, or it has ended since */
-    unsigned early;    /* deaths in a row before it served for long */
-    bool behind;       /* it began to load before a reload: it needs one, too */
-    bool asked;        /* for a reload, and has not answered */
-    bool aborted;      /* it hangs, and was told to die */
+    uint64_t began; /* monotonic ms */
+    bool served;    /* it has said that it serves */
+    bool retired;   /* or that it accepts no more, or it has ended since */
+    unsigned early; /* deaths in a row before it served for long */
+    bool lost;      /* it has died before it served: others get its clients */
+    bool behind;    /* it began to load before a reload: it needs one, too */
+    bool asked;     /* for a reload, and has not answered */
+    bool aborted;   /* it hangs, and was told to die */
     uint64_t leave_at; /* ms, when it is told to leave; or 0 */
     uint64_t kill_at;  /* ms, when patience with that is over; or 0 */
     unsigned have;

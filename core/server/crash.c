@@ -5,8 +5,8 @@
 #include "server/crash.h"
 
 #include "base/mem.h"
+#include "vm/last_words.h"
 #include "vm/stall.h"
-#include "vm/watchdog.h"
 #include <execinfo.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -43,7 +43,7 @@ static void log_lua(void) {
     if (sigsetjmp(out, 1)) return;
     signal(SIGSEGV, on_abort);
     signal(SIGBUS, on_abort);
-    ct_watchdog_last_words(to);
+    ct_last_words(to);
 }
 
 static void on_crash(int number, siginfo_t *info, void *context) {

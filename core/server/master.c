@@ -196,6 +196,8 @@ static void on_death(ct_master *m, ct_child *c, int status) {
     if (!ct_master_is_ending(m) || WIFSIGNALED(status))
         describe_end(m, c, pid, status);
     ct_board_clear(c->row);
+    c->row->pid = 0;
+    c->row->state = CT_WORKER_NONE;
     ct_metrics_clear(m->metrics, c->index - 1);
     ct_peers_clear(m->peers, c->index - 1);
     on_answer(m, c, false, "a worker died");
@@ -211,6 +213,7 @@ static void on_death(ct_master *m, ct_child *c, int status) {
         return;
     }
     c->early = ct_board_now() - c->began < EARLY ? c->early + 1 : 0;
+    if (m->ready && !c->served) ct_master_lose(m, c, true);
     m->board->replaced++;
     m->board->rows[c->index - 1].restarts++;
     if (ct_child_pause(c) == 0) ct_master_start(m, c);
@@ -220,6 +223,7 @@ static void on_death(ct_master *m, ct_child *c, int status) {
 
 static void on_serving(ct_master *m, ct_child *c) {
     c->served = true;
+    ct_master_lose(m, c, false);
     if (c->behind) ct_child_say(c, "reload\n");
     c->behind = false;
     if (m->ready && !m->surplus) ct_child_say(c, "trim\n");

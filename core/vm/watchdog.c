@@ -97,6 +97,12 @@ static ct_watchdog *running(void) {
     return w;
 }
 
+ct_vm *ct_watchdog_running(void) {
+    const ct_watchdog *w = running();
+
+    return w ? w->vm : NULL;
+}
+
 /* -- Stopping --------------------------------------------------------------- */
 
 static bool is_over(const ct_watchdog *w) {
@@ -177,8 +183,7 @@ static void on_signal(int signal, siginfo_t *info, void *context) {
 
 /* -- Reports ----------------------------------------------------------------- */
 
-/* "by GET /path from 127.0.0.1": whose event was taken last, if a request's. */
-static void put_request(ct_vm *vm, char *out, size_t size) {
+void ct_watchdog_request(ct_vm *vm, char *out, size_t size) {
     const ct_request *r =
         ct_slots_get(&vm->server->requests, load(&vm->pulse.handle));
     char ip[CT_ADDRESS_TEXT];
@@ -209,7 +214,7 @@ static void report(ct_watchdog *w, lua_State *L, int state) {
     int n;
 
     *name = *more = 0;
-    put_request(w->vm, request, sizeof request);
+    ct_watchdog_request(w->vm, request, sizeof request);
     if (state == 'C' || ct_stall_is_foreign(w->place))
         ct_stall_name(w->place, name, sizeof name);
     if (w->unsaid)
@@ -245,47 +250,6 @@ static void report_stuck(ct_watchdog *w) {
     ct_stall_name(w->place, name, sizeof name);
     ct_log_line(&log, CT_LEVEL_ERROR, "watchdog",
                 "stall: the loop is held for %u ms, in C: %s", w->held, name);
-}
-
-/* The coroutine that L waits for in a call of resume(), which the caller has among its first
- * locals (ioloop.lua), or NULL. */
-static lua_State *resumed(lua_State *L) {
-    enum { LOCALS = 4 };
-    lua_Debug at;
-
-    if (!lua_getstack(L, 0, &at) || !lua_getinfo(L, "S", &at)) return NULL;
-    if (*at.what != 'C' || !lua_getstack(L, 1, &at)) return NULL;
-    for (int n = 1; n <= LOCALS && lua_getlocal(L, &at, n); n++) {
-        lua_State *co = lua_tothread(L, -1);
-        lua_Debug any;
-
-        lua_pop(L, 1);
-        if (co && co != L && lua_status(co) == 0 && lua_getstack(co, 0, &any))
-            return co;
-    }
-    return NULL;
-}
-
-void ct_watchdog_last_words(ct_log *log) {
-    enum { FRAMES = 16, DEEP = 8 };
-    const ct_watchdog *w = running();
-    lua_State *L = w ? w->vm->pump : NULL, *co;
-    char request[1200];
-    lua_Debug at;
-
-    if (!L) return;
-    put_request(w->vm, request, sizeof request);
-    ct_log_line(log, CT_LEVEL_ERROR, "crash", "Lua was called%s", request);
-    for (int i = 0; i < DEEP && (co = resumed(L)); i++) L = co;
-    for (int i = 0; i < FRAMES && lua_getstack(L, i, &at); i++) {
-        lua_getinfo(L, "nSl", &at);
-        if (*at.what == 'C')
-            ct_log_line(log, CT_LEVEL_ERROR, "crash", "  [C]: in %s",
-                        at.name ? at.name : "?");
-        else
-            ct_log_line(log, CT_LEVEL_ERROR, "crash", "  %s:%d: in %s",
-                        at.short_src, at.currentline, at.name ? at.name : "?");
-    }
 }
 
 /* -- The thread -------------------------------------------------------------- */

@@ -7,9 +7,9 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-struct ct_log;
 struct ct_vm;
 struct lua_State;
 
@@ -27,9 +27,11 @@ void ct_watchdog_free(ct_watchdog *w);
 /* For vm/sample.c: Lua is between two instructions, and what it did before. */
 void ct_watchdog_sample(ct_watchdog *w, struct lua_State *L, int state);
 
-/* For a signal's handler in a process that dies: logs what Lua was at, if it ran and
- * was watched. Allocates nothing, and may fault where all is in disorder. */
-void ct_watchdog_last_words(struct ct_log *log);
+/* The one that is watched and whose Lua runs; NULL: none. */
+struct ct_vm *ct_watchdog_running(void);
+
+/* " by GET /path (127.0.0.1)": whose event was taken last; empty: no request's. */
+void ct_watchdog_request(struct ct_vm *vm, char *out, size_t size);
 
 /* Wakes its thread, which sleeps while nothing happens. */
 void ct_watchdog_wake(ct_watchdog *w);

@@ -8,14 +8,25 @@ local util = require "tornado.util"
 
 local sites = {}
 
+-- "app.lua:7": the line of its last statement, `return web.Application {...}`. That is a tail
+-- call, so what is wrong with its arguments does not name the file, or only this framework's.
+local function place_of_return(path)
+    local number, last = 0, nil
+    for line in io.lines(path) do
+        number = number + 1
+        if line:find "^return%f[%W]" then last = number end
+    end
+    return last and path .. ":" .. last or path
+end
+
 local function run_chunk(chunk, path)
     local ok, result, trace = ioloop.protect(chunk)
     if ok then return result end
     local why = tostring(result)
     if type(result) == "string" or util.isinstance(result, util.Error) then why = trace or why end
-    -- `return web.Application {...}` is a tail call: the error may not name the file.
-    if not why:find(path, 1, true) then why = path .. ": " .. why end
-    return nil, why
+    if why:find(path, 1, true) then return nil, why end
+    local inner = why:match("^tornado/[%w_/]+%.lua:%d+: (.*)$")
+    return nil, (inner and place_of_return(path) or path) .. ": " .. (inner or why)
 end
 
 local function describe(value)

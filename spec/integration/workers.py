@@ -230,11 +230,27 @@ def deaths():
                 if worker["pid"]:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(worker["pid"], signal.SIGKILL)
-                return worker["state"] == "down"
+                return not worker["pid"]  # one that has just begun may be "down", too
             until(pauses, "a pause")
             check(re.search(r"^1 +0 +down .* -$", server.command("status")[1], re.M), "its row")
             check(server.log().count("died of signal 9") >= 5, "a pause after fewer than five")
             server.await_workers()
+
+    @case(g, "one that cannot be replaced: the others get its clients, until it is there again")
+    def _(binary):
+        with Cluster(binary, workers=3) as server:
+            (server.home / "app.lua").write_text("return function(\n")
+            for pid in server.pids()[:2]:
+                os.kill(pid, signal.SIGKILL)
+            for i in (1, 2):
+                server.await_line(f"worker {i} does not start: the others get its clients")
+            same({server.get("/who").body.split()[0] for _ in range(30)}, {b"3"}, "who serves")
+            server.write("two")
+            server.await_workers()
+            until(lambda: {w["state"] for w in server.ask_status()["workers"]} == {"serving"},
+                  "all to serve")
+            got = {body.split()[0] for body in everywhere(server, "/who")}
+            same(got, {b"1", b"2", b"3"}, "who serves")
 
     @case(g, "a worker that hangs is replaced, and the others serve", alone=True)
     def _(binary):

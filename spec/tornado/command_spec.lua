@@ -250,6 +250,19 @@ ctornado: SITE/pages/c.html:2: unknown operator: 'nonsense'
         expect({ "check", "--config=" .. conf }, 1, "^$", ":2: the file does not come to an end")
     end)
 
+    it("names the line of an application whose routes are wrong", function()
+        for route, why in pairs {
+            ["{ '/(', Handler }"] = 'bad url pattern "/%(": missing closing parenthesis',
+            ["{ '/', nil }"] = "bad rule 1: expected",
+        } do
+            local site = make_site("local web = require 'tornado.web'\n" ..
+                "local Handler = web.RequestHandler:extend()\n\n" ..
+                "return web.Application {\n" .. route .. ",\n}")
+            expect({ "check", "--site=" .. site }, 1, "^$", "^ctornado: " ..
+                site:gsub("%p", "%%%0") .. "/app.lua:4: " .. why)
+        end
+    end)
+
     it("checks addresses and certificates", function()
         local site = make_site('return require("tornado.web").Application {}')
         local conf = write('listen = { { "127.0.0.1:1", certfile = "/no/such", keyfile = "x" }, ' ..

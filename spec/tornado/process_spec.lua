@@ -58,10 +58,13 @@ end
 
 describe("tornado.process", function()
     it("counts the CPUs that it may use", function()
-        local status = assert(files.read("/proc/self/status"))
-        local first, pid = status:match("Cpus_allowed_list:%s*(%d+)"), status:match("Pid:%s*(%d+)")
+        local file = assert(io.open("/proc/self/status"))
+        local status = file:read("*a")
+        file:close()
+        local first = status:match "Cpus_allowed_list:%s*(%d+)"
+        local pid = status:match "\nPid:%s*(%d+)"
         local script = os.tmpname()
-        local file = assert(io.open(script, "w"))
+        file = assert(io.open(script, "w"))
         file:write("print(require('tornado.process').cpu_count())")
         file:close()
         local _, out = process.run { "taskset", "-c", first, "/proc/" .. pid .. "/exe", "run",
