@@ -76,11 +76,13 @@ static bool pause_thread(unsigned *pauses) {
     return true;
 }
 
-/* Only what can be of use. */
+/* Only what can be of use: blocks may have lain side by side. */
 static bool give_back(size_t size, unsigned *pauses) {
     if (size > REGION_SIZE) return false;
     if (size <= BLOCK_SIZE && give_block_back()) return true;
-    return give_region_back() || pause_thread(pauses);
+    if (give_region_back()) return true;
+    if (size <= BLOCKS * BLOCK_SIZE && give_block_back()) return true;
+    return pause_thread(pauses);
 }
 
 /* NULL: there is really none. */

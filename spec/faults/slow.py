@@ -147,7 +147,7 @@ class Mix(threading.Thread):
 
 
 def starving():
-    for times in (1, 2, 3, 5, 8):
+    for times in (1, 2, 3, 5):
         @case("memory", f"malloc fails, {times} times in a row, at each of 500 allocations",
               alone=True)
         def _(binary, times=times):
