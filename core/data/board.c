@@ -10,8 +10,6 @@ bool ct_board_has(const ct_board *b, ct_worker_state state) {
 }
 
 void ct_board_clear(ct_board_row *r) {
-    r->state = CT_WORKER_NONE;
-    r->pid = 0;
     r->generation = r->old = 0;
     r->started = 0;
     ct_count_set(&r->now.connections, 0);

@@ -196,6 +196,8 @@ static void on_death(ct_master *m, ct_child *c, int status) {
     if (!ct_master_is_ending(m) || WIFSIGNALED(status))
         describe_end(m, c, pid, status);
     ct_board_clear(c->row);
+    c->row->pid = 0;
+    c->row->state = CT_WORKER_NONE;
     ct_metrics_clear(m->metrics, c->index - 1);
     ct_peers_clear(m->peers, c->index - 1);
     on_answer(m, c, false, "a worker died");

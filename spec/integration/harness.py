@@ -29,6 +29,10 @@ NORMAL, ASAN = ROOT / "build/ctornado", ROOT / "build/asan/ctornado"
 PATIENCE = 60  # seconds that something which must come may take, on a machine that is busy
 GONE = (FileNotFoundError, ProcessLookupError)  # what /proc says of one that has ended meanwhile
 
+# A case that looks at one of these deadlines says what it is.
+GENEROUS = ("--header-timeout=60", "--body-timeout=60", "--idle-timeout=600",
+            "--handler-timeout=600", "--cpu-limit=60")
+
 HOST = b"Host: test.example\r\n"
 LAST = b"GET / HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
 
@@ -162,6 +166,12 @@ class Server:
         for what, value in self.limits:
             resource.setrlimit(what, (value, value))
 
+    def _port(self):
+        """A free one, unless a configuration says where to listen: the command line would have
+        the last word."""
+        files = [word.partition("=")[2] for word in self.options if word.startswith("--config=")]
+        return [] if any("listen" in pathlib.Path(f).read_text() for f in files) else ["--port=0"]
+
     def start(self):
         self.ending = False
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
@@ -170,8 +180,8 @@ class Server:
         if stderr is None:
             stderr = open(self.log_path, "wb")
         self.process = subprocess.Popen(
-            [str(self.binary), f"--site={self.site}", "--port=0",
-             f"--body-temp-dir={self.folder}", *self.options],
+            [str(self.binary), f"--site={self.site}", *self._port(),
+             f"--body-temp-dir={self.folder}", *GENEROUS, *self.options],
             cwd=ROOT, env=self._environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=stderr,
             preexec_fn=self._limit if self.limits else None)

@@ -296,6 +296,17 @@ def _(binary):
               "all connections to be closed")
 
 
+@case("memory", "what a handler needed for a moment")
+def _(binary):
+    with Server(binary) as server:
+        server.get("/garbage/4")
+        before = server.status("VmRSS")
+        server.get("/garbage/200")
+        peak = server.status("VmRSS")
+        check(peak > before + 190 * 1024, f"{peak} KiB at once: no peak")
+        until(lambda: server.status("VmRSS") < before + 16 * 1024, "it to go back to the system")
+
+
 @case("memory", "many connections of one request")
 def _(binary):
     with Server(binary, env={"MIMALLOC_DECOMMIT_DELAY": "0"}) as server:

@@ -201,7 +201,8 @@ def options():
 
     @case(g, "a new unix socket for several workers is refused, and nothing has changed")
     def _(binary):
-        with configured(binary, "workers = 2") as (server, site, again, _):
+        with configured(binary, "workers = 2\nlisten = { '127.0.0.1:0' }") as (
+                server, site, again, _):
             path = site.path / "socket"
             said = again(f"workers = 2\nlisten = {{ '127.0.0.1:0', 'unix:{path}' }}")
             check("nothing has changed" in said and "needs a restart" in said, said)

@@ -230,7 +230,7 @@ def deaths():
                 if worker["pid"]:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(worker["pid"], signal.SIGKILL)
-                return worker["state"] == "down"
+                return not worker["pid"]  # one that has just begun may be "down", too
             until(pauses, "a pause")
             check(server.log().count("died of signal 9") >= 5, "a pause after fewer than five")
             server.await_workers()

@@ -155,7 +155,7 @@ describe("tornado.profile", function()
         local path, control = serve(false)
         local code, out, err = profile("200ms", control, "--output=" .. path .. "/none.svg")
         assert.equal("1 ", code .. " " .. out)
-        assert.matches("no samples: no Lua code ran in worker 1 for 0%.2 s", err)
+        assert.matches("no samples: no Lua code ran in worker 1 for %d+%.%d s", err)
         assert.is_nil(io.open(path .. "/none.svg"))
     end)
 
