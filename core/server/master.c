@@ -133,8 +133,15 @@ static void on_answer(ct_master *m, ct_child *c, bool ok, const char *why) {
     if (!m->waited_for) end_reload(m);
 }
 
+/* Somebody says that things are better now: it waits no longer. */
+static void hurry(ct_master *m, ct_child *c) {
+    c->early = 0;
+    ct_master_start(m, c);
+}
+
 void ct_master_reload(ct_master *m, ct_control_peer *asker) {
     const char *why = ct_upgrade_is_in_the_way(&m->upgrade);
+    ct_child *first = m->children;
 
     if (m->reloading) why = "a reload is under way already: ask again after it";
     if (!m->ready || m->elder->waiting) why = "the server has not started yet";
@@ -151,9 +158,12 @@ void ct_master_reload(ct_master *m, ct_control_peer *asker) {
     m->next = NULL;
     m->waited_for = 0;
     ct_master_notify(m, "RELOADING=1");
-    ask(m, &m->children[0]);
-    if (!m->children[0].pid || !m->children[0].served)
-        on_answer(m, m->children, false, "worker 1 is down: see the log");
+    if (!first->pid) hurry(m, first);
+    ask(m, first);
+    if (!first->served)
+        on_answer(m, first, false,
+                  "worker 1 is down, and starts anew: see the log, and ask "
+                  "again when it serves");
 }
 
 /* -- Workers --------------------------------------------------------------- */

@@ -244,7 +244,10 @@ def deaths():
             for i in (1, 2):
                 server.await_line(f"worker {i} does not start: the others get its clients")
             same({server.get("/who").body.split()[0] for _ in range(30)}, {b"3"}, "who serves")
+            until(lambda: server.ask_status()["workers"][0]["state"] == "down", "a pause")
             server.write("two")
+            code, _, err = server.command("reload")
+            check(code == 0 or "worker 1 is down, and starts anew" in err, err)
             server.await_workers()
             until(lambda: {w["state"] for w in server.ask_status()["workers"]} == {"serving"},
                   "all to serve")
