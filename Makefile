@@ -157,6 +157,13 @@ build/test/%: spec/core/%.c $(LIBA)
 	$(Q)$(CC) $(ACFLAGS) $(SYSTEM) -Ispec/core -MMD -MP -MF $@.d \
 	    $(LDFLAGS) -o $@ $< $(LIBA) $(LIBS)
 
+# What is done without memory: with mimalloc, as ASan could not go on either.
+build/test/test_mem: spec/core/test_mem.c build/obj/base/mem.o build/obj/base/assert.o
+	$(call sayc,TEST)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -Ispec/core -MMD -MP -MF $@.d $(LDFLAGS) -o $@ \
+	    $(filter %.c %.o,$^) -lmimalloc -lpthread
+
 $(FLIB): $(FOBJ)
 	@rm -f $@
 	$(Q)ar rcs $@ $^

@@ -5,6 +5,7 @@
 #include "data/shared.h"
 
 #include "base/assert.h"
+#include "base/mem.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -84,13 +85,10 @@ bool ct_shared_leave(const ct_shared *s) {
 }
 
 char *ct_shared_text(const ct_shared *s) {
-    char names[TEXT], *text;
-    int n;
+    char names[TEXT];
 
     put_names(s, names);
-    n = asprintf(&text, "%s=%s", PIECES, names);
-    ct_assert(n != -1);
-    return text;
+    return ct_mem_print("%s=%s", PIECES, names);
 }
 
 static ct_shared_piece *find(const ct_shared *s, const char *name) {

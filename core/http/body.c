@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/body.h"
 
+#include "base/mem.h"
 #include "http/conn.h"
 #include "http/server.h"
 #include <errno.h>
@@ -77,7 +78,8 @@ static int open_spool(const char *dir) {
 static void collect(ct_request *r, const char *p, size_t n) {
     ct_body *b = &r->body;
 
-    if (b->file < 0 && b->bytes.len + n <= r->conn->options->body_buffer_size) {
+    if (b->file < 0 && b->bytes.len + n <= r->conn->options->body_buffer_size &&
+        !ct_mem_is_short()) {
         ct_buf_add(&b->bytes, p, n);
         return;
     }

@@ -38,7 +38,7 @@ static void turn_away(const ct_listener *l, int fd, const ct_peer *peer) {
         ct_count_add(&l->counters->full, 1);
     else
         ct_count_add(&l->counters->full_ip, 1);
-    if (s->loop->clock.mono_ms < s->complain_at) return;
+    if (s->scarce || s->loop->clock.mono_ms < s->complain_at) return;
     s->complain_at = s->loop->clock.mono_ms + 1000;
     ct_peer_ip(peer, ip);
     if (ct_seat_is_full(s))

@@ -411,10 +411,12 @@ void ct_reply_error(ct_conn *c, uint32_t status, const char *why) {
     n = snprintf(page, sizeof page,
                  "<html><title>%u: %s</title><body>%u: %s</body></html>",
                  (unsigned)status, reason, (unsigned)status, reason);
-    m = snprintf(head, sizeof head,
-                 "HTTP/1.1 %u %s\r\nContent-Type: text/html; charset=UTF-8\r\n"
-                 "Date: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n",
-                 (unsigned)status, reason, c->server->loop->clock.date, n);
+    m = snprintf(
+        head, sizeof head,
+        "HTTP/1.1 %u %s\r\nContent-Type: text/html; charset=UTF-8\r\n"
+        "Date: %s\r\nContent-Length: %d\r\n%sConnection: close\r\n\r\n",
+        (unsigned)status, reason, c->server->loop->clock.date, n,
+        status == 503 ? "Retry-After: 1\r\n" : "");
     if (r && r->status) {
         ct_conn_close(c, true); /* a reply is under way: it cannot be mended */
         return;

@@ -93,6 +93,11 @@ size_t ct_request_refuse(ct_request *r, const char *p, size_t n) {
 bool ct_request_begin(ct_request *r, const char *p) {
     ct_server *s = r->server;
 
+    if (__builtin_expect(s->scarce, 0) && !ct_mem_refill()) {
+        r->wire.status = 503;
+        r->wire.reason = "there is no memory";
+        return false;
+    }
     if (!parse(r, p)) {
         r->wire.status = 400;
         r->wire.reason = "refused by the head's parser";

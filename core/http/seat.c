@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/seat.h"
 
+#include "base/mem.h"
 #include "http/conn.h"
 #include "http/server.h"
 
 bool ct_seat_is_full(const ct_server *s) {
-    return ct_peers_total(&s->peers) >= s->options.max_connections;
+    return (s->scarce && !ct_mem_refill()) ||
+           ct_peers_total(&s->peers) >= s->options.max_connections;
 }
 
 void ct_seat_open(ct_conn *c) {

@@ -18,7 +18,7 @@ typedef struct ct_seat {
     bool counted; /* in server->peers, by its address */
 } ct_seat;
 
-/* Whether max_connections is reached, over all processes. */
+/* Whether max_connections is reached, over all processes, or there is no memory. */
 bool ct_seat_is_full(const struct ct_server *s);
 
 /* A connection has come, or ends. */

@@ -63,6 +63,16 @@ static void free_ready(ct_server *s) {
     }
 }
 
+static void free_spare(ct_server *s) {
+    while (!ct_list_is_empty(&s->spare)) {
+        ct_request *r = ct_list_of(s->spare.next, ct_request, node);
+
+        ct_list_remove(&r->node);
+        ct_request_destroy(r);
+    }
+    s->spare_count = 0;
+}
+
 void ct_server_fini(ct_server *s) {
     for (uint32_t i = 1; i < s->listeners.used; i++)
         if (s->listeners.slots[i].object)
@@ -78,12 +88,7 @@ void ct_server_fini(ct_server *s) {
     for (uint32_t i = 1; i < s->requests.used; i++)
         if (s->requests.slots[i].object)
             ct_request_free(s->requests.slots[i].object);
-    while (!ct_list_is_empty(&s->spare)) {
-        ct_request *r = ct_list_of(s->spare.next, ct_request, node);
-
-        ct_list_remove(&r->node);
-        ct_request_destroy(r);
-    }
+    free_spare(s);
     ct_files_fini(&s->files);
     ct_deadlines_fini(&s->deadlines);
     evbuffer_free(s->head_buffer);
@@ -104,6 +109,27 @@ uint32_t ct_server_unsent(const ct_server *s) {
         count += ct_conn_has_output(c) || c->shut;
     }
     return count;
+}
+
+/* -- Shortage -------------------------------------------------------------- */
+
+static bool is_idle(const ct_conn *c) {
+    return c->requests && !c->request && !c->in.len && !c->shut &&
+           !ct_conn_has_output(c);
+}
+
+void ct_server_shrink(ct_server *s) {
+    ct_list *n, *next;
+
+    for (n = s->conns.next; n != &s->conns; n = next) {
+        ct_conn *c = ct_list_of(n, ct_conn, node);
+
+        next = n->next;
+        if (is_idle(c)) ct_conn_close(c, false);
+    }
+    s->loop->again = true; /* which frees them */
+    free_spare(s);
+    ct_files_fini(&s->files);
 }
 
 /* -- The end of a turn ------------------------------------------------------ */

@@ -59,6 +59,7 @@ typedef struct ct_server {
     uint32_t listening;           /* listeners that are not closed */
     uint32_t conn_count, request_count, spare_count, handled;
     ct_counters *uncounted; /* for listeners that are not to be counted */
+    bool scarce;            /* no memory: new requests get 503 */
     uint64_t complain_at;   /* next time a full table may be logged */
     /* The access log: see http/access.h. */
     ct_log access;       /* fd -1: none */
@@ -77,6 +78,10 @@ void ct_server_fini(ct_server *s);
 
 /* After Lua has run: sends what is corked, reads on where input waits. */
 void ct_server_turn(ct_server *s);
+
+/* Gives back the memory that can be done without: closes connections that wait for
+ * another request, forgets files and spare requests. */
+void ct_server_shrink(ct_server *s);
 
 /* Counts the connections that have output to send, or linger behind it. */
 uint32_t ct_server_unsent(const ct_server *s);

@@ -74,13 +74,17 @@ static int open_socket(ct_child *c, const char *text, unsigned n, int backlog,
 }
 
 static void add_line(ct_child *c, int fd, const char *address) {
-    char *lines = NULL;
+    ct_buf lines = { 0 };
+    char number[16];
+    int n = snprintf(number, sizeof number, "%d%s ", fd,
+                     c->files[c->socket_count] ? "+" : "");
 
-    if (asprintf(&lines, "%s%d%s %s\n", c->addresses ? c->addresses : "", fd,
-                 c->files[c->socket_count] ? "+" : "", address) == -1)
-        return;
-    free(c->addresses);
-    c->addresses = lines;
+    if (c->addresses) ct_buf_add(&lines, c->addresses, strlen(c->addresses));
+    ct_buf_add(&lines, number, (size_t)n);
+    ct_buf_add(&lines, address, strlen(address));
+    ct_buf_add(&lines, "\n", 2); /* and the end of the text */
+    ct_free(c->addresses);
+    c->addresses = lines.data;
 }
 
 static bool add_socket(ct_child *c, const char *address, int fd) {
@@ -108,8 +112,9 @@ static bool listen_admin(ct_child *c, const ct_vm_wishes *w,
 
 bool ct_child_listen(ct_child *c, const ct_vm_wishes *wishes,
                      const ct_child *first) {
-    char *copy = strdup(wishes->addresses), *rest = copy, *address;
-    bool good = copy != NULL;
+    char *copy = ct_memdup(wishes->addresses, strlen(wishes->addresses));
+    char *rest = copy, *address;
+    bool good = true;
 
     while (good && (address = strsep(&rest, "\n"))) {
         unsigned n = c->socket_count;
@@ -120,15 +125,15 @@ bool ct_child_listen(ct_child *c, const ct_vm_wishes *wishes,
             add_socket(c, address,
                        open_socket(c, address, n, (int)wishes->backlog, first));
     }
-    free(copy);
+    ct_free(copy);
     return good && listen_admin(c, wishes, first);
 }
 
 bool ct_child_join(ct_child *c, const ct_vm_wishes *wishes,
                    const ct_child *other) {
-    char *copy = strdup(other->addresses ? other->addresses : "");
-    char *rest = copy, *line;
-    bool good = copy != NULL;
+    const char *lines = other->addresses ? other->addresses : "";
+    char *copy = ct_memdup(lines, strlen(lines)), *rest = copy, *line;
+    bool good = true;
 
     while (good && (line = strsep(&rest, "\n")) && *line) {
         const char *address = strchr(line, ' ') + 1;
@@ -142,7 +147,7 @@ bool ct_child_join(ct_child *c, const ct_vm_wishes *wishes,
             fd = open_socket(c, address, n, (int)wishes->backlog, other);
         good = add_socket(c, address, fd);
     }
-    free(copy);
+    ct_free(copy);
     return good;
 }
 
@@ -184,16 +189,16 @@ void ct_child_keep(ct_child *c, const ct_vm_wishes *wishes) {
         }
         n++;
     }
-    free(lines);
+    ct_free(lines);
 }
 
 void ct_child_remove_files(const ct_child *c) {
-    char *copy = strdup(c->addresses ? c->addresses : "");
-    char *rest = copy, *line;
+    const char *lines = c->addresses ? c->addresses : "";
+    char *copy = ct_memdup(lines, strlen(lines)), *rest = copy, *line;
 
-    for (unsigned n = 0; copy && (line = strsep(&rest, "\n")) && *line; n++)
+    for (unsigned n = 0; (line = strsep(&rest, "\n")) && *line; n++)
         remove_file(c, n, strchr(line, ' ') + 1);
-    free(copy);
+    ct_free(copy);
 }
 
 static void adopt_socket(ct_child *c, const char *address, int fd) {
@@ -203,7 +208,8 @@ static void adopt_socket(ct_child *c, const char *address, int fd) {
 
 bool ct_child_adopt(ct_child *children, uint32_t count,
                     const ct_vm_wishes *wishes) {
-    char *copy = strdup(wishes->addresses), *rest = copy, *address;
+    char *copy = ct_memdup(wishes->addresses, strlen(wishes->addresses));
+    char *rest = copy, *address;
     const char *expected;
     ct_address at;
     uint32_t i = 0;
@@ -211,7 +217,7 @@ bool ct_child_adopt(ct_child *children, uint32_t count,
 
     for (uint32_t k = 0; k < count; k++)
         children[k].own_count = children[k].socket_count;
-    while (count && copy && (address = strsep(&rest, "\n"))) {
+    while (count && (address = strsep(&rest, "\n"))) {
         if (!ct_address_parse(&at, address, &expected)) continue;
         while ((fd = ct_listen_claim(children->loop, &at, NULL)) != -1) {
             ct_child *c = &children[i++ % count];
@@ -222,7 +228,7 @@ bool ct_child_adopt(ct_child *children, uint32_t count,
                 adopt_socket(c, address, fd);
         }
     }
-    free(copy);
+    ct_free(copy);
     return i > 0;
 }
 
@@ -387,7 +393,7 @@ void ct_child_kill(const ct_child *c, int signal) {
 
 void ct_child_fini(ct_child *c) {
     for (unsigned i = 0; i < c->socket_count; i++) close(c->sockets[i]);
-    free(c->addresses);
+    ct_free(c->addresses);
     c->addresses = NULL;
     c->socket_count = 0;
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static uint64_t resident(void) {
+uint64_t ct_figures_resident(void) {
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     char text[128] = "", *at = text;
     ssize_t n = fd == -1 ? 0 : read(fd, text, sizeof text - 1);
@@ -37,7 +37,7 @@ void ct_figures_show(ct_board_row *row, const ct_generations *g) {
     show_old(g, row);
     ct_count_set(&row->now.lua, g->current->memory.used);
     ct_count_set(&row->now.websockets, ct_generations_websockets(g));
-    ct_count_set(&row->now.resident, resident());
+    ct_count_set(&row->now.resident, ct_figures_resident());
     row->beat = ct_board_now();
 }
 

@@ -275,6 +275,13 @@ bool ct_generations_rest(ct_generations *g) {
     return more;
 }
 
+void ct_generations_collect(ct_generations *g) {
+    ct_memory_collect(&g->current->memory);
+    if (g->loading) ct_memory_collect(&g->loading->memory);
+    for (ct_list *n = g->old.next; n != &g->old; n = n->next)
+        ct_memory_collect(&ct_list_of(n, ct_vm, node)->memory);
+}
+
 bool ct_generations_have_events(const ct_generations *g) {
     if (g->current->events->count) return true;
     if (g->loading && g->loading->events->count) return true;

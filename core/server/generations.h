@@ -69,6 +69,9 @@ bool ct_generations_turn(ct_generations *g);
  * is to be called again before the loop waits. */
 bool ct_generations_rest(ct_generations *g);
 
+/* Collects all garbage of all of them. */
+void ct_generations_collect(ct_generations *g);
+
 /* True when events wait for Lua. */
 bool ct_generations_have_events(const ct_generations *g);
 

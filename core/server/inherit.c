@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/inherit.h"
 
-#include "base/assert.h"
+#include "base/mem.h"
 #include "io/address.h"
 #include "io/listen.h"
 #include <fcntl.h>
@@ -50,10 +50,10 @@ static void take_socket(ct_loop *loop, const char *line) {
 }
 
 static void take_sockets(ct_loop *loop, const char *text) {
-    char *copy = strdup(text), *rest = copy, *line;
+    char *copy = ct_memdup(text, strlen(text)), *rest = copy, *line;
 
-    while (copy && (line = strsep(&rest, "\n"))) take_socket(loop, line);
-    free(copy);
+    while ((line = strsep(&rest, "\n"))) take_socket(loop, line);
+    ct_free(copy);
 }
 
 /* They are asked for by the address that they are bound to. */
@@ -110,10 +110,8 @@ bool ct_inherit_keep(const char *sockets) {
 }
 
 void ct_inherit_heir(char *out[2], int elder, const char *sockets) {
-    int a = asprintf(&out[0], "%s=%d", ELDER, elder),
-        b = asprintf(&out[1], "%s=%s", SOCKETS, sockets);
-
-    ct_assert(a != -1 && b != -1);
+    out[0] = ct_mem_print("%s=%d", ELDER, elder);
+    out[1] = ct_mem_print("%s=%s", SOCKETS, sockets);
 }
 
 bool ct_inherit_leave(const ct_inherit *i, const char *sockets) {

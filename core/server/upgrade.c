@@ -182,7 +182,7 @@ static bool start(ct_upgrade *u, const char *sockets) {
     u->pid = fork();
     if (u->pid == 0) become(u, ends[1], &memory, sockets, env);
     ct_free(env);
-    for (int i = 0; i < GIVEN; i++) free(given[i]);
+    for (int i = 0; i < GIVEN; i++) ct_free(given[i]);
     close(ends[1]);
     u->pidfd = u->pid > 0 ? (int)syscall(SYS_pidfd_open, u->pid, 0) : -1;
     if (u->pidfd != -1) {

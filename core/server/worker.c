@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/worker.h"
 
+#include "base/digest.h"
 #include "base/mem.h"
 #include "data/status.h"
 #include "server/crash.h"
@@ -344,6 +345,8 @@ static bool after_turn(void *arg) {
     bool more = ct_generations_turn(&w->generations);
 
     ct_server_turn(&w->server);
+    if (__builtin_expect(ct_mem_is_short() || w->server.scarce, 0))
+        ct_shortage_turn(&w->shortage, &w->generations);
     w->row->beat = w->loop.clock.mono_ms;
     ct_count_set(&w->row->now.connections, w->server.conn_count);
     ct_count_set(&w->row->now.requests, w->server.requests.count);
@@ -440,6 +443,8 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
     int code = 1;
 
     ct_log_init(&w->log);
+    (void)ct_mem_refill();
+    ct_digest_use_memory();
     ct_crash_watch(&w->log);
     (void)ct_abi_open_files(0);
     if (!ct_loop_init(&w->loop, &w->log, &why)) {

@@ -21,6 +21,7 @@
 #include "server/elder.h"
 #include "server/generations.h"
 #include "server/inherit.h"
+#include "server/shortage.h"
 #include "server/upgrade.h"
 #include <event2/event_struct.h>
 
@@ -39,6 +40,7 @@ typedef struct ct_worker {
     ct_past past; /* what its elders have counted */
     ct_history *history;
     ct_board_row *row;
+    ct_shortage shortage;
     ct_timer *tick;      /* every second: the board's numbers */
     double ticked;       /* when it last did */
     unsigned ticks;      /* how often */

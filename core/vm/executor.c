@@ -68,6 +68,8 @@ static int prepare(lua_State *L) {
     lua_call(L, 1, 1);
     lua_pushvalue(L, -1);
     lua_setfield(L, LUA_REGISTRYINDEX, "ct_executor");
+    lua_pushboolean(L, false);
+    lua_setfield(L, LUA_REGISTRYINDEX, "ct_stopped");
     if (s->executor->how.memory > 0) limit_memory(L, s->executor->how.memory);
     return 0;
 }
@@ -147,30 +149,57 @@ static void on_count(lua_State *L, lua_Debug *where) {
     luaL_error(L, "the call was stopped");
 }
 
-/* The top of the stack as bytes; for a stopped call, where that was. */
-static size_t take_result(state *s, int failed, char **out, int *error) {
-    lua_State *L = s->vm.lua;
-    const char *text;
-    size_t n = 0;
+/* The top of the stack as bytes; the caller frees them. */
+static char *take_text(lua_State *L, size_t *n) {
+    const char *text = lua_tolstring(L, -1, n);
 
-    if (s->error) lua_getfield(L, LUA_REGISTRYINDEX, "ct_stopped");
-    text = lua_tolstring(L, -1, &n);
     if (!text) {
         text = "an error that is no text";
-        n = strlen(text);
+        *n = strlen(text);
     }
-    *out = ct_memdup(text, n);
-    *error = s->error ? s->error : failed ? EFAULT : 0;
-    if (*error == EFAULT && ct_memory_was_full(&s->vm.memory)) *error = ENOMEM;
+    return ct_memdup(text, *n);
+}
+
+/* The bytes of a call and of its result, on their way through lua_cpcall(). */
+typedef struct call {
+    const char *p;
+    size_t n;
+    char *out; /* NULL: it raised */
+    size_t out_n;
+} call;
+
+static int run_call(lua_State *L) {
+    call *c = lua_touserdata(L, 1);
+
+    lua_getfield(L, LUA_REGISTRYINDEX, "ct_executor");
+    lua_pushlstring(L, c->p, c->n);
+    lua_call(L, 1, 1);
+    c->out = take_text(L, &c->out_n);
+    return 0;
+}
+
+/* What came of it; for a stopped call, where that was. */
+static int judge(state *s, call *c) {
+    lua_State *L = s->vm.lua;
+    int error = c->out ? 0 : EFAULT;
+
+    if (s->error) {
+        error = s->error;
+        lua_getfield(L, LUA_REGISTRYINDEX, "ct_stopped");
+        ct_free(c->out);
+        c->out = NULL;
+    }
+    if (!c->out) c->out = take_text(L, &c->out_n);
     lua_settop(L, 0);
-    return n;
+    if (error == EFAULT && ct_memory_was_full(&s->vm.memory)) return ENOMEM;
+    return error;
 }
 
 size_t ct_executor_call(ct_executor *e, const atomic_bool *dropped,
                         const char *p, size_t n, char **out, int *error) {
     state *s = take_state(e, out);
+    call c = { .p = p, .n = n };
     lua_State *L;
-    int failed;
 
     *error = EFAULT;
     if (!s) return strlen(*out);
@@ -180,13 +209,12 @@ size_t ct_executor_call(ct_executor *e, const atomic_bool *dropped,
     s->deadline = ct_clock_precise() + e->how.timeout;
     ct_clock_update(&s->loop.clock);
     if (e->how.timeout > 0) lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_EVERY);
-    lua_getfield(L, LUA_REGISTRYINDEX, "ct_executor");
-    lua_pushlstring(L, p, n);
-    failed = lua_pcall(L, 1, 1, 0);
+    (void)lua_cpcall(L, run_call, &c); /* whether it raised, c.out tells */
     lua_sethook(L, NULL, 0, 0);
-    n = take_result(s, failed, out, error);
+    *error = judge(s, &c);
+    *out = c.out;
     give_back(s);
-    return n;
+    return c.out_n;
 }
 
 ct_executor *ct_executor_new(ct_waker *waker, const ct_executor_options *how) {

@@ -41,6 +41,11 @@ static size_t margin(const ct_memory *m) {
     return m->limit / 16;
 }
 
+/* When to look again while too much is in use. */
+static size_t mark_of(const ct_memory *m) {
+    return m->limit ? m->used + margin(m) : SIZE_MAX;
+}
+
 /* -- Collecting ------------------------------------------------------------- */
 
 static int collect_all(lua_State *L) {
@@ -73,6 +78,14 @@ static void begin_at(ct_memory *m) {
     m->begin = m->low + (m->low > SLACK ? m->low : SLACK);
 }
 
+void ct_memory_collect(ct_memory *m) {
+    m->vm->pulse.busy = 1; /* a finalizer may be held, too */
+    protect(m, collect_all);
+    m->vm->pulse.busy = 0;
+    m->collecting = false;
+    begin_at(m);
+}
+
 bool ct_memory_rest(ct_memory *m, bool quiet) {
     if (m->used < m->low) begin_at(m);
     if (m->used < m->begin && !m->collecting) return false;
@@ -100,14 +113,23 @@ static void end_hook(ct_memory *m, lua_State *L) {
 static bool is_over(ct_memory *m, lua_State *L) {
     lua_gc(L, LUA_GCCOLLECT, 0);
     if (m->limit && m->used > m->limit - margin(m)) return true;
+    if (m->lacking && !ct_mem_refill()) return true;
+    if (m->lacking) m->collect = !m->vm->thread; /* that was enough */
+    m->lacking = false;
     m->mark = m->limit ? m->limit : SIZE_MAX;
     return false;
 }
 
 static void raise_full(ct_memory *m, lua_State *L) {
-    m->mark = m->used + margin(m); /* for who answers */
+    bool lacking = m->lacking;
+
+    m->lacking = false;
+    m->mark = mark_of(m); /* for who answers */
     m->collect = true;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, m->err_ref);
+    if (lacking)
+        lua_pushliteral(L, "not enough memory"); /* LuaJIT has that string */
+    else
+        lua_rawgeti(L, LUA_REGISTRYINDEX, m->err_ref);
     lua_error(L);
 }
 
@@ -130,7 +152,7 @@ static void on_full(lua_State *L, lua_Debug *at) {
 }
 
 void ct_memory_check(ct_memory *m, lua_State *L) {
-    if (m->used > m->mark && is_over(m, L)) raise_full(m, L);
+    if ((m->lacking || m->used > m->mark) && is_over(m, L)) raise_full(m, L);
 }
 
 bool ct_memory_was_full(const ct_memory *m) {
@@ -166,9 +188,26 @@ static bool may_grow(ct_memory *m, size_t used, size_t size) {
     return true;
 }
 
+/* malloc has failed, of which LuaJIT should not hear: before September 2023 it cannot
+ * raise that error in compiled code (it takes a base that is not there), nor in the
+ * middle of making a state. So the reserve helps, and what runs is made to collect
+ * all garbage at its next instruction, and to give up if that was not enough. */
+static void *allocate_again(ct_memory *m, void *p, size_t old, size_t size) {
+    void *got;
+
+    if (size <= old) return p; /* it must not fail */
+    got = ct_mem_urge(p, size);
+    m->collect = true;
+    if (!got) return NULL;
+    m->lacking = true;
+    if (m->vm->lua && !m->asked && !lua_gethook(m->vm->lua)) ask(m, m->vm->lua);
+    return got;
+}
+
 static void *allocate(void *arg, void *p, size_t old, size_t size) {
     ct_memory *m = arg;
     size_t used = m->used - old + size;
+    void *got;
 
     if (!size) {
         ct_free(p);
@@ -178,9 +217,10 @@ static void *allocate(void *arg, void *p, size_t old, size_t size) {
     if (__builtin_expect(used > m->mark && size > old, 0) &&
         !may_grow(m, used, size))
         return NULL;
-    p = ct_mem_try(p, size);
-    if (p) m->used = used;
-    return p;
+    got = ct_mem_try(p, size);
+    if (__builtin_expect(!got, 0)) got = allocate_again(m, p, old, size);
+    if (got) m->used = used;
+    return got;
 }
 
 lua_State *ct_memory_open(ct_memory *m, ct_vm *vm) {
@@ -201,7 +241,8 @@ static void complain(ct_memory *m) {
                     "the last one of %zu bytes",
                     m->limit >> 20, m->refused, m->refused_size);
     m->refused = 0;
-    if (m->used <= m->limit - margin(m) || now < m->muted_till) return;
+    if (!m->limit || m->used <= m->limit - margin(m) || now < m->muted_till)
+        return;
     m->muted_till = now + QUIET;
     ct_log_line(m->vm->log, CT_LEVEL_ERROR, "vm",
                 "lua_memory_limit (%zu MiB): the sites hold %zu MiB for good, "
@@ -214,7 +255,7 @@ void ct_memory_settle(ct_memory *m) {
     if (m->asked) return; /* the hook will see to it */
     protect(m, collect_all);
     complain(m);
-    m->mark = m->used > m->limit - margin(m) ? m->used + margin(m) : m->limit;
+    m->mark = m->used > m->limit - margin(m) ? mark_of(m) : m->limit;
     begin_at(m);
 }
 

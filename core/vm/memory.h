@@ -21,6 +21,7 @@ typedef struct ct_memory {
     int err_ref;       /* the registry's, of what is raised */
     bool asked;        /* the hook is set */
     bool over;         /* the hook has collected, and it was not enough */
+    bool lacking;      /* malloc has failed since */
     bool collect;      /* all garbage, when the turn is over */
     bool collecting;   /* a collection was begun while idle */
     unsigned patience; /* instructions of the framework that are let go on */
@@ -48,6 +49,9 @@ bool ct_memory_was_full(const ct_memory *m);
 
 /* When Lua's turn is over: gives back what was too much. */
 void ct_memory_settle(ct_memory *m);
+
+/* Between turns: collects all garbage. */
+void ct_memory_collect(ct_memory *m);
 
 /* When a turn is over; `quiet`: nothing has come in it, and nobody waited. Collects
  * for a moment if it is worth while. Returns whether it wants to be asked again

@@ -80,7 +80,7 @@ ct_vm *ct_vm_new(ct_loop *loop, ct_server *server, const char **why) {
     vm->events = ct_new(ct_events);
     ct_list_init(&vm->node);
     vm->log = loop->log;
-    vm->next_pump = vm->pump_ref = LUA_NOREF;
+    vm->next_pump = vm->pump_ref = vm->traceback = LUA_NOREF;
     ct_list_init(&vm->closing);
     ct_ws_hub_init(&vm->websockets, loop, vm->events);
     vm->waker = ct_waker_new(loop);
@@ -110,47 +110,67 @@ static void log_error(ct_vm *vm) {
     lua_settop(vm->lua, 0);
 }
 
+/* The command line, on its way through lua_cpcall(). */
+typedef struct start {
+    ct_vm *vm;
+    int argc;
+    char **argv;
+} start;
+
+/* As lua_pcall(), the traceback in front, but passes errors on. */
+static void call(lua_State *L, int arguments, int results) {
+    if (lua_pcall(L, arguments, results, 1)) lua_error(L);
+}
+
 /* require "tornado.main" gives { start = , next_pump = }. */
-bool ct_vm_start(ct_vm *vm, int argc, char **argv) {
-    lua_State *L = vm->lua;
+static int start_main(lua_State *L) {
+    start *s = lua_touserdata(L, 1);
+    ct_vm *vm = s->vm;
 
     lua_settop(L, 0);
     lua_pushcfunction(L, traceback);
     lua_getglobal(L, "require");
     lua_pushliteral(L, "tornado.main");
-    if (lua_pcall(L, 1, 1, 1)) goto fail;
+    call(L, 1, 1);
+    lua_pushboolean(L, false);
+    vm->pump_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_getfield(L, -1, "next_pump");
     vm->next_pump = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushvalue(L, 1);
+    vm->traceback = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_getfield(L, -1, "start");
-    lua_createtable(L, argc, 0);
-    for (int i = 0; i < argc; i++) {
-        lua_pushstring(L, argv[i]);
+    lua_createtable(L, s->argc, 0);
+    for (int i = 0; i < s->argc; i++) {
+        lua_pushstring(L, s->argv[i]);
         lua_rawseti(L, -2, i);
     }
-    if (lua_pcall(L, 1, 0, 1)) goto fail;
-    lua_settop(L, 0);
-    return true;
+    call(L, 1, 0);
+    return 0;
+}
 
-fail:
+/* Protected as a whole: memory may be used up at any call. */
+bool ct_vm_start(ct_vm *vm, int argc, char **argv) {
+    start s = { vm, argc, argv };
+
+    if (lua_cpcall(vm->lua, start_main, &s) == 0) return true;
     log_error(vm);
     return false;
 }
 
-/* Gets the coroutine that will take events next; false when Lua fails. */
+/* Gets the coroutine that will take events next; false when Lua fails. What is not
+ * protected by lua_pcall() here needs no memory: its references are there. */
 static bool take_pump(ct_vm *vm) {
     lua_State *L = vm->lua;
 
-    luaL_unref(L, LUA_REGISTRYINDEX, vm->pump_ref);
     vm->pump = NULL;
-    vm->pump_ref = LUA_NOREF;
-    lua_pushcfunction(L, traceback);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->traceback);
     lua_rawgeti(L, LUA_REGISTRYINDEX, vm->next_pump);
     if (lua_pcall(L, 0, 1, 1)) {
         log_error(vm);
         return false;
     }
     vm->pump = lua_tothread(L, -1);
-    vm->pump_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_rawseti(L, LUA_REGISTRYINDEX, vm->pump_ref);
     lua_settop(L, 0);
     return vm->pump != NULL;
 }

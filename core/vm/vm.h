@@ -83,6 +83,7 @@ struct ct_vm {
     struct lua_State *pump; /* the coroutine that takes events */
     int pump_ref;           /* its registry reference */
     int next_pump;          /* that of the function that gives another one */
+    int traceback;          /* and of the handler of its errors */
     struct ct_rate *rate;   /* rate limits; NULL: none was asked for yet */
     ct_pulse pulse;         /* for the watchdog */
     ct_watchdog *watchdog;  /* or NULL */

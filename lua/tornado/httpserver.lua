@@ -72,6 +72,15 @@ local function on_request(handle, event)
     barrier() -- a trace that began in the handler ends
 end
 
+local function answer_failure(handle, request, err, traceback)
+    local delegate = request.delegate
+    if delegate then return delegate:on_exception(err, traceback) end
+    log.app_log:error("Uncaught exception %s", traceback or tostring(err))
+    local status = util.isinstance(err, watchdog.CPULimitError) and 503 or 500
+    core.reply(handle, status, "", "", "", -1, core.REPLY_CLOSE)
+    release(request)
+end
+
 -- A request whose application raised: the delegate (a handler) answers, or a bare 500 does.
 local function on_failure(handle, err, traceback)
     local request = find(handle)
@@ -81,12 +90,11 @@ local function on_failure(handle, err, traceback)
         core.request_release(handle)
         return
     end
-    local delegate = request.delegate
-    if delegate then return delegate:on_exception(err, traceback) end
-    log.app_log:error("Uncaught exception %s", traceback or tostring(err))
-    local status = util.isinstance(err, watchdog.CPULimitError) and 503 or 500
-    core.reply(handle, status, "", "", "", -1, core.REPLY_CLOSE)
+    local ok, again, trace = ioloop.protect(answer_failure, handle, request, err, traceback)
+    if ok then return end
+    core.reply(handle, 500, "", "", "", -1, core.REPLY_CLOSE) -- as when memory is used up
     release(request)
+    ioloop.unwrap(false, again, trace)
 end
 
 ioloop.on(core.EVENT_REQUEST, on_request, on_failure)

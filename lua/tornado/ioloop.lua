@@ -35,7 +35,7 @@ local POOL_MAX = 1024
 
 local event = core.new_event()
 local handlers = {} -- event type -> function(handle, event)
-local failures = {} -- event type -> function(handle, err, traceback)
+local failures = { [0] = log_failure } -- event type, 0: a callback -> function(handle, err, trace)
 local pool, pooled = {}, 0
 local pumping -- the coroutine that takes events
 local running = false -- the loop's coroutine that runs; one of a program's own may run inside
@@ -253,11 +253,12 @@ end
 --- Wakes a waiter with up to two values; nothing happens when it was woken before.
 function ioloop.wake(waiter, a, b)
     if waiter.woken then return end
+    if waits[waiter.co] == waiter then
+        queue[queue_last + 1] = waiter.co -- a callback, too; first what may raise
+        queue_last = queue_last + 1
+        core.wake()
+    end
     waiter.woken, waiter.a, waiter.b = true, a, b
-    if waits[waiter.co] ~= waiter then return end
-    queue_last = queue_last + 1
-    queue[queue_last] = waiter.co -- that it goes on is a callback, too
-    core.wake()
 end
 
 --- Raises `err` where the waiter waits.
@@ -321,6 +322,7 @@ local function drain(me, at)
         if pumping ~= me then return false end
     end
     local last = queue_last
+    at.kind = 0
     while queue_first <= last do
         local item = queue[queue_first]
         queue[queue_first] = nil
@@ -343,9 +345,8 @@ end
 
 local function event_failed(at, err)
     pulse.beat = pulse.beat + 1 -- who answers has all the time again
-    local handle = at.handle
-    local ok, again = xpcall(failures[at.kind], on_error, handle, err, take_trace())
-    if not ok then log_failure(handle, again, take_trace()) end
+    local ok, again = xpcall(failures[at.kind], on_error, at.handle, err, take_trace())
+    if not ok then pcall(log_failure, at.handle, again, take_trace()) end -- memory may be used up
 end
 
 -- What a handler of events raises is caught outside of all loops, so that a trace that begins in it
@@ -492,7 +493,6 @@ function ioloop.waiting()
 end
 
 nested.install(function() return running end)
-
 for name, value in pairs(require "tornado.ioloop.loop"(ioloop)) do ioloop[name] = value end
 
 require "tornado.ioloop.descriptors"(ioloop)

@@ -2,6 +2,8 @@
 clients in processes of their own, and the time that requests take meanwhile.
 """
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
+import mmap
 import os
 import pathlib
 import resource
@@ -44,14 +46,42 @@ class Cluster(clusters.Cluster):
         return sum(worker["connections"] for worker in self.ask_status()["workers"])
 
 
+class Order:
+    """What shim/fail.c shall make fail, in memory that the server's processes share."""
+
+    ARMED, SKIP, FAIL, FAILED, ACCEPT = range(5)
+
+    def __init__(self, path):
+        path.write_bytes(bytes(40))
+        with open(path, "r+b") as file:
+            self._numbers = memoryview(mmap.mmap(file.fileno(), 40)).cast("l")
+
+    def accept(self, error):
+        """accept4() fails with that error; 0: no more."""
+        self._numbers[self.ACCEPT] = error
+
+    @contextlib.contextmanager
+    def failing(self, n, times=1):
+        """Inside, the `n`th allocation fails, and `times` - 1 behind it."""
+        self._numbers[self.SKIP], self._numbers[self.FAIL] = n - 1, times
+        self._numbers[self.FAILED], self._numbers[self.ARMED] = 0, 1
+        try:
+            yield
+        finally:
+            self._numbers[self.ARMED] = 0
+
+    def failed(self):
+        """How many have failed since failing() began."""
+        return self._numbers[self.FAILED]
+
+
 def shim(folder):
     """Builds shim/fail.c into the folder; returns the environment that preloads it,
-    and the file that makes calls fail."""
-    library = pathlib.Path(folder) / "fail.so"
+    and its Order."""
+    library, path = pathlib.Path(folder) / "fail.so", pathlib.Path(folder) / "order"
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library),
                     str(HERE / "shim/fail.c"), "-ldl"], check=True)
-    order = pathlib.Path(folder) / "order"
-    return {"LD_PRELOAD": str(library), "FAULT_FILE": str(order)}, order
+    return {"LD_PRELOAD": str(library), "FAULT_FILE": str(path)}, Order(path)
 
 
 def many_descriptors():

@@ -16,6 +16,7 @@ import common
 from common import HOST, Cluster, get
 import harness
 from harness import Ended, Reset, Server, Skip, check, same, until
+import starve
 
 SUITE = harness.Suite()
 case = SUITE.case
@@ -141,26 +142,22 @@ def memory():
             check("app.lua:" in server.log()[line.start():], server.log())
             check(server.status("VmHWM") < 1000000, "it took a gigabyte")
 
-    @case(g, "C gets no memory: it says so and ends, or the request fails", alone=True)
+    @case(g, "malloc fails, whatever is done: it is answered, and nothing is left", alone=True)
     def _(binary):
-        with common.temporary() as folder:
-            env, order = common.shim(folder)
-            ends = 0
-            for n in list(range(1, 20)) + [50, 100, 200]:
-                with Server(binary, site=common.SITE, env=env, expect_exit=None) as server:
-                    order.write_text(f"memory {n}")
-                    try:
-                        for _ in range(10):
-                            check(server.get("/").status in (200, 500), "a strange reply")
-                    except (Ended, Reset, ConnectionError):
-                        server.process.wait(harness.PATIENCE)
-                        ends += 1
-                    order.unlink()
-                    server.expect_exit = code = server.stop()
-                    word = {-signal.SIGABRT: "out of memory (", 1: "not enough memory", 0: ""}
-                    check(code in word, f"exit code {code} when allocation {n} fails")
-                    check(word[code] in server.log(), server.log())
-            check(ends, "no allocation was missed")
+        with common.temporary() as folder, starve.Site(binary, folder) as server:
+            for kind in starve.KINDS:
+                starve.starve(server, kind, range(1, 501))
+                starve.starve(server, kind, range(1, 501, 7), 5)
+            starve.starve(server, starve.reload, [1, 3, 10, 30, 100, 300, 1000, 3000])
+            check("the reserve has served" in server.log(), server.log())
+
+    @case(g, "malloc fails at the start: a message and exit code 1", alone=True)
+    def _(binary):
+        check(starve.at_start(binary, range(1, 2000, 80)) > 10, "hardly any failed")
+
+    @case(g, "memory is really used up: 503, and all is well when there is some", alone=True)
+    def _(binary):
+        starve.exhaust(binary)
 
     @case(g, "at rest garbage is collected, and then no CPU is used", alone=True)
     def _(binary):
@@ -206,7 +203,7 @@ def sockets():
                         server.connect() as inside:
                     inside.send(get("/"))
                     inside.reply()
-                    order.write_text(f"accept {number}")
+                    order.accept(number)
                     clients = [server.connect() for _ in range(20)]
                     for c in clients:
                         c.send(get("/"))
@@ -217,7 +214,7 @@ def sockets():
                     check(server.log().count("cannot accept") <= 4, server.log())
                     inside.send(get("/"))
                     same(inside.reply().body, b"hello", "the reply to one inside")
-                    order.unlink()
+                    order.accept(0)
                     for c in clients:
                         same(c.reply().body, b"hello", "the reply to one that waited")
                         c.close()

@@ -16,6 +16,7 @@ sys.dont_write_bytecode = True  # or common would leave a __pycache__ here
 import common
 from common import Cluster, Helper, get
 import harness
+import starve
 import workers
 from harness import Ended, Reset, Server, Skip, check, same, until
 
@@ -145,6 +146,22 @@ class Mix(threading.Thread):
             self.wrong = err
 
 
+def starving():
+    for times in (1, 2, 3, 5):
+        @case("memory", f"malloc fails, {times} times in a row, at each of 500 allocations",
+              alone=True)
+        def _(binary, times=times):
+            with common.temporary() as folder, starve.Site(binary, folder) as server:
+                for kind in starve.KINDS:
+                    starve.say(kind, *starve.starve(server, kind, range(1, 501), times))
+                numbers = [*range(1, 100), *range(100, 30000, 997)]
+                starve.say(starve.reload, *starve.starve(server, starve.reload, numbers, times))
+
+    @case("memory", "malloc fails at each of 500 allocations of a start", alone=True)
+    def _(binary):
+        check(starve.at_start(binary, range(1, 501)) > 400, "hardly any failed")
+
+
 def soaks():
     @case("soak", f"{SOAK:.0f} s of everything: memory is flat", alone=True)
     def _(binary):
@@ -169,4 +186,4 @@ def soaks():
 
 
 if __name__ == "__main__":
-    common.main(SUITE, (sieges, kills, soaks), __doc__)
+    common.main(SUITE, (sieges, kills, starving, soaks), __doc__)

@@ -3,10 +3,15 @@ local core = require "tornado.core"
 local ffi = require "ffi"
 local gen = require "tornado.gen"
 local httpclient = require "tornado.httpclient"
+local ioloop = require "tornado.ioloop"
+local template = require "tornado.template"
 local web = require "tornado.web"
 local websocket = require "tornado.websocket"
 
-local kept = {}
+local kept, hoard = {}, {}
+local folder = debug.getinfo(1, "S").source:match("^@(.*)/")
+local page = template.Template [[
+<p>{{ text }}</p>{% for item in items %}<li>{{ item }}</li>{% end %}]]
 
 local function route(fn, fields)
     local Handler = web.RequestHandler:extend "Handler"
@@ -19,7 +24,7 @@ local Socket = websocket.WebSocketHandler:extend "Socket"
 function Socket:on_message(message) self:write_message(message) end
 function Socket.check_origin() return true end
 
-return web.Application {
+return web.Application({
     { "/", route(function(self) self:write "hello" end) },
     { "/who", route(function(self) self:write(tostring(core.worker())) end) },
     { "/random", route(function(self) self:write(core.hex(core.random(16))) end) },
@@ -36,6 +41,10 @@ return web.Application {
         for _ = 1, 200 do kept[#kept + 1] = ("x"):rep(1000) end
         if #kept > 5000 then kept = {} end
         self:write "kept"
+    end) },
+    { "/hoard", route(function(self)
+        for _ = 1, 20 do hoard[#hoard + 1] = ("x"):rep(5000) .. #hoard end
+        self:write "hoarded"
     end) },
     { "/garbage", route(function(self)
         local list = {}
@@ -74,5 +83,16 @@ return web.Application {
         end
     end) },
     { "/echo", route(function(self) self:write(self.request.body) end) },
+    { "/form", route(function(self)
+        local files = self.request.files.f
+        self:write(tostring(files and #files[1].body or #self:get_body_argument "b"))
+    end) },
+    { "/page", route(function(self)
+        self:write(page:generate { items = { "one", "two", "three" }, text = ("text "):rep(400) })
+    end) },
+    { "/static/(.*)", web.StaticFileHandler, { path = folder } },
+    { "/thread", route(function(self)
+        self:write(ioloop.run_in_executor("tornado.escape", "url_escape", "a b"))
+    end) },
     { "/socket", Socket },
-}
+}, { compress_response = true })
