@@ -394,7 +394,7 @@ static bool begin(ct_master *m) {
     m->tickets = ct_keys_get(m->shared, m->loop, true);
     m->board->pid = getpid();
     m->board->heir = m->board->elder = m->elder->waiting;
-    m->board->workers = m->count;
+    ct_board_set_workers(m->board, m->count);
     m->board->started = (int64_t)m->loop->clock.wall;
     if (!open_all(m)) return false;
     share_folder(m);
