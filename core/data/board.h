@@ -52,10 +52,11 @@ typedef struct ct_board {
     _Atomic uint32_t used;   /* the most rows that were in use */
     _Atomic int64_t started; /* seconds since 1970 */
     /* Of its elders: */
-    _Atomic int64_t past_started; /* when the first of them was; 0: there is none */
+    _Atomic int64_t
+        past_started; /* when the first of them was; 0: there is none */
     _Atomic uint32_t past_replaced, past_reloads, past_reloads_failed;
     _Atomic uint32_t past_upgrades; /* how many they are */
-    ct_count past_dropped; /* see ct_metrics */
+    ct_count past_dropped;          /* see ct_metrics */
     ct_board_row rows[CT_WORKERS + 1];
 } ct_board;
 

@@ -16,9 +16,9 @@ typedef struct writer {
     ct_text t;
     const ct_board *board;
     const ct_metrics *metrics;
-    uint32_t first, rows;    /* see ct_board_first() */
+    uint32_t first, rows; /* see ct_board_first() */
     uint32_t workers;
-    double now;              /* seconds since 1970 */
+    double now; /* seconds since 1970 */
 } writer;
 
 /* -- Adding up ------------------------------------------------------------- */

@@ -54,8 +54,7 @@ static void put_statuses(ct_text *t, const ct_board *b) {
         unsigned long long n = 0;
 
         for (uint32_t i = ct_board_first(b); i <= rows; i++)
-            n += of(
-                &b->rows[ct_board_row_of(i, rows)].counters.statuses[code]);
+            n += of(&b->rows[ct_board_row_of(i, rows)].counters.statuses[code]);
         if (!n) continue;
         ct_text_put(t, "%s\"%u\":%llu", comma, code, n);
         comma = ",";

@@ -82,8 +82,8 @@ static uint64_t count_at(const ct_past *p, uint32_t slot, bool most) {
     uint64_t n = 0;
 
     for (uint32_t i = 0; i <= rows; i++) {
-        uint64_t one = ct_count_get(
-            &p->old_metrics->rows[ct_board_row_of(i, rows)][slot]);
+        uint64_t one =
+            ct_count_get(&p->old_metrics->rows[ct_board_row_of(i, rows)][slot]);
 
         n = !most ? n + one : one > n ? one : n;
     }

@@ -66,8 +66,7 @@ char *ct_status_text(const ct_board *b) {
         (long long)b->started, b->past_upgrades, handled,
         b->replaced + b->past_replaced, b->reloads + b->past_reloads,
         b->reloads_failed + b->past_reloads_failed);
-    for (uint32_t i = 0; i < workers; i++)
-        put_worker(&out, i, &b->rows[i]);
+    for (uint32_t i = 0; i < workers; i++) put_worker(&out, i, &b->rows[i]);
     ct_buf_add(&out, "]}\n", 4);
     return out.data;
 }
