@@ -56,7 +56,8 @@ typedef struct ct_supervision {
     ct_str user, group; /* that workers run as; empty: unchanged */
     double stop_timeout, worker_timeout, ticket_rotation;
     uint32_t workers, backlog;
-    uint32_t supervise; /* 1: a master also for one worker */
+    uint32_t supervise;    /* 1: a master also for one worker */
+    uint32_t no_new_privs; /* 1: see ct_abi_confine() */
 } ct_supervision;
 
 /* What this generation wants of its process, told before it is ready: a later one

@@ -69,7 +69,8 @@ void ct_abi_metric_observe(ct_vm *vm, uint32_t metric, uint32_t series,
  * flags of a reply. `labels` as above. 0: no room. */
 uint32_t ct_abi_handler(ct_vm *vm, const char *labels, uint32_t size);
 
-/* What comes to this listener is not counted. */
+/* What comes to this listener is not counted, and has some room beyond
+ * max_connections. */
 int ct_abi_listen_uncounted(ct_vm *vm, uint32_t listener);
 
 #endif

@@ -103,6 +103,11 @@ double ct_abi_open_files(double count);
 /* Whether the kernel may write this process's memory to a file when it dies. */
 void ct_abi_core_dumps(ct_vm *vm, int allowed);
 
+/* For a process that serves: files that it makes are not for others (umask 027) and,
+ * with `no_new_privs`, programs that it starts gain no rights by setuid. There is no
+ * way back. */
+void ct_abi_confine(ct_vm *vm, int no_new_privs);
+
 /* Ends the process with that exit code after this turn. */
 void ct_abi_exit(ct_vm *vm, int code);
 

@@ -41,6 +41,12 @@ void *ct_mem_try(void *p, size_t size) {
     return p ? realloc(p, size) : malloc(size);
 }
 
+void ct_mem_trim(void) {
+#ifndef CT_ASAN
+    mi_collect(false);
+#endif
+}
+
 char *ct_memdup(const char *p, size_t n) {
     char *copy = ct_alloc(n + 1);
 

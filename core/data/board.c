@@ -15,8 +15,6 @@ void ct_board_set_workers(ct_board *b, uint32_t workers) {
 }
 
 void ct_board_clear(ct_board_row *r) {
-    r->state = CT_WORKER_NONE;
-    r->pid = 0;
     r->generation = r->old = 0;
     r->started = 0;
     ct_count_set(&r->now.connections, 0);

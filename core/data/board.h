@@ -61,7 +61,8 @@ typedef struct ct_board {
 } ct_board;
 
 /* The worker has died, or its place is taken by another: nothing is open, and
- * the counters go on. Its beat is the master's to begin. */
+ * the counters go on. Its beat is the master's to begin; pid and state are those of
+ * whoever is there now, which one that has just begun does not take back. */
 void ct_board_clear(ct_board_row *r);
 
 /* Whether a worker is in that state. */

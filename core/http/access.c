@@ -14,6 +14,7 @@
 #include <time.h>
 
 enum { TELL_AGAIN = 1000 }; /* ms: the log hears no more of a log that fails */
+enum { LEFT = 499 }; /* nginx's status for who has left before the reply */
 
 /* The most that each part may have, escaped; all of it fits CT_LOG_LINE. */
 enum {
@@ -223,7 +224,7 @@ static void add(ct_server *s, ct_request *r, parts *p) {
 }
 
 void ct_access_line(ct_server *s, ct_request *r, const ct_access_about *about) {
-    parts p = { .status = r->status };
+    parts p = { .status = r->status ? r->status : LEFT };
 
     if (s->access.fd < 0) return;
     keep_text(p.ip, sizeof p.ip, about->ip);
@@ -257,6 +258,7 @@ bool ct_access_open(ct_server *s, const char *path, uint32_t format) {
     ct_log_init(&log);
     if (*path && !ct_log_open(&log, path)) return false;
     ct_access_close(s); /* what was logged so far is that one's */
+    log.dropped = s->access.dropped;
     if (*path) s->access = log;
     s->access_format = format;
     s->access_at = 0;

@@ -28,7 +28,8 @@ bool ct_access_open(ct_server *s, const char *path, uint32_t format)
 /* Writes what is left, and closes it. */
 void ct_access_close(ct_server *s);
 
-/* Adds the line of a request to those of this turn, once; nothing without a log.
+/* Adds the line of a request to those of this turn, once; nothing without a log. The
+ * status of one whose client left before it was answered is 499, as nginx's.
  *   TORNADO   [I 261122 10:15:00 access ID] STATUS METHOD URI (IP) 1.50ms
  *   COMBINED  IP - USER [22/Nov/2026:10:15:00 +0000] "METHOD URI HTTP/1.1"
  *             STATUS BYTES "REFERER" "AGENT", USER as in Basic credentials

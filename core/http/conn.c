@@ -400,7 +400,9 @@ static void read_on(ct_conn *c) {
 
     while (wants_input(c) && c->stream.readable) {
         if (reads++ == READS) break; /* settle() sees to the rest */
-        ssize_t n = ct_stream_recv(&c->stream, loop->scratch, CT_LOOP_SCRATCH);
+        ssize_t n = c->preface ? ct_preface_recv(c, loop->scratch)
+                               : ct_stream_recv(&c->stream, loop->scratch,
+                                                CT_LOOP_SCRATCH);
         if (n == CT_STREAM_AGAIN) break;
         if (n == CT_STREAM_EOF)
             ended(c);
@@ -487,5 +489,5 @@ void ct_conn_open(ct_listener *l, int fd, const ct_peer *peer) {
     ct_seat_open(c);
     ct_preface_begin(c);
     set_deadline(c);
-    ct_secure_open(c);
+    if (!c->preface) ct_secure_open(c);
 }

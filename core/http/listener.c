@@ -12,7 +12,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { SPARE = 64 }; /* connections of a listener that is not counted */
+
 /* -- Beginning ------------------------------------------------------------- */
+
+/* Whether max_connections keeps a client out. Who looks how the server is, health
+ * probes among them, is to get in when everybody else fills it. */
+static bool is_full(const ct_listener *l) {
+    bool spare = l->counters == l->server->uncounted && l->conns < SPARE;
+
+    return !spare && ct_seat_is_full(l->server);
+}
 
 /* The table is full: say so, rather than let the client wait. */
 static void turn_away(const ct_listener *l, int fd, const ct_peer *peer) {
@@ -24,7 +34,7 @@ static void turn_away(const ct_listener *l, int fd, const ct_peer *peer) {
 
     if (!l->tls) (void)!write(fd, full, sizeof full - 1); /* best effort */
     close(fd);
-    if (s->conn_count >= s->options.max_connections)
+    if (ct_seat_is_full(s))
         ct_count_add(&l->counters->full, 1);
     else
         ct_count_add(&l->counters->full_ip, 1);
@@ -41,10 +51,8 @@ static void turn_away(const ct_listener *l, int fd, const ct_peer *peer) {
 }
 
 static void open_conn(ct_listener *l, int fd, const ct_peer *peer) {
-    ct_server *s = l->server;
-
     ct_count_add(&l->counters->accepted, 1);
-    if (ct_seat_is_full(s) ||
+    if (is_full(l) ||
         (!l->options->proxy_protocol && ct_preface_is_over(l, peer)))
         turn_away(l, fd, peer);
     else

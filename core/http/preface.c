@@ -8,8 +8,10 @@
 #include "http/conn.h"
 #include "http/listener.h"
 #include "http/proxy_protocol.h"
+#include "http/secure.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum { NETWORKS_MOST = 1024 };
 
@@ -90,7 +92,27 @@ size_t ct_preface_take(ct_conn *c, const char *p, size_t n) {
         ct_count_add(&c->listener->counters->full_ip, 1);
         return refuse(c, "max_connections_per_ip", n);
     }
+    ct_secure_open(c);
     return proxy.used;
+}
+
+/* Behind the header TLS may begin, which reads the socket itself: what is not the
+ * header's stays there. */
+ssize_t ct_preface_recv(ct_conn *c, char *p) {
+    ct_stream *s = &c->stream;
+    ct_proxy proxy;
+    ssize_t got;
+
+    if (!c->listener->tls) return ct_stream_recv(s, p, CT_PROXY_MOST);
+    got = recv(s->fd, p, CT_PROXY_MOST, MSG_PEEK | MSG_DONTWAIT);
+    if (got <= 0) return ct_stream_recv(s, p, 1); /* says what it is */
+    switch (ct_proxy_parse(&proxy, p, (size_t)got)) {
+    case CT_PROXY_DONE: return ct_stream_recv(s, p, proxy.used);
+    case CT_PROXY_BAD: return ct_stream_recv(s, p, (size_t)got);
+    case CT_PROXY_MORE: break;
+    }
+    s->readable = false; /* an edge comes with the rest */
+    return s->shut ? CT_STREAM_EOF : CT_STREAM_AGAIN;
 }
 
 /* "10.0.0.0/8" */

@@ -125,7 +125,6 @@ static ct_proxy_result take_tlvs(ct_proxy *out, const uint8_t *p, size_t n) {
  * connection has. */
 static int address_size(uint8_t family) {
     switch (family) {
-    case 0x00: return 0;
     case 0x11: return 12;
     case 0x21: return 36;
     case 0x31: return 216;
@@ -173,6 +172,7 @@ static ct_proxy_result parse_v2(ct_proxy *out, const uint8_t *p, size_t n) {
     if (n < V2_HEAD + size) return CT_PROXY_MORE;
     out->used = V2_HEAD + size;
     if (p[12] == 0x20) return CT_PROXY_DONE; /* LOCAL: all of it is skipped */
+    if (p[13] == 0x00) return CT_PROXY_DONE; /* UNSPEC: it is, too */
     return take_addresses(out, p[13], p + V2_HEAD, size);
 }
 

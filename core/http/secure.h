@@ -6,8 +6,8 @@
 #include "http/conn.h"
 #include "http/listener.h"
 
-/* A connection has just come: begins TLS when its listener has it. One where that
- * cannot be is closed. */
+/* A connection has just come, and what is before TLS is over: begins it when its
+ * listener has it. One where that cannot be is closed. */
 void ct_secure_open(ct_conn *c);
 
 /* recv has answered ERROR. A client that spoke plain HTTP where TLS should be is

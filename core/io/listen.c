@@ -123,7 +123,7 @@ static bool open_listener(ct_listen *l, int backlog, char *why, size_t size) {
     return find_name(l);
 }
 
-int ct_listen_claim(ct_loop *loop, const ct_address *asked) {
+int ct_listen_claim(ct_loop *loop, const ct_address *asked, bool *borrowed) {
     const ct_list *end = &loop->listens;
 
     for (const ct_list *n = end->next; n != end; n = n->next) {
@@ -131,6 +131,7 @@ int ct_listen_claim(ct_loop *loop, const ct_address *asked) {
         int fd = l->fd;
 
         if (!l->inherited || !is_same(&l->asked, asked)) continue;
+        if (borrowed) *borrowed = l->borrowed;
         l->fd = -1;
         ct_listen_free(l);
         return fd;

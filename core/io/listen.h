@@ -24,8 +24,9 @@ ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
                          ct_peer_fn *fn, void *arg, char *why, size_t size);
 
 /* Takes a socket that waits for whoever asks for that address, the one that came
- * first: the caller owns it; -1 for none. */
-int ct_listen_claim(ct_loop *loop, const ct_address *asked);
+ * first: the caller owns it; -1 for none. *borrowed, unless NULL, becomes what was
+ * told to ct_listen_inherit(). */
+int ct_listen_claim(ct_loop *loop, const ct_address *asked, bool *borrowed);
 
 /* How many wait for whoever asks for that address. */
 unsigned ct_listen_unclaimed(const ct_loop *loop, const ct_address *asked);

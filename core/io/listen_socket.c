@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/listen_socket.h"
 
+#include "base/assert.h"
 #include <errno.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
@@ -163,17 +164,41 @@ fail:
     return -1;
 }
 
-/* The kernel asks this program for the index of a socket: random() % n. Where that
- * cannot be (a unix socket) nothing is lost but the wish. */
-void ct_listen_spread(int fd, unsigned n) {
-    struct sock_filter code[] = {
-        { BPF_LD | BPF_W | BPF_ABS, 0, 0,
-          (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM) },
-        { BPF_ALU | BPF_MOD | BPF_K, 0, 0, n },
-        { BPF_RET | BPF_A, 0, 0, 0 },
-    };
-    struct sock_fprog program = { .len = 3, .filter = code };
+/* The kernel asks such a program for the index of a socket. Where that cannot be (a
+ * unix socket) nothing is lost but the wish. */
+static void attach(int fd, struct sock_filter *code, unsigned size) {
+    struct sock_fprog program = { .len = (uint16_t)size, .filter = code };
 
     (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
                      sizeof program);
+}
+
+/* random() % n, and below what that chooses. */
+static void choose(struct sock_filter code[2], unsigned n) {
+    code[0] = (struct sock_filter){ BPF_LD | BPF_W | BPF_ABS, 0, 0,
+                                    (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM) };
+    code[1] = (struct sock_filter){ BPF_ALU | BPF_MOD | BPF_K, 0, 0, n };
+}
+
+void ct_listen_spread(int fd, unsigned n) {
+    struct sock_filter code[3];
+
+    choose(code, n);
+    code[2] = (struct sock_filter){ BPF_RET | BPF_A, 0, 0, 0 };
+    attach(fd, code, 3);
+}
+
+void ct_listen_spread_to(int fd, const uint32_t *list, unsigned n) {
+    struct sock_filter code[2 + 2 * CT_LISTEN_SPREAD];
+    unsigned size = 2;
+
+    ct_assert(n && n <= CT_LISTEN_SPREAD);
+    choose(code, n);
+    for (unsigned i = 0; i < n; i++) {
+        if (i + 1 < n)
+            code[size++] =
+                (struct sock_filter){ BPF_JMP | BPF_JEQ | BPF_K, 0, 1, i };
+        code[size++] = (struct sock_filter){ BPF_RET | BPF_K, 0, 0, list[i] };
+    }
+    attach(fd, code, size);
 }

@@ -4,7 +4,10 @@
 #define CT_LISTEN_SOCKET_H
 
 #include "io/address.h"
+#include <stdint.h>
 #include <sys/types.h>
+
+enum { CT_LISTEN_SPREAD = 1024 };
 
 /* Bound (to what *at becomes) and listening: a descriptor that the caller owns, or
  * -1, errno set and a reason in `why`. */
@@ -13,6 +16,10 @@ int ct_listen_socket(ct_address *at, int backlog, char *why, size_t size);
 /* Of the sockets that share the address of this one, new connections come to the
  * first `n` alone, in the order in which they were opened. */
 void ct_listen_spread(int fd, unsigned n);
+
+/* As ct_listen_spread(), to these `n` alone (their numbers in that order, from 0): at
+ * least one, and at most CT_LISTEN_SPREAD. */
+void ct_listen_spread_to(int fd, const uint32_t *list, unsigned n);
 
 /* The inode of a unix socket's file, or 0 when there is none. */
 ino_t ct_listen_inode(const ct_address *a);

@@ -46,6 +46,17 @@ static int no_password(char *p, int n, int writing, void *arg) {
     return -1;
 }
 
+/* OpenSSL's words for a file without what is looked for say nothing: "no start
+ * line", or "unsupported". */
+static void say_missing(char *why, size_t size, const char *path,
+                        const char *what) {
+    int reason = ERR_GET_REASON(ERR_peek_last_error());
+
+    if (reason == PEM_R_NO_START_LINE || reason == ERR_R_UNSUPPORTED)
+        ERR_clear_error();
+    ct_tls_reason(why, size, path, what);
+}
+
 static bool read_chain(ct_tls_cert *c, const char *path, char *why,
                        size_t size) {
     BIO *file = open_file(path, why, size);
@@ -54,7 +65,7 @@ static bool read_chain(ct_tls_cert *c, const char *path, char *why,
     if (!file) return false;
     c->leaf = PEM_read_bio_X509_AUX(file, NULL, NULL, NULL);
     if (!c->leaf) {
-        ct_tls_reason(why, size, path, "no PEM certificate");
+        say_missing(why, size, path, "no certificate (PEM) in it");
         BIO_free(file);
         return false;
     }
@@ -78,7 +89,7 @@ static bool read_key(ct_tls_cert *c, const char *path, char *why, size_t size) {
     c->key = PEM_read_bio_PrivateKey(file, NULL, no_password, &asked);
     BIO_free(file);
     if (c->key) return true;
-    ct_tls_reason(why, size, path, "no PEM key");
+    say_missing(why, size, path, "no key (PEM) in it, and no other keyfile");
     if (asked)
         snprintf(why, size,
                  "%s: the key is encrypted; expected one that is not", path);

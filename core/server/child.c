@@ -38,21 +38,24 @@ static bool shares_port(int fd) {
 }
 
 /* One for each worker, that the kernel spreads connections over, as there were
- * before; all share that of a unix socket, and systemd's. Port 0 is the same port
- * for all. */
-static int open_socket(const ct_child *c, const char *text, unsigned n,
-                       int backlog, const ct_child *first) {
+ * before; all share that of a unix socket, whose file is the first one's, and
+ * systemd's. Port 0 is the same port for all. */
+static int open_socket(ct_child *c, const char *text, unsigned n, int backlog,
+                       const ct_child *first) {
     ct_address at, bound = { .size = sizeof bound.sa };
+    bool borrowed = false;
     const char *expected;
     char why[256];
     int fd;
 
+    c->files[n] = 0;
     if (!ct_address_parse(&at, text, &expected)) {
         ct_log_line(c->loop->log, CT_LEVEL_ERROR, "master", "%s: %s", text,
                     expected);
         return -1;
     }
-    fd = ct_listen_claim(c->loop, &at);
+    fd = ct_listen_claim(c->loop, &at, &borrowed);
+    if (borrowed && !first) c->files[n] = ct_listen_inode(&at);
     if (fd != -1 && !first) /* what is opened below waits until it serves */
         ct_listen_spread(fd, 1 + ct_listen_unclaimed(c->loop, &at));
     if (fd != -1) return fd;
@@ -65,14 +68,16 @@ static int open_socket(const ct_child *c, const char *text, unsigned n,
     fd = ct_listen_socket(&at, backlog, why, sizeof why);
     if (fd == -1)
         ct_log_line(c->loop->log, CT_LEVEL_ERROR, "master", "%s", why);
+    else
+        c->files[n] = ct_listen_inode(&at);
     return fd;
 }
 
 static void add_line(ct_child *c, int fd, const char *address) {
     char *lines = NULL;
 
-    if (asprintf(&lines, "%s%d %s\n", c->addresses ? c->addresses : "", fd,
-                 address) == -1)
+    if (asprintf(&lines, "%s%d%s %s\n", c->addresses ? c->addresses : "", fd,
+                 c->files[c->socket_count] ? "+" : "", address) == -1)
         return;
     free(c->addresses);
     c->addresses = lines;
@@ -80,8 +85,8 @@ static void add_line(ct_child *c, int fd, const char *address) {
 
 static bool add_socket(ct_child *c, const char *address, int fd) {
     if (fd == -1) return false;
-    c->sockets[c->socket_count++] = fd;
     add_line(c, fd, address);
+    c->sockets[c->socket_count++] = fd;
     return true;
 }
 
@@ -93,6 +98,7 @@ static bool listen_admin(ct_child *c, const ct_vm_wishes *w,
 
     if (!*w->admin) return true;
     if (n == CT_CHILD_SOCKETS) return false;
+    c->files[n] = 0;
     if (first)
         fd = fcntl(first->sockets[n], F_DUPFD_CLOEXEC, 0);
     else
@@ -129,6 +135,7 @@ bool ct_child_join(ct_child *c, const ct_vm_wishes *wishes,
         unsigned n = c->socket_count;
         int fd = -1;
 
+        c->files[n] = 0;
         if (strcmp(address, wishes->admin) == 0)
             fd = fcntl(other->sockets[n], F_DUPFD_CLOEXEC, 0);
         else
@@ -150,6 +157,14 @@ static bool is_wanted(const ct_vm_wishes *w, const char *address) {
     return false;
 }
 
+static void remove_file(const ct_child *c, unsigned n, const char *address) {
+    const char *expected;
+    ct_address at;
+
+    if (c->files[n] && ct_address_parse(&at, address, &expected))
+        ct_listen_unlink(&at, c->files[n]);
+}
+
 void ct_child_keep(ct_child *c, const ct_vm_wishes *wishes) {
     char *lines = c->addresses, *rest = lines, *line;
     unsigned n = 0;
@@ -158,14 +173,32 @@ void ct_child_keep(ct_child *c, const ct_vm_wishes *wishes) {
     c->socket_count = 0;
     while (lines && (line = strsep(&rest, "\n")) && *line) {
         const char *address = strchr(line, ' ') + 1;
-        int fd = c->sockets[n++];
+        int fd = c->sockets[n];
 
-        if (is_wanted(wishes, address))
+        if (is_wanted(wishes, address)) {
+            c->files[c->socket_count] = c->files[n];
             (void)add_socket(c, address, fd);
-        else
+        } else {
+            remove_file(c, n, address);
             close(fd);
+        }
+        n++;
     }
     free(lines);
+}
+
+void ct_child_remove_files(const ct_child *c) {
+    char *copy = strdup(c->addresses ? c->addresses : "");
+    char *rest = copy, *line;
+
+    for (unsigned n = 0; copy && (line = strsep(&rest, "\n")) && *line; n++)
+        remove_file(c, n, strchr(line, ' ') + 1);
+    free(copy);
+}
+
+static void adopt_socket(ct_child *c, const char *address, int fd) {
+    c->files[c->socket_count] = 0;
+    (void)add_socket(c, address, fd);
 }
 
 bool ct_child_adopt(ct_child *children, uint32_t count,
@@ -180,13 +213,13 @@ bool ct_child_adopt(ct_child *children, uint32_t count,
         children[k].own_count = children[k].socket_count;
     while (count && copy && (address = strsep(&rest, "\n"))) {
         if (!ct_address_parse(&at, address, &expected)) continue;
-        while ((fd = ct_listen_claim(children->loop, &at)) != -1) {
+        while ((fd = ct_listen_claim(children->loop, &at, NULL)) != -1) {
             ct_child *c = &children[i++ % count];
 
             if (c->socket_count == CT_CHILD_SOCKETS)
                 close(fd);
             else
-                (void)add_socket(c, address, fd);
+                adopt_socket(c, address, fd);
         }
     }
     free(copy);

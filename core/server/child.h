@@ -30,19 +30,22 @@ struct ct_child {
     pid_t pid;      /* 0: not running */
     int pidfd, channel;
     struct event on_end, on_line;
-    uint64_t began;    /* monotonic ms */
-    bool served;       /* it has said that it serves */
-    bool retired;      /* or that it accepts no more, or it has ended since */
-    unsigned early;    /* deaths in a row before it served for long */
-    bool behind;       /* it began to load before a reload: it needs one, too */
-    bool asked;        /* for a reload, and has not answered */
-    bool aborted;      /* it hangs, and was told to die */
+    uint64_t began; /* monotonic ms */
+    bool served;    /* it has said that it serves */
+    bool retired;   /* or that it accepts no more, or it has ended since */
+    unsigned early; /* deaths in a row before it served for long */
+    bool lost;      /* it has died before it served: others get its clients */
+    bool behind;    /* it began to load before a reload: it needs one, too */
+    bool asked;     /* for a reload, and has not answered */
+    bool aborted;   /* it hangs, and was told to die */
     uint64_t leave_at; /* ms, when it is told to leave; or 0 */
     uint64_t kill_at;  /* ms, when patience with that is over; or 0 */
     unsigned have;
     char line[CT_CHILD_ANSWER];
     int sockets[CT_CHILD_SOCKETS];
-    char *addresses; /* "DESCRIPTOR ADDRESS" lines of `sockets` */
+    ino_t files
+        [CT_CHILD_SOCKETS]; /* of unix sockets, the first child's alone; or 0 */
+    char *addresses;        /* lines of `sockets`, see ct_listen_list() */
     unsigned socket_count;
     unsigned own_count; /* the first of them; those behind are an elder's */
 };
@@ -55,8 +58,11 @@ bool ct_child_listen(ct_child *c, const ct_vm_wishes *wishes,
 bool ct_child_join(ct_child *c, const ct_vm_wishes *wishes,
                    const ct_child *other);
 
-/* Closes those whose address is not wanted any more. */
+/* Closes those whose address is not wanted any more, and removes their files. */
 void ct_child_keep(ct_child *c, const ct_vm_wishes *wishes);
+
+/* Removes the files of its unix sockets, unless somebody has replaced them. */
+void ct_child_remove_files(const ct_child *c);
 
 /* Spreads the sockets of these addresses that are left over them: there were more
  * workers before, and clients wait in the queue of each. False: none are left. */

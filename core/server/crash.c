@@ -5,6 +5,7 @@
 #include "server/crash.h"
 
 #include "base/mem.h"
+#include "vm/last_words.h"
 #include "vm/stall.h"
 #include <execinfo.h>
 #include <setjmp.h>
@@ -16,7 +17,7 @@ enum { STACK = 65536, FRAMES = 32, NAME = 256 };
 
 static ct_log *to; /* process-wide: handlers have no argument */
 static sigjmp_buf
-    out; /* process-wide: likewise; where an abort() while unwinding ends */
+    out; /* process-wide: likewise; where a fault while unwinding ends */
 
 static void on_abort(int signal) {
     (void)signal;
@@ -37,6 +38,14 @@ static void log_callers(void) {
     }
 }
 
+/* Where Lua is in disorder, too, it ends there. */
+static void log_lua(void) {
+    if (sigsetjmp(out, 1)) return;
+    signal(SIGSEGV, on_abort);
+    signal(SIGBUS, on_abort);
+    ct_last_words(to);
+}
+
 static void on_crash(int number, siginfo_t *info, void *context) {
     char name[NAME];
 
@@ -46,6 +55,7 @@ static void on_crash(int number, siginfo_t *info, void *context) {
                 (int)getpid(), number, strsignal(number),
                 info->si_code > 0 ? info->si_addr : NULL, name);
     log_callers();
+    log_lua();
     signal(number, SIG_DFL);
     raise(number);
 }

@@ -15,6 +15,7 @@ bool ct_master_place(ct_master *m, uint32_t i) {
     c->fn = ct_master_on_child;
     c->arg = m;
     c->kill_at = 0;
+    c->lost = false;
     if (!i) return ct_child_listen(c, m->wishes, NULL);
     return ct_child_join(c, m->wishes, m->children);
 }
@@ -29,9 +30,25 @@ void ct_master_dismiss(const ct_master *m, ct_child *c) {
 
 void ct_master_spread(const ct_master *m) {
     const ct_child *first = m->children;
+    uint32_t list[CT_WORKERS], n = 0;
 
+    for (uint32_t i = 0; i < m->target; i++)
+        if (!m->children[i].lost) list[n++] = i;
     for (unsigned i = 0; i < first->socket_count; i++)
-        ct_listen_spread(first->sockets[i], m->target);
+        if (n && n < m->target)
+            ct_listen_spread_to(first->sockets[i], list, n);
+        else
+            ct_listen_spread(first->sockets[i], m->target);
+}
+
+void ct_master_lose(const ct_master *m, ct_child *c, bool lost) {
+    if (c->lost == lost) return;
+    c->lost = lost;
+    ct_master_spread(m);
+    if (lost)
+        ct_log_line(m->loop->log, CT_LEVEL_WARNING, "master",
+                    "worker %u does not start: the others get its clients",
+                    c->index);
 }
 
 void ct_master_trim(ct_master *m) {

@@ -196,6 +196,8 @@ static void on_death(ct_master *m, ct_child *c, int status) {
     if (!ct_master_is_ending(m) || WIFSIGNALED(status))
         describe_end(m, c, pid, status);
     ct_board_clear(c->row);
+    c->row->pid = 0;
+    c->row->state = CT_WORKER_NONE;
     ct_metrics_clear(m->metrics, c->index - 1);
     ct_peers_clear(m->peers, c->index - 1);
     on_answer(m, c, false, "a worker died");
@@ -211,6 +213,7 @@ static void on_death(ct_master *m, ct_child *c, int status) {
         return;
     }
     c->early = ct_board_now() - c->began < EARLY ? c->early + 1 : 0;
+    if (m->ready && !c->served) ct_master_lose(m, c, true);
     m->board->replaced++;
     m->board->rows[c->index - 1].restarts++;
     if (ct_child_pause(c) == 0) ct_master_start(m, c);
@@ -220,6 +223,7 @@ static void on_death(ct_master *m, ct_child *c, int status) {
 
 static void on_serving(ct_master *m, ct_child *c) {
     c->served = true;
+    ct_master_lose(m, c, false);
     if (c->behind) ct_child_say(c, "reload\n");
     c->behind = false;
     if (m->ready && !m->surplus) ct_child_say(c, "trim\n");
@@ -430,6 +434,7 @@ int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_shared *shared,
     ct_upgrade_fini(&m.upgrade);
     ct_control_free(m.control);
     if (!m.upgrade.done) ct_pidfile_remove(m.wishes->pid_file);
+    if (!elder->waiting) ct_child_remove_files(m.children);
     ct_timer_free(m.tick);
     ct_signals_free(m.signals);
     for (uint32_t i = 0; i < m.count; i++) ct_child_fini(&m.children[i]);

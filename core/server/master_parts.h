@@ -116,6 +116,10 @@ void ct_master_control(ct_master *m);
 /* New connections come to each worker alike, from here on. */
 void ct_master_spread(const ct_master *m);
 
+/* Whether new connections go past a worker, to the others, for it does not come to
+ * serve. */
+void ct_master_lose(const ct_master *m, ct_child *c, bool lost);
+
 /* Closes the sockets that an elder had more. */
 void ct_master_trim(ct_master *m);
 

@@ -18,11 +18,12 @@ static void exchange(char *text, char from, char to) {
 }
 
 bool ct_wishes_format(const ct_vm_wishes *w, char *out, size_t size) {
-    int n = snprintf(
-        out, size, "wishes %u %u %.3f %.3f %.3f%s%s%s%s%s%s%s%s%s%s%s%s\n",
-        w->workers, w->backlog, w->stop_timeout, w->worker_timeout,
-        w->ticket_rotation, FIELD, w->addresses, FIELD, w->admin, FIELD,
-        w->control, FIELD, w->pid_file, FIELD, w->user, FIELD, w->group);
+    int n = snprintf(out, size,
+                     "wishes %u %u %u %.3f %.3f %.3f%s%s%s%s%s%s%s%s%s%s%s%s\n",
+                     w->workers, w->backlog, w->no_new_privs, w->stop_timeout,
+                     w->worker_timeout, w->ticket_rotation, FIELD, w->addresses,
+                     FIELD, w->admin, FIELD, w->control, FIELD, w->pid_file,
+                     FIELD, w->user, FIELD, w->group);
 
     if (n < 0 || (size_t)n >= size) return false;
     out[n - 1] = 0;
@@ -53,6 +54,7 @@ static bool take_numbers(ct_vm_wishes *w, char *text) {
     if (strncmp(p, "wishes ", 7) != 0) return false;
     w->workers = (uint32_t)strtoul(p + 7, &p, 10);
     w->backlog = (uint32_t)strtoul(p, &p, 10);
+    w->no_new_privs = strtoul(p, &p, 10);
     w->stop_timeout = strtod(p, &p);
     w->worker_timeout = strtod(p, &p);
     w->ticket_rotation = strtod(p, &p);
@@ -90,6 +92,8 @@ void ct_wishes_compare(const ct_vm_wishes *before, const ct_vm_wishes *now,
     if (alone && now->supervise) add_name(out, size, "supervise");
     if (strcmp(before->user, now->user) != 0) add_name(out, size, "user");
     if (strcmp(before->group, now->group) != 0) add_name(out, size, "group");
+    if (before->no_new_privs && !now->no_new_privs)
+        add_name(out, size, "no_new_privs");
     if (!alone && strcmp(before->admin, now->admin) != 0)
         add_name(out, size, "admin");
 }
@@ -103,6 +107,7 @@ void ct_wishes_stay(ct_vm_wishes *now, const ct_vm_wishes *before) {
     stay(&now->user, before->user);
     stay(&now->group, before->group);
     stay(&now->admin, before->admin);
+    now->no_new_privs |= before->no_new_privs;
 }
 
 void ct_wishes_wait(const ct_vm_wishes *w) {

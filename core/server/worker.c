@@ -20,6 +20,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { TRIM = 5 }; /* ticks */
+
 /* Alone it is systemd's main process, once it has taken over. */
 static void notify(const ct_worker *w, const char *state) {
     if (!w->inherit.worker && !w->elder.waiting && !w->upgrade.done)
@@ -31,6 +33,7 @@ static void on_tick(void *arg) {
 
     ct_figures_show(w->row, &w->generations);
     ct_figures_lag(w->row, &w->ticked);
+    if (++w->ticks % TRIM == 0) ct_mem_trim();
     if (!w->inherit.worker && w->elder.channel == -1) w->board->elder = 0;
     ct_past_carry(&w->past);
     ct_history_take(w->history, w->board);
@@ -63,6 +66,7 @@ static void take_note(ct_worker *w, char *out, size_t size) {
 
     ct_wishes_compare(w->wishes, w->generations.current->wishes, true, names,
                       sizeof names);
+    w->wishes->no_new_privs |= w->generations.current->wishes->no_new_privs;
     if (!*names) return;
     snprintf(out, size, "changed, needs a restart: %s", names);
     ct_log_line(&w->log, CT_LEVEL_WARNING, "reload", "%s", out);

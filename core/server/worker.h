@@ -41,6 +41,7 @@ typedef struct ct_worker {
     ct_board_row *row;
     ct_timer *tick;      /* every second: the board's numbers */
     double ticked;       /* when it last did */
+    unsigned ticks;      /* how often */
     struct event master; /* what the master says */
     unsigned have;       /* bytes of `line` */
     char line[CT_CHILD_ANSWER + 16];

@@ -71,6 +71,7 @@ void ct_abi_wishes(ct_vm *vm, const ct_supervision *s) {
     w->workers = s->workers;
     w->backlog = s->backlog;
     w->supervise = s->supervise;
+    w->no_new_privs = s->no_new_privs;
     ct_vm_wishes_free(vm->wishes);
     vm->wishes = w;
 }

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "io/disk.h"
 #include "vm/job.h"
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -70,9 +71,15 @@ bool ct_vm_free_jobs(ct_vm *vm) {
     return true;
 }
 
+/* More than a cpu_set_t has is not worth another way. */
 uint32_t ct_abi_cpu_count(void) {
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t set;
+    long n;
 
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        n = CPU_COUNT(&set);
+    else
+        n = sysconf(_SC_NPROCESSORS_ONLN);
     return n > 0 ? (uint32_t)n : 1;
 }
 

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -239,4 +240,10 @@ void ct_abi_core_dumps(ct_vm *vm, int allowed) {
     if (getrlimit(RLIMIT_CORE, &limit) != 0) return;
     limit.rlim_cur = allowed || limit.rlim_max == 0 ? limit.rlim_max : 1;
     (void)setrlimit(RLIMIT_CORE, &limit);
+}
+
+void ct_abi_confine(ct_vm *vm, int no_new_privs) {
+    (void)vm;
+    (void)umask(umask(S_IRWXO | S_IWGRP) | S_IRWXO | S_IWGRP);
+    if (no_new_privs) (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }

@@ -32,7 +32,6 @@ enum {
     NODES = 65536,
     BUCKETS = 16384, /* a power of two */
     DEPTH = 128,     /* of a stack; the callers further out are left out */
-    CHAIN = 8,       /* coroutines that run inside of one another */
     STALE = 16       /* ticks without a sample until LuaJIT is asked again */
 };
 
@@ -186,40 +185,6 @@ static bool is_from(const lua_Debug *at, const char *file) {
     return strcmp(at->source, file) == 0;
 }
 
-/* The coroutine that `at` has resumed, if that is what it does. Its caller is the
- * loop itself when all before it is not of interest. */
-static lua_State *resumed_by(lua_State *at, bool *by_loop) {
-    lua_State *co;
-    lua_Debug info;
-
-    if (!lua_getstack(at, 0, &info)) return NULL;
-    lua_getinfo(at, "S", &info);
-    if (*info.what != 'C' || !lua_getlocal(at, &info, 1)) return NULL;
-    co = lua_tothread(at, -1);
-    lua_pop(at, 1);
-    *by_loop = lua_getstack(at, 1, &info) && lua_getinfo(at, "S", &info) &&
-               is_from(&info, "@tornado/ioloop.lua");
-    return co;
-}
-
-/* The coroutines from the loop's own one to L, which runs: outermost first. */
-static unsigned find_chain(const ct_profile *p, lua_State *L,
-                           lua_State *chain[CHAIN]) {
-    lua_State *at = p->vm->pump;
-    unsigned n = 0;
-
-    while (at && n < CHAIN) {
-        bool by_loop = false;
-
-        chain[n++] = at;
-        if (at == L) return n;
-        at = resumed_by(at, &by_loop);
-        if (by_loop) n = 0;
-    }
-    chain[0] = L;
-    return 1;
-}
-
 /* What stands below each handler, or between two coroutines, says nothing. */
 static bool is_plumbing(const lua_Debug *at, bool first, bool leaf) {
     const char *name = at->name ? at->name : "";
@@ -295,13 +260,13 @@ static void count_state(ct_profile_totals *t, int state, uint32_t samples) {
 }
 
 void ct_profile_sample(ct_profile *p, lua_State *L, int samples, int state) {
-    lua_State *chain[CHAIN];
+    lua_State *chain[CT_SAMPLE_CHAIN];
     uint32_t top = 0, count = p->waiting;
     unsigned n;
 
     (void)samples; /* the watchdog's are among them */
     if (!count || !p->ticking) return;
-    n = find_chain(p, L, chain);
+    n = ct_sample_chain(p->vm, L, chain);
     for (unsigned i = 0; i < n; i++)
         top = add_coroutine(p, chain[i], top, i + 1 == n);
     top = add_state(p, top, state);

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/time.h>
 
 int ct_sample_watchdog_signal(void) {
@@ -139,4 +140,39 @@ void ct_sample_ask(ct_vm *vm, bool again) {
     sigaction(SIGPROF, NULL, &profiler);
     if (profiler.sa_handler != SIG_DFL && profiler.sa_handler != SIG_IGN)
         profiler.sa_handler(SIGPROF);
+}
+
+/* -- Coroutines --------------------------------------------------------------- */
+
+/* The coroutine that `at` has resumed, if that is what it does. Its caller is the
+ * loop itself when all before it is not of interest. */
+static lua_State *resumed_by(lua_State *at, bool *by_loop) {
+    lua_State *co;
+    lua_Debug info;
+
+    if (!lua_getstack(at, 0, &info)) return NULL;
+    lua_getinfo(at, "S", &info);
+    if (*info.what != 'C' || !lua_getlocal(at, &info, 1)) return NULL;
+    co = lua_tothread(at, -1);
+    lua_pop(at, 1);
+    *by_loop = lua_getstack(at, 1, &info) && lua_getinfo(at, "S", &info) &&
+               strcmp(info.source, "@tornado/ioloop.lua") == 0;
+    return co;
+}
+
+unsigned ct_sample_chain(const ct_vm *vm, lua_State *L,
+                         lua_State *chain[CT_SAMPLE_CHAIN]) {
+    lua_State *at = vm->pump;
+    unsigned n = 0;
+
+    while (at && n < CT_SAMPLE_CHAIN) {
+        bool by_loop = false;
+
+        chain[n++] = at;
+        if (at == L) return n;
+        at = resumed_by(at, &by_loop);
+        if (by_loop) n = 0;
+    }
+    chain[0] = L;
+    return 1;
 }

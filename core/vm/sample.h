@@ -8,6 +8,9 @@
 #include <stdbool.h>
 
 struct ct_vm;
+struct lua_State;
+
+enum { CT_SAMPLE_CHAIN = 8 }; /* coroutines that run inside of one another */
 
 /* Makes this state ready: ct_watchdog_sample() and ct_profile_sample() are called
  * from here on, for those of the two that it has. All traces are compiled anew,
@@ -21,6 +24,11 @@ void ct_sample_stop(struct ct_vm *vm);
  * interrupt, while this state runs: has them called soon. `again`: it was asked
  * before, and nothing came. */
 void ct_sample_ask(struct ct_vm *vm, bool again);
+
+/* The coroutines from the loop's own one to L, which runs: outermost first, those
+ * of the loop alone left out. Returns how many. */
+unsigned ct_sample_chain(const struct ct_vm *vm, struct lua_State *L,
+                         struct lua_State *chain[CT_SAMPLE_CHAIN]);
 
 /* Frees what a signal's handler could not, if there is anything. */
 void ct_sample_settle(struct ct_vm *vm);

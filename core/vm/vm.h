@@ -31,6 +31,7 @@ typedef struct ct_vm_wishes {
     double stop_timeout, worker_timeout, ticket_rotation; /* seconds */
     uint32_t workers, backlog;
     bool supervise; /* of one that is alone */
+    bool no_new_privs;
 } ct_vm_wishes;
 
 /* NULL is fine. */

@@ -24,6 +24,7 @@
 #include "http/request.h"
 #include "vm/profile.h"
 #include "vm/sample.h"
+#include "vm/stack.h"
 #include "vm/stall.h"
 #include "vm/vm.h"
 #include <errno.h>
@@ -42,7 +43,8 @@
 enum {
     IDLE_MS = 1000,     /* without a pulse, until the thread sleeps */
     STUCK_MS = 1000,    /* without a place where Lua can be asked: it is in C */
-    QUIET_MS = 1000,    /* between two reports */
+    QUIET_MS = 1000,    /* between two reports, in the long run */
+    BURST = 5,          /* reports at once */
     STACK = 128 << 10,  /* of the thread */
     PATIENCE = 1000000, /* instructions of the framework that are let go on */
     HOOKS = LUA_MASKCOUNT | LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE,
@@ -61,6 +63,7 @@ struct ct_watchdog {
     ct_vm *vm;
     uint32_t stall, limit, tick; /* ms; 0: not that one */
     int err_ref;                 /* the registry's, of what is raised */
+    int places_ref;              /* likewise, for ct_stack_text() */
     pid_t process, loop_thread;
     pthread_t thread;
     sem_t bell;
@@ -92,6 +95,12 @@ static ct_watchdog *running(void) {
 
     while (w && !load(&w->vm->pulse.busy)) w = w->next;
     return w;
+}
+
+ct_vm *ct_watchdog_running(void) {
+    const ct_watchdog *w = running();
+
+    return w ? w->vm : NULL;
 }
 
 /* -- Stopping --------------------------------------------------------------- */
@@ -174,8 +183,7 @@ static void on_signal(int signal, siginfo_t *info, void *context) {
 
 /* -- Reports ----------------------------------------------------------------- */
 
-/* "by GET /path from 127.0.0.1": whose event was taken last, if a request's. */
-static void put_request(ct_vm *vm, char *out, size_t size) {
+void ct_watchdog_request(ct_vm *vm, char *out, size_t size) {
     const ct_request *r =
         ct_slots_get(&vm->server->requests, load(&vm->pulse.handle));
     char ip[CT_ADDRESS_TEXT];
@@ -189,38 +197,37 @@ static void put_request(ct_vm *vm, char *out, size_t size) {
              r->uri.n > 1024 ? 1024 : (int)r->uri.n, r->uri.p, ip);
 }
 
-/* At most one a second; the others are counted. */
+/* A few at once, then one a second; the others are counted. */
 static bool may_speak(ct_watchdog *w) {
     double now = ct_clock_precise() * 1e3;
 
-    if (now < w->quiet_till) {
+    if (now < w->quiet_till - (BURST - 1) * QUIET_MS) {
         w->unsaid++;
         return false;
     }
-    w->quiet_till = now + QUIET_MS;
+    w->quiet_till = (now > w->quiet_till ? now : w->quiet_till) + QUIET_MS;
     return true;
 }
 
 static void report(ct_watchdog *w, lua_State *L, int state) {
     char text[TEXT], request[1200], name[256], more[48];
-    size_t size;
-    const char *stack = luaJIT_profile_dumpstack(L, "pl (F)\n", 16, &size);
     int n;
 
     *name = *more = 0;
-    put_request(w->vm, request, sizeof request);
+    ct_watchdog_request(w->vm, request, sizeof request);
     if (state == 'C' || ct_stall_is_foreign(w->place))
         ct_stall_name(w->place, name, sizeof name);
     if (w->unsaid)
         snprintf(more, sizeof more, " (and %u others before)", w->unsaid);
     w->unsaid = 0;
     n = snprintf(text, sizeof text,
-                 "stall: the loop is held for more than %u ms%s%s%s%s\n%.*s",
-                 w->stall, request, *name ? ", in C: " : "", name, more,
-                 (int)size, stack);
-    if (n < 0) return;
-    ct_log_text(w->vm->log, CT_LEVEL_WARNING, "watchdog", text,
-                (size_t)n < sizeof text ? (size_t)n : sizeof text - 1, true);
+                 "stall: the loop is held for more than %u ms%s%s%s%s\n",
+                 w->stall, request, *name ? ", in C: " : "", name, more);
+    if (n < 0 || (size_t)n >= sizeof text) return;
+    n += (int)ct_stack_text(w->vm, L, w->places_ref, text + n,
+                            sizeof text - (size_t)n);
+    ct_log_text(w->vm->log, CT_LEVEL_WARNING, "watchdog", text, (size_t)n,
+                true);
 }
 
 /* LuaJIT calls it between two instructions: behind a call that took long, of which
@@ -408,7 +415,8 @@ static bool enter(ct_watchdog *w) {
     return false;
 }
 
-static bool start(ct_vm *vm, uint32_t stall, uint32_t limit, int err) {
+static bool start(ct_vm *vm, uint32_t stall, uint32_t limit, int err,
+                  int places) {
     ct_watchdog *w = ct_new(ct_watchdog);
 
     w->vm = vm;
@@ -416,6 +424,7 @@ static bool start(ct_vm *vm, uint32_t stall, uint32_t limit, int err) {
     w->limit = limit;
     w->tick = tick_of(stall, limit);
     w->err_ref = err;
+    w->places_ref = places;
     return enter(w);
 }
 
@@ -428,6 +437,7 @@ void ct_watchdog_free(ct_watchdog *w) {
     if (!w) return;
     leave(w);
     luaL_unref(w->vm->lua, LUA_REGISTRYINDEX, w->err_ref);
+    luaL_unref(w->vm->lua, LUA_REGISTRYINDEX, w->places_ref);
     ct_free(w);
 }
 
@@ -443,11 +453,13 @@ static uint32_t ms_of(lua_State *L, int i) {
 int ct_watchdog_lua(lua_State *L) {
     ct_vm *vm = lua_touserdata(L, lua_upvalueindex(1));
     uint32_t stall = ms_of(L, 1), limit = ms_of(L, 2);
+    int places;
 
     ct_watchdog_free(vm->watchdog);
     if (!stall && !limit) return 0;
-    lua_settop(L, 3);
-    if (!start(vm, stall, limit, luaL_ref(L, LUA_REGISTRYINDEX)))
+    lua_settop(L, 4);
+    places = luaL_ref(L, LUA_REGISTRYINDEX);
+    if (!start(vm, stall, limit, luaL_ref(L, LUA_REGISTRYINDEX), places))
         return luaL_error(L, "no thread for the watchdog");
     return 0;
 }

@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct ct_vm;
@@ -14,10 +15,10 @@ struct lua_State;
 
 typedef struct ct_watchdog ct_watchdog;
 
-/* For Lua: function(stall, limit, err), a lua_CFunction with the ct_vm as its
- * upvalue. Starts to watch, or anew with other times (seconds; 0: not that one);
- * with both 0 it stops. `err` is what it raises. Raises when there is no
- * thread. */
+/* For Lua: function(stall, limit, err, places), a lua_CFunction with the ct_vm as
+ * its upvalue. Starts to watch, or anew with other times (seconds; 0: not that
+ * one); with both 0 it stops. `err` is what it raises, `places` the lines of
+ * templates (vm/stack.h). Raises when there is no thread. */
 int ct_watchdog_lua(struct lua_State *L);
 
 /* Ends the thread. NULL is fine. To be called before the state is closed. */
@@ -25,6 +26,12 @@ void ct_watchdog_free(ct_watchdog *w);
 
 /* For vm/sample.c: Lua is between two instructions, and what it did before. */
 void ct_watchdog_sample(ct_watchdog *w, struct lua_State *L, int state);
+
+/* The one that is watched and whose Lua runs; NULL: none. */
+struct ct_vm *ct_watchdog_running(void);
+
+/* " by GET /path (127.0.0.1)": whose event was taken last; empty: no request's. */
+void ct_watchdog_request(struct ct_vm *vm, char *out, size_t size);
 
 /* Wakes its thread, which sleeps while nothing happens. */
 void ct_watchdog_wake(ct_watchdog *w);

@@ -21,6 +21,7 @@ config.OPTIONS = {
     { "keyfile", "string", "", "the key of certfile; empty: it is in certfile itself" },
     { "tls_ticket_rotation", "seconds", 43200, "that a session tickets' key lasts; 0: ever", 0 },
     { "backlog", "integer", 4096, "connections that may wait to be accepted", 1, 65535 },
+    { "stop_delay", "seconds", 0, "to go on serving, not ready, before it begins to end", 0 },
     { "stop_timeout", "seconds", 10, "that requests under way have when the server is to end", 0 },
     { "reload_grace", "seconds", 600, "that requests have which began before a reload", 0 },
     { "workers", "workers", 1, "processes that serve; auto: one for each CPU", 1, 256 },
@@ -31,6 +32,7 @@ config.OPTIONS = {
     { "control", "string", "auto", "unix socket for reload, status, quit; none; auto" },
     { "admin", "string", "", "address for dashboard, health and metrics: HOST:PORT, unix:/PATH" },
     { "pid_file", "string", "", "file with the number of the process that serves" },
+    { "no_new_privs", "boolean", true, "programs that handlers start gain no rights by setuid" },
     { "core_dumps", "boolean", false, "a crash may leave a file with all memory, keys included" },
     { "debug", "boolean", false, "development: tracebacks in replies, access log to stderr" },
     { "autoreload", "switch", "auto", "reload by itself when a file changes; auto: with debug" },
@@ -209,8 +211,11 @@ function check.list(value)
     return true
 end
 
+-- Also returns what is wrong in it.
 function check.networks(value)
-    return check.list(value) and proxy.networks(value) ~= nil
+    if not check.list(value) then return false end
+    local networks, bad = proxy.networks(value)
+    return networks ~= nil, bad
 end
 
 local SITE_KEYS = { path = true, host = true, prefix = true }
@@ -273,9 +278,10 @@ end
 local function accept(option, value)
     local kind, low, high = option[2], option[5], option[6]
     if kind == "bytes" and type(value) == "string" then value = parse.bytes(value) or value end
-    if not check[kind](value) then
+    local good, bad = check[kind](value)
+    if not good then
         return nil, ("option %s: expected %s, got %s"):format(option[1], EXPECTED[kind],
-            show(value))
+            bad or show(value))
     end
     if type(value) == "number" and (low and value < low or high and value > high) then
         return nil, ("option %s: %s is out of range (%s to %s)"):format(option[1], show(value),
@@ -286,8 +292,13 @@ end
 
 -- ctornado.conf ---------------------------------------------------------------------
 
+-- "ctornado.conf:7": the line that calls `level` functions up.
+local function place_of(path, level)
+    return ("%s:%d"):format(path, debug.getinfo(level + 1, "l").currentline)
+end
+
 -- The globals that a configuration file sees: options, and env().
-local function sandbox(values)
+local function sandbox(values, places, path)
     local globals = { env = script.env, tostring = tostring, tonumber = tonumber }
     local meta = {
         __index = function(_, name)
@@ -303,7 +314,7 @@ local function sandbox(values)
             local why
             value, why = accept(option, value)
             if why then error(why, 2) end
-            values[name] = value
+            values[name], places[name] = value, place_of(path, 2)
         end,
         __metatable = false,
     }
@@ -311,10 +322,10 @@ local function sandbox(values)
 end
 
 --- Evaluates a configuration file (Lua, in a sandbox) into a table of options. Returns it, or
--- nil and the reason with file:line.
-function config.read(path)
+-- nil and the reason with file:line. `places`, a table, gets where each stands ("ctornado.conf:7").
+function config.read(path, places)
     local values = {}
-    local ok, why = script.run(path, sandbox(values))
+    local ok, why = script.run(path, sandbox(values, places or {}, path))
     if not ok then return nil, why end
     return values
 end
@@ -377,25 +388,33 @@ function config.parse_command_line(arguments, stop, own)
     return out
 end
 
---- Joins defaults, the configuration file and the command line's options; returns the values,
--- or nil and the reason.
+-- What the command line says otherwise than the file: a list of addresses is not for its certfile.
+local function override(values, places, given)
+    if given.listen and not given.certfile then values.certfile, values.keyfile = "", "" end
+    for name in pairs(given) do places[name] = nil end
+end
+
+--- Joins defaults, the configuration file and the command line's options; returns the values, and
+-- in `places` where those of the file stand ("ctornado.conf:7"); or nil and the reason.
 function config.load(given)
     local values = {}
     for _, option in ipairs(config.OPTIONS) do values[option[1]] = option[3] end
     local path = given.config or values.config
-    local from_file = {}
+    local from_file, places = {}, {}
     files.note(path) -- it may come
     local file, reason = io.open(path, "rb")
     if file then
         file:close()
         local why
-        from_file, why = config.read(path)
+        from_file, why = config.read(path, places)
         if not from_file then return nil, why end
     elseif given.config then
         return nil, path .. ": cannot be read: " .. reason:sub(#path + 3)
     end
     for name, value in pairs(from_file) do values[name] = value end
     for name, value in pairs(given) do values[name] = value end
+    override(values, places, given)
+    values.places = places
     if values.site ~= "" then values.sites = { values.site } end
     return values
 end

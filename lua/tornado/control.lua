@@ -74,7 +74,8 @@ function control.describe(json)
         local generation = tostring(w.generation)
         if w.old_generations > 0 then generation = generation .. " +" .. w.old_generations end
         lines[#lines + 1] = ROW:format(w.worker, w.pid, w.state, generation, w.connections,
-            w.requests, w.handled, math.floor(w.lua_bytes / 1024), ago(w.started, now))
+            w.requests, w.handled, math.floor(w.lua_bytes / 1024),
+            w.pid > 0 and ago(w.started, now) or "-")
     end
     for _, w in ipairs(status.workers) do
         for number, bytes in pairs(w.memory) do

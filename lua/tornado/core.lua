@@ -308,8 +308,8 @@ core.pulse = C.ct_abi_pulse(vm)
 
 --- Watches over the loop: logs who holds it for `stall` seconds, raises `err` in who holds it for
 -- `limit`; 0: not that one.
-function core.watchdog(stall, limit, err)
-    abi.watchdog(stall, limit, err)
+function core.watchdog(stall, limit, err, places)
+    abi.watchdog(stall, limit, err, places)
 end
 
 --- Limits the memory of this Lua state to so many bytes (0: no limit): raises `err` in who uses up

@@ -17,10 +17,12 @@ function generation.hold(name, count, finish, settle)
     holders[name] = { count = count, finish = finish, settle = settle }
 end
 
---- How many things keep this generation alive.
-function generation.count()
+--- How many things keep this generation alive, those of the kind `without` not counted.
+function generation.count(without)
     local n = 0
-    for _, holder in pairs(holders) do n = n + holder.count() end
+    for name, holder in pairs(holders) do
+        if name ~= without then n = n + holder.count() end
+    end
     return n
 end
 

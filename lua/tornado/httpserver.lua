@@ -175,9 +175,6 @@ local function check_options(options)
             :format(tostring(bad)), 4)
     end
     options.trusted_downstream = networks
-    if options.proxy_protocol and options.ssl_options then
-        error("proxy_protocol goes without ssl_options: let the proxy end TLS", 4)
-    end
     return options
 end
 

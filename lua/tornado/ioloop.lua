@@ -214,7 +214,7 @@ end
 -- The wait itself. The scope's set is how a cancellation finds the waiter; a context whose scope
 -- comes later is a request's, see ioloop.cancel_root().
 local function suspend(waiter, scope)
-    local co, ctx = waiter.co, context
+    local co, ctx, handle = waiter.co, context, pulse.handle
     if co ~= running or not co then
         error("cannot wait here: not in the coroutine that made the waiter", 3)
     end
@@ -225,6 +225,7 @@ local function suspend(waiter, scope)
     if scope then scope.waiting[waiter] = true end
     suspend_all()
     context = ctx
+    pulse.handle = handle -- whose stall it is, if it is one
     if scope then scope.waiting[waiter] = nil end
     waits[co] = nil
     waiting = waiting - 1
@@ -300,7 +301,10 @@ local function run_callback(item)
     pulse.beat = pulse.beat + 1
     pulse.handle = 0
     if type(item) == "thread" then return go(item) end
-    context = item[5]
+    local ctx = item[5]
+    local root = root_of(ctx)
+    if root then pulse.handle = root.handle end
+    context = ctx
     local ok, err = xpcall(item[1], on_error, item[2], item[3], item[4])
     if not ok then log_failure(nil, err, take_trace()) end
 end

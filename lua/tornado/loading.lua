@@ -1,5 +1,6 @@
 -- `require` and `dofile` in Lua: LuaJIT's are C, which cannot be suspended, so that a module could
 -- not wait while it is loaded.
+local core = require "tornado.core"
 local files = require "tornado.autoreload.files"
 local ioloop = require "tornado.ioloop"
 
@@ -91,6 +92,51 @@ local function find_anywhere(name)
 end
 
 loading.require = loading.new(package.loaded, find_anywhere)
+
+-- Sites --------------------------------------------------------------------------------
+
+--- Those of the sites that were loaded.
+loading.folders = {}
+
+local function module_file(folder, name)
+    local base = folder .. "/" .. name:gsub("%.", "/")
+    for _, file in ipairs { base .. ".lua", base .. "/init.lua" } do
+        if core.file_kind(file) == "file" then return file end
+    end
+end
+
+local function refuse_global(_, name)
+    error(('assignment to undeclared global "%s": make it local, or use rawset(_G, ...)'):format(
+        tostring(name)), 2)
+end
+
+--- The globals of the site in that folder: what the language has, and a `require` that looks there
+--- first. So two sites may have modules of the same name, and a global that is set by mistake,
+--- which all requests would share, is an error.
+function loading.environment(folder)
+    local env, loaded = {}, {}
+    for name, value in pairs(_G) do env[name] = value end
+    env.require = loading.new(loaded, function(name)
+        local file = module_file(folder, name)
+        if not file then return nil end
+        files.note(file)
+        local chunk, why = loadfile(file)
+        if not chunk then error(why, 0) end
+        return setfenv(chunk, env)
+    end, require)
+    return setmetatable(env, { __index = _G, __newindex = refuse_global })
+end
+
+--- The folder of the site that has a module: `first`, if that does, or the first that was loaded;
+--- nil: none.
+function loading.folder_of(name, first)
+    if first and module_file(first, name) then return first end
+    for _, folder in ipairs(loading.folders) do
+        if module_file(folder, name) then return folder end
+    end
+end
+
+-- Lua's own ----------------------------------------------------------------------------
 
 --- As Lua's own: runs a file (nil: standard input) and returns what it does.
 function loading.dofile(path)

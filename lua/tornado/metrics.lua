@@ -155,11 +155,31 @@ end
 
 -- Metrics ----------------------------------------------------------------------------------
 
+local Counter = Metric:extend "Counter"
+local Gauge = Metric:extend "Gauge"
+local Histogram = Metric:extend "Histogram"
+
 local known = {} -- name -> metric
 
 local function is_same(a, class, how, labels, buckets)
     return a.class == class and a._how == how and table.concat(a.labels, ",") ==
         table.concat(labels, ",") and table.concat(a._buckets, ",") == table.concat(buckets, ",")
+end
+
+local SUFFIXES = { "_bucket", "_sum", "_count" }
+
+-- A histogram has lines of further names, which no other metric may have.
+local function check_free(class, name)
+    for _, suffix in ipairs(SUFFIXES) do
+        local base = name:sub(-#suffix) == suffix and name:sub(1, -#suffix - 1)
+        if base and known[base] and known[base].class == Histogram then
+            error(("bad name: %s is a line of the histogram %s"):format(name, base), 4)
+        end
+        if class == Histogram and known[name .. suffix] then
+            error(("bad name: the histogram %s has a line %s, which is a metric already"):format(
+                name, name .. suffix), 4)
+        end
+    end
 end
 
 -- A metric of that name: the one that there is, if all but its help is the same.
@@ -174,6 +194,7 @@ local function define(class, name, how, options)
         error(("bad name: %s is a %s already, with other options"):format(name,
             tostring(old.class):lower()), 3)
     end
+    check_free(class, name)
     local self = class()
     self.name, self.labels, self.help = name, options.labels, options.help
     self._how, self._buckets, self._series, self._by_value = how, buckets, {}, {}
@@ -190,18 +211,16 @@ local function check_number(self, n)
     end
 end
 
-local Counter = Metric:extend "Counter"
-
---- Adds `n` (1), which must not be negative, to the series of these label values.
+--- Adds `n` (1), which must be finite and not negative, to the series of these label values.
 function Counter:inc(n, ...)
     if n == nil then n = 1 end
     check_number(self, n)
-    if n < 0 or n ~= n then error(("%s: a counter only grows, got %g"):format(self.name, n), 2) end
+    if not (n >= 0 and n < math.huge) then
+        error(("%s: a counter only grows, got %g"):format(self.name, n), 2)
+    end
     local series = find(self, ...)
     if series then metric_add(series, n) end
 end
-
-local Gauge = Metric:extend "Gauge"
 
 --- Sets, raises and lowers what this worker adds to the whole.
 function Gauge:set(n, ...)
@@ -223,8 +242,6 @@ function Gauge:dec(n, ...)
     local series = find(self, ...)
     if series then metric_add(series, -n) end
 end
-
-local Histogram = Metric:extend "Histogram"
 
 --- Adds a value.
 function Histogram:observe(value, ...)

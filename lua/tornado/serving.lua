@@ -1,5 +1,6 @@
 -- Serving sites: options become limits, logs and listeners; sites are loaded; and
 -- the process, or this generation of it, ends when it was told to.
+local addresses = require "tornado.serving.addresses"
 local admin = require "tornado.admin"
 local autoreload = require "tornado.autoreload"
 local control = require "tornado.control"
@@ -14,7 +15,6 @@ local log = require "tornado.log"
 local memory = require "tornado.memory"
 local sites = require "tornado.sites"
 local tracing = require "tornado.tracing"
-local util = require "tornado.util"
 local watchdog = require "tornado.watchdog"
 
 local serving = {}
@@ -87,23 +87,6 @@ function serving.set_tools(options)
     return true
 end
 
--- A list of { ADDRESS, ssl_options ... } and { ADDRESS, redirect = PORT }.
-local function addresses(options)
-    local list = {}
-    for i, item in ipairs(options.listen) do
-        list[i] = type(item) == "table" and item or { item }
-    end
-    if #list > 0 then return list end
-    local host = options.address
-    if host:find(":", 1, true) and host:sub(1, 1) ~= "[" then host = "[" .. host .. "]" end
-    list[1] = { host .. ":" .. options.port }
-    if options.certfile ~= "" then
-        list[1].certfile = options.certfile
-        list[1].keyfile = options.keyfile ~= "" and options.keyfile or nil
-    end
-    return list
-end
-
 local function load_everything(options)
     if #options.sites == 0 then
         return nil, { "no site to serve: give --site=DIR, or sites = { ... } in " ..
@@ -127,59 +110,7 @@ local function settings_for(app, options)
     end
 end
 
--- Listening --------------------------------------------------------------------------------
-
--- What stands beside an address, as ssl_options; nil: there is nothing.
-local function ssl_options_of(item, options)
-    local out
-    for name, value in pairs(item) do
-        if name ~= 1 and name ~= "redirect" then
-            out = out or {}
-            out[name] = value
-        end
-    end
-    if not out or out.certfile ~= "self-signed" then return out end
-    if not options.debug then
-        error('certfile = "self-signed" is for debug = true: no client would trust it', 0)
-    end
-    out.certfile, out.self_signed = nil, true
-    return out
-end
-
--- What is to listen on an address of addresses(), and its scheme.
-local function server_of(app, item, options)
-    local ssl_options = ssl_options_of(item, options)
-    local scheme = ssl_options and "https://" or "http://"
-    if item.redirect then
-        if ssl_options or type(item.redirect) ~= "number" then
-            error("redirect: expected the port that HTTPS is on, without a certificate", 0)
-        end
-        app = httpserver.redirect_to_https(item.redirect)
-    end
-    local server = httpserver.HTTPServer(app, {
-        xheaders = options.xheaders, trusted_downstream = options.trusted_downstream,
-        proxy_protocol = options.proxy_protocol,
-        decompress_request = options.decompress_request, ssl_options = ssl_options,
-    })
-    return server, scheme
-end
-
-local function listen_on(app, item, options)
-    local server, scheme = server_of(app, item, options)
-    local bound = server:listen_on(item[1])
-    log.gen_log:info("ctornado %s on %s%s", util.version, bound:find("^unix:") and "" or scheme,
-        bound)
-    return server
-end
-
 -- Ending -----------------------------------------------------------------------------------
-
--- What is wrong with an option of an address is blamed on this file: then the address is named.
-local function message_of(err, address)
-    local text = type(err) == "table" and err.message or tostring(err)
-    local inner = text:match("^tornado/[%w_/]+%.lua:%d+: (.*)$")
-    return inner and address .. ": " .. inner or text
-end
 
 -- Names what still runs when the time for it is over.
 local function log_late(count)
@@ -211,16 +142,16 @@ local function leave(app, seconds, late)
     look()
 end
 
+local SIGINT = 2
 local stopping
 
 local function count_unsent()
     return stopping and core.counts().unsent or 0
 end
 
-local function stop(app, servers, options, signal)
-    if stopping or signal == 2 then return core.exit(0) end
+local function finish(app, servers, options)
+    if stopping then return end
     stopping = true
-    autoreload.stop()
     generation.hold("replies", count_unsent)
     log.gen_log:info("stopping: %d requests under way", httpserver.live_count())
     for _, server in ipairs(servers) do
@@ -231,6 +162,19 @@ local function stop(app, servers, options, signal)
     admin.end_streams() -- it goes on: probes are told that the server ends
     generation.finish("stop")
     leave(app, options.stop_timeout, log_late)
+end
+
+local told -- to stop
+
+-- Told again it waits no longer: for stop_delay, or for what is under way.
+local function stop(app, servers, options, signal)
+    if stopping or signal == SIGINT then return core.exit(0) end
+    autoreload.stop()
+    if told or options.stop_delay == 0 then return finish(app, servers, options) end
+    told = true
+    log.gen_log:info("stopping in %g s: not ready any more, but still there (stop_delay)",
+        options.stop_delay)
+    ioloop.call_later(options.stop_delay, finish, app, servers, options)
 end
 
 -- What generations leave to each other.
@@ -269,7 +213,7 @@ local function retire(app, servers, options, number)
     autoreload.retire()
     if not is_last then move_websockets(app) end
     log.gen_log:info("generation %d retires for %s: %d requests, streams or WebSockets stay",
-        core.generation(), is_last and "another process" or number, generation.count())
+        core.generation(), is_last and "another process" or number, generation.count "kin")
     for _, server in ipairs(servers) do server:stop() end
     if is_last then fade(servers) end
     admin.close()
@@ -302,9 +246,9 @@ local function listen(app, servers, options)
     if options.debug and autoreload.is_on() then
         app = require("tornado.autoreload.page").before(app)
     end
-    for i, item in ipairs(addresses(options)) do
-        local ok, result = pcall(listen_on, app, item, options)
-        if not ok then return nil, { message_of(result, item[1]) } end
+    for i, item in ipairs(addresses.list(options)) do
+        local ok, result = pcall(addresses.listen, app, item, options)
+        if not ok then return nil, { addresses.message(result, item[1], options) } end
         servers[i] = result
     end
     local ok, why = admin.open(options.admin)
@@ -359,7 +303,7 @@ end
 
 --- The path of the control socket of a server with these options: "" for none.
 function serving.control_path(options)
-    return control.path(options, addresses(options))
+    return control.path(options, addresses.list(options))
 end
 
 -- How many processes are to serve.
@@ -381,20 +325,22 @@ end
 -- What a master needs to know; of one that is alone, what it does not do.
 local function wishes(options)
     local lines = {}
-    for i, item in ipairs(addresses(options)) do lines[i] = item[1] end
+    for i, item in ipairs(addresses.list(options)) do lines[i] = item[1] end
     return {
         addresses = table.concat(lines, "\n"), admin = options.admin,
         control = serving.control_path(options), pid_file = pid_file(options),
         user = options.user, group = options.group,
-        stop_timeout = options.stop_timeout, worker_timeout = options.worker_timeout,
+        stop_timeout = options.stop_delay + options.stop_timeout,
+        worker_timeout = options.worker_timeout,
         ticket_rotation = options.tls_ticket_rotation, workers = workers_of(options),
         backlog = options.backlog, supervise = options.supervise and 1 or 0,
+        no_new_privs = options.no_new_privs and 1 or 0,
     }
 end
 
 -- Options that do not go together.
 local function check_options(options)
-    for _, item in ipairs(addresses(options)) do
+    for _, item in ipairs(addresses.list(options)) do
         if item[1] == options.admin then
             return nil, "admin: " .. options.admin .. " is an address of the sites, which " ..
                 "strangers may reach: give it one of its own"
@@ -402,6 +348,10 @@ local function check_options(options)
     end
     if options.keyfile ~= "" and options.certfile == "" then
         return nil, "keyfile: set certfile, too, or it is not HTTPS"
+    end
+    if options.certfile ~= "" and #options.listen > 0 then
+        return nil, "certfile: with listen it stands beside an address, as " ..
+            '{ "*:443", certfile = "FILE" }, or that one is not HTTPS'
     end
     local is_master = core.worker() > 0 or workers_of(options) > 1 or options.supervise
     if not is_master and options.user .. options.group ~= "" then
@@ -416,11 +366,14 @@ end
 function serving.check(options)
     local _, why = check_options(options)
     local reasons = { why }
-    for _, item in ipairs(addresses(options)) do
-        local ok, server = pcall(server_of, httpserver.redirect_to_https(443), item, options)
-        if ok then server:stop() else reasons[#reasons + 1] = message_of(server, item[1]) end
-    end
+    addresses.check(options, reasons)
     return reasons
+end
+
+-- What a process that serves strangers is kept from.
+local function confine(options)
+    core.core_dumps(options.core_dumps)
+    core.confine(options.no_new_privs)
 end
 
 local function listen_to_process(app, servers, options)
@@ -444,7 +397,7 @@ end
 function serving.start(options)
     local ok, why = check_options(options)
     if not ok then return nil, { why } end
-    if core.generation() == 1 then core.core_dumps(options.core_dumps) end
+    if core.generation() == 1 then confine(options) end
     if core.generation() == 1 and core.worker() == 0 and
         (workers_of(options) > 1 or options.supervise) then
         ok, why = set_master_log(options)
@@ -467,7 +420,7 @@ function serving.start(options)
         return nil, reasons
     end
     set_open_files(options)
-    core.core_dumps(options.core_dumps)
+    confine(options)
     watchdog.start(options.stall_warning, options.cpu_limit) -- from here on not the one before
     core.tls_rotation(options.tls_ticket_rotation)
     core.control(serving.control_path(options))

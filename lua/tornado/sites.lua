@@ -8,33 +8,15 @@ local util = require "tornado.util"
 
 local sites = {}
 
--- A site's globals are its own: what the language has, and a `require` that looks in the site's
--- folder first. So two sites may have modules of the same name, and a global that is set by
--- mistake, which all requests would share, is an error.
-local function module_file(folder, name)
-    local base = folder .. "/" .. name:gsub("%.", "/")
-    for _, file in ipairs { base .. ".lua", base .. "/init.lua" } do
-        if core.file_kind(file) == "file" then return file end
+-- "app.lua:7": the line of its last statement, `return web.Application {...}`. That is a tail
+-- call, so what is wrong with its arguments does not name the file, or only this framework's.
+local function place_of_return(path)
+    local number, last = 0, nil
+    for line in io.lines(path) do
+        number = number + 1
+        if line:find "^return%f[%W]" then last = number end
     end
-end
-
-local function refuse_global(_, name)
-    error(('assignment to undeclared global "%s": make it local, or use rawset(_G, ...)'):format(
-        tostring(name)), 2)
-end
-
-local function new_environment(folder)
-    local env, loaded = {}, {}
-    for name, value in pairs(_G) do env[name] = value end
-    env.require = loading.new(loaded, function(name)
-        local file = module_file(folder, name)
-        if not file then return nil end
-        files.note(file)
-        local chunk, why = loadfile(file)
-        if not chunk then error(why, 0) end
-        return setfenv(chunk, env)
-    end, require)
-    return setmetatable(env, { __index = _G, __newindex = refuse_global })
+    return last and path .. ":" .. last or path
 end
 
 local function run_chunk(chunk, path)
@@ -42,9 +24,9 @@ local function run_chunk(chunk, path)
     if ok then return result end
     local why = tostring(result)
     if type(result) == "string" or util.isinstance(result, util.Error) then why = trace or why end
-    -- `return web.Application {...}` is a tail call: the error may not name the file.
-    if not why:find(path, 1, true) then why = path .. ": " .. why end
-    return nil, why
+    if why:find(path, 1, true) then return nil, why end
+    local inner = why:match("^tornado/[%w_/]+%.lua:%d+: (.*)$")
+    return nil, (inner and place_of_return(path) or path) .. ": " .. (inner or why)
 end
 
 local function describe(value)
@@ -67,7 +49,7 @@ function sites.load(path)
     local chunk, why = loadfile(file)
     if not chunk then return nil, why end
     local app
-    local env = new_environment(path)
+    local env = loading.environment(path)
     app, why = run_chunk(setfenv(chunk, env), file)
     if why then return nil, why end
     if type(app) ~= "table" or not app.start_request then
@@ -75,6 +57,7 @@ function sites.load(path)
             describe(app))
     end
     app.path, app.environment = path, env
+    loading.folders[#loading.folders + 1] = path
     return app
 end
 

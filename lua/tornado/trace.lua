@@ -2,6 +2,10 @@
 -- traceback here, for whoever catches the error at last.
 local trace = {}
 
+--- Whose lines are those of other files: the chunk "tt#ID" has places[ID], a table of the places
+-- ("page.html:3") by line, with [0] for the others. Weak.
+trace.places = setmetatable({}, { __mode = "v" })
+
 local kept_err, kept_text
 
 --- Keeps the traceback of `err`, which is about to be raised again.

@@ -1,5 +1,6 @@
 -- The watchdog (core/vm/watchdog.c): what holds the loop is logged, and stopped.
 local core = require "tornado.core"
+local trace = require "tornado.trace"
 local util = require "tornado.util"
 
 local watchdog = {}
@@ -21,7 +22,7 @@ local stall_warning, cpu_limit = 0, 0
 
 local function start()
     core.watchdog(stall_warning, cpu_limit, watchdog.CPULimitError(
-        "cpu_limit: the loop was held for more than %g s", cpu_limit))
+        "cpu_limit: the loop was held for more than %g s", cpu_limit), trace.places)
 end
 
 -- LuaJIT's profiler and the watchdog share a place: when jit.p has had it, the watchdog comes back.
@@ -37,7 +38,7 @@ end
 local shared = false
 
 --- Watches over the loop from here on: what holds it for longer than `stall` seconds is logged with
--- its stack (at most one line a second), and in what holds it for longer than `limit` a
+-- its stack (five lines at once, then one a second), and in what holds it for longer than `limit` a
 -- CPULimitError is raised. 0: not that one. Time counts from an event or callback on until its
 -- function returns or waits.
 function watchdog.start(stall, limit)

@@ -124,6 +124,8 @@ static void test_binary(void) {
     CHECK(send_v2(0x20, 0x77, "junk", 4) == CT_PROXY_DONE);
     CHECK(send_v2(0x21, 0, "", 0) == CT_PROXY_DONE);
     CHECK_STR(peer(), "none");
+    CHECK(send_v2(0x21, 0, v4, 12) == CT_PROXY_DONE && proxy.used == 28);
+    CHECK_STR(peer(), "none");
     CHECK(send_v2(0x21, 0x31, body, 216) == CT_PROXY_DONE);
     CHECK_STR(peer(), "none");
     body[0] = 0x20, body[1] = 1, body[15] = 7;

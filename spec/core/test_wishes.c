@@ -67,7 +67,13 @@ static void differences(void) {
     b->supervise = true;
     ct_wishes_compare(a, b, true, out, sizeof out);
     CHECK(strcmp(out, "workers, supervise, user") == 0);
+    a->no_new_privs = true;
+    ct_wishes_compare(a, b, true, out, sizeof out);
+    CHECK_STR(out, "workers, supervise, user, no_new_privs");
+    ct_wishes_compare(b, a, true, out, sizeof out);
+    CHECK_STR(out, "workers, user");
     ct_wishes_stay(b, a);
+    CHECK(b->no_new_privs);
     ct_wishes_compare(a, b, false, out, sizeof out);
     CHECK(!*out);
     ct_vm_wishes_free(a);

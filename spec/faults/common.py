@@ -6,7 +6,6 @@ import os
 import pathlib
 import resource
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -143,12 +142,6 @@ class Helper:
             self.process.kill()
             self.process.wait()
             self.process.stdout.close()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def temporary():

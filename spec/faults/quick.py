@@ -47,6 +47,17 @@ def processes():
             same(len(set(before) & set(after)), 1, "workers that stayed")
             same(set(server.statuses("/", 20)), {200}, "statuses")
 
+    @case(g, "a call of C does not return: where, in C and in Lua, also behind a wait")
+    def _(binary):
+        with Cluster(binary, "--worker_timeout=1") as server:
+            for path in ("/spin", "/spin?later=1"):
+                dies(server, path)
+                line = server.await_line(r"process (\d+) dies of signal 6 \(Aborted[^\n]*\n"
+                                         r"([^\n]* crash\][^\n]*\n)*[^\n]*Lua was called[^\n]*\n"
+                                         r"[^\n]*\[C\]: in find\n[^\n]*app\.lua:\d+: in ")
+                server.await_workers(int(line.group(1)))
+            check("Lua was called by GET /spin (127.0.0.1)\n" in server.log(), "whose it was")
+
     for allowed in (False, True):
         @case(g, f"core_dumps = {str(allowed).lower()} is the limit of all processes")
         def _(binary, allowed=allowed):
@@ -61,9 +72,20 @@ def processes():
                     same(re.search(r"Max core file size +(\S+)", text).group(1), wanted,
                          "the soft limit")
 
+    for allowed in (False, True):
+        @case(g, f"no_new_privs = {str(not allowed).lower()}, and files are for nobody else")
+        def _(binary, allowed=allowed):
+            with Cluster(binary, *["--no_new_privs=false"] * allowed) as server:
+                for pid in [server.process.pid, *server.pids()]:
+                    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+                    same(re.search(r"NoNewPrivs:\s+(\d)", text).group(1), "01"[not allowed],
+                         "no_new_privs")
+                    same(int(re.search(r"Umask:\s+(\d+)", text).group(1), 8) & 0o027, 0o027,
+                         "the umask")
+
     @case(g, "the master is killed: a restart binds at once")
     def _(binary):
-        port = common.free_port()
+        port = harness.free_port()
         with Cluster(binary, f"--port={port}", expect_exit=-9) as server:
             server.get("/")
             pids = server.pids()
@@ -79,9 +101,10 @@ def processes():
     def _(binary):
         with Cluster(binary, workers=3) as server:
             seen = [server.get("/random").body for _ in range(200)]
-            for pid in server.pids():
+            gone = server.pids()
+            for pid in gone:
                 os.kill(pid, signal.SIGKILL)
-            server.await_workers()
+            server.await_workers(*gone)
             seen += [server.get("/random").body for _ in range(200)]
             same(len(set(seen)), 400, "different numbers")
             polls = set()
@@ -157,7 +180,7 @@ def memory():
     @case(g, "status shows the memory of each generation")
     def _(binary):
         with Cluster(binary) as server, server.connect() as c:
-            c.send(get("/sleep?for=3"))
+            c.send(get(f"/until?file={server.home}/go"))
             until(lambda: any(w["requests"] for w in server.ask_status()["workers"]), "a request")
             same(server.command("reload")[0], 0, "exit code")
 
@@ -166,7 +189,8 @@ def memory():
                 return any(len(m) == 2 and min(m.values()) > 1 << 20 for m in shown)
             until(both, "two generations with memory")
             check("still has generation 1:" in server.command("status")[1], "not for people")
-            same(c.reply().body, b"slept", "the old generation's reply")
+            (server.home / "go").touch()
+            same(c.reply().body, b"done", "the old generation's reply")
 
 
 def sockets():
@@ -269,9 +293,10 @@ def limits():
         with Cluster(binary, workers=3) as server:
             statuses = server.statuses("/limited", 10)
             server.command("reload")
-            for pid in server.pids():
+            gone = server.pids()
+            for pid in gone:
                 os.kill(pid, signal.SIGKILL)
-            server.await_workers()
+            server.await_workers(*gone)
             statuses += server.statuses("/limited", 30)
             same(statuses.count(200), 20, "allowed")
             reply = server.get("/limited")
@@ -356,7 +381,7 @@ def others():
 
     @case(g, "10,000 clients reset the connection in the middle of a reply", alone=True)
     def _(binary):
-        with Server(binary, site=common.SITE) as server:
+        with Server(binary, "--stall_warning=0", site=common.SITE) as server:
             def some(count):
                 for _ in range(count):
                     c = server.connect(rcvbuf=4096)

@@ -21,7 +21,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
 import clusters
 import harness
-import upgrade
+import upgrading
 from harness import HOST, Ended, Reset, check, same
 
 CONNECTIONS, IDLE, SOCKETS = 64, 1000, 1000
@@ -80,7 +80,7 @@ class Certified(Cluster):
         return connection
 
 
-class Upgradable(upgrade.Upgradable):
+class Upgradable(upgrading.Upgradable):
     scheme = "http"
 
     def write(self, version):

@@ -49,7 +49,7 @@ def drive(binary, script, tally):
             env=dict(os.environ, PLAYWRIGHT_CORE=str(package), CHROMIUM=chromium,
                      SITE=str(site), SERVER=str(server.process.pid),
                      ADMIN=f"{admin.group(1)}/" if admin else ""),
-            capture_output=True, text=True, timeout=300)
+            capture_output=True, text=True, timeout=600)
     check(done.returncode == 0 and done.stdout, "node:", done.stderr or "no case was run")
     for line in done.stdout.splitlines():
         verdict, _, text = line.partition(" ")

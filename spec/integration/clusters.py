@@ -7,14 +7,13 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 
 import harness
-from harness import Server, check, same, until
+from harness import HomeServer, Server, check, same, until
 
 APP = """
 local gen = require "tornado.gen"
@@ -44,22 +43,14 @@ return web.Application { { "/", Main }, { "/who", Who }, { "/spin", Spin }, { "/
 """
 
 
-class Cluster(Server):
+class Cluster(HomeServer):
     """A server with workers, a site of its own and a control socket."""
 
     def __init__(self, binary, *options, workers=2, **more):
-        self.home = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
-        self.home.chmod(0o755)
-        self.write("one")
+        super().__init__(binary, *options, **more)
         self.socket = self.home / "control"
-        super().__init__(binary, f"--workers={workers}", f"--control={self.socket}", *options,
-                         site=self.home, **more)
-
-    def __exit__(self, *how):
-        try:
-            super().__exit__(*how)
-        finally:
-            shutil.rmtree(self.home, ignore_errors=True)
+        self.options = f"--workers={workers}", f"--control={self.socket}", *self.options
+        self.write("one")
 
     def write(self, version):
         (self.home / "app.lua").write_text(APP % version)
@@ -87,7 +78,11 @@ class Cluster(Server):
         return json.loads(text[3:])
 
     def pids(self):
-        return [worker["pid"] for worker in self.ask_status()["workers"]]
+        """The workers' pids, when none is missing: 0 would name the tests themselves."""
+        def look():
+            pids = [worker["pid"] for worker in self.ask_status()["workers"]]
+            return all(pids) and pids
+        return until(look, "all workers")
 
     def await_workers(self, *gone):
         """Waits until all workers serve, and none is one of `gone`; returns their pids."""

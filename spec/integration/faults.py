@@ -20,6 +20,7 @@ from harness import HOST, LAST, Ended, Failure, Reset, Server, Skip, check, fold
 SUITE = harness.Suite()
 case = SUITE.case
 GET = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
+WAITS = "--stop-timeout=600"  # longer than a test does: who ends by it has failed
 
 
 def get(path):
@@ -164,7 +165,7 @@ def clients():
 
     @case(g, "2,000 resets")
     def _(binary):
-        with Server(binary) as server:
+        with Server(binary, "--stall_warning=0") as server:
             kinds = (get("/big?size=1048576"), get("/stream?pieces=100&size=65536"),
                      upload(100000), upload(100000, "/upload"), GET * 20, b"GET / HT", b"")
 
@@ -332,7 +333,7 @@ def signals():
 
     @case(g, "SIGTERM lets a request finish")
     def _(binary):
-        with Server(binary) as server:
+        with Server(binary, WAITS) as server:
             with server.connect() as slow, server.connect() as other:
                 other.send(GET)
                 other.reply()
@@ -359,7 +360,7 @@ def signals():
 
     @case(g, "SIGTERM lets a stream finish")
     def _(binary):
-        with Server(binary) as server:
+        with Server(binary, WAITS) as server:
             with server.connect(rcvbuf=65536) as slow:
                 slow.send(get("/stream?pieces=16&size=1048576"))
                 same(slow.head().status, 200, "status")
@@ -370,7 +371,7 @@ def signals():
 
     @case(g, "SIGTERM delivers a reply that is not read yet")
     def _(binary):
-        with Server(binary) as server:
+        with Server(binary, WAITS) as server:
             with server.connect(rcvbuf=65536) as slow:
                 slow.send(get("/big?size=16777216"))
                 same(slow.head().status, 200, "status")
@@ -381,17 +382,15 @@ def signals():
 
     def at_once(name, *numbers):
         def test(binary):
-            with Server(binary) as server:
+            with Server(binary, WAITS) as server:
                 with server.connect() as slow:
                     slow.send(get("/wait/a"))
                     server.await_latch("a.begun")
-                    start = time.monotonic()
                     for i, number in enumerate(numbers):
                         if i:
                             server.await_line("stopping")
                         server.process.send_signal(number)
                     same(server.process.wait(harness.PATIENCE), 0, "exit code")
-                    check(time.monotonic() - start < 8, "it waited for the request")
                     try:
                         slow.reply()
                     except (Ended, Reset):
@@ -403,14 +402,12 @@ def signals():
 
     @case(g, "SIGTERM when nothing is under way")
     def _(binary):
-        with Server(binary) as server:
+        with Server(binary, WAITS) as server:
             clients = [server.connect() for _ in range(20)]
             for c in clients:
                 c.send(GET)
                 c.reply()
-            start = time.monotonic()
             same(server.stop(), 0, "exit code")
-            check(time.monotonic() - start < 5, "it waited for idle connections")
             for c in clients:
                 c.cut()
                 c.close()

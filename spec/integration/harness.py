@@ -7,6 +7,8 @@ connection and a line of the log are waited for, each with a generous deadline.
 import argparse
 import concurrent.futures
 import contextlib
+import faulthandler
+import itertools
 import json
 import os
 import pathlib
@@ -24,11 +26,18 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SITE = ROOT / "spec/integration/site"
 NORMAL, ASAN = ROOT / "build/ctornado", ROOT / "build/asan/ctornado"
-PATIENCE = 30  # seconds that something which must come may take
+PATIENCE = 60  # seconds that something which must come may take, on a machine that is busy
 GONE = (FileNotFoundError, ProcessLookupError)  # what /proc says of one that has ended meanwhile
+
+# A case that looks at one of these deadlines says what it is.
+GENEROUS = ("--header-timeout=60", "--body-timeout=60", "--idle-timeout=600",
+            "--handler-timeout=600", "--cpu-limit=60")
 
 HOST = b"Host: test.example\r\n"
 LAST = b"GET / HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+
+# Who ends a program that hangs learns where.
+faulthandler.register(signal.SIGTERM, chain=True)
 
 
 class Failure(Exception):
@@ -69,10 +78,40 @@ def folder():
 def until(condition, what, patience=PATIENCE):
     """Looks again and again until condition() is true; returns what it returned."""
     end = time.monotonic() + patience
-    while not (found := condition()):
-        check(time.monotonic() < end, f"waited {patience} s in vain for {what}")
+    while True:
+        late = time.monotonic() > end  # before the last look
+        if found := condition():
+            return found
+        check(not late, f"waited {patience} s in vain for {what}")
         time.sleep(0.005)
-    return found
+
+
+def on_time(limit, run, tries=10):
+    """Runs what has to keep time itself: run(step) calls step() when the time begins, and
+    then no later than `limit` seconds after the last call. A failure counts only when it did:
+    where this program itself was late, as on a busy machine, it is run again."""
+    for _ in range(tries):
+        calls = []
+        try:
+            return run(lambda c=calls: c.append(time.monotonic()))
+        except Failure:
+            if all(b - a <= limit for a, b in zip(calls, calls[1:])):
+                raise
+    raise Skip(f"this machine is too busy for steps of {limit} s")
+
+
+ports = itertools.count(53 * os.getpid())  # each process begins elsewhere
+
+
+def free_port():
+    """A port of 127.0.0.1 to listen on later. It is below those that the system gives to
+    whoever wants any, so nobody takes it meanwhile."""
+    above = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]
+    while True:
+        port = 10000 + next(ports) % max(int(above) - 10000, 1000)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 def stat_of(pid):
@@ -92,6 +131,7 @@ def state_of(pid):
 def cpu_of(pid):
     """Seconds of CPU time that a process has used."""
     fields = stat_of(pid)
+    check(fields, f"process {pid} has ended")
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
@@ -126,6 +166,12 @@ class Server:
         for what, value in self.limits:
             resource.setrlimit(what, (value, value))
 
+    def _port(self):
+        """A free one, unless a configuration says where to listen: the command line would have
+        the last word."""
+        files = [word.partition("=")[2] for word in self.options if word.startswith("--config=")]
+        return [] if any("listen" in pathlib.Path(f).read_text() for f in files) else ["--port=0"]
+
     def start(self):
         self.ending = False
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
@@ -134,8 +180,8 @@ class Server:
         if stderr is None:
             stderr = open(self.log_path, "wb")
         self.process = subprocess.Popen(
-            [str(self.binary), f"--site={self.site}", "--port=0",
-             f"--body-temp-dir={self.folder}", *self.options],
+            [str(self.binary), f"--site={self.site}", *self._port(),
+             f"--body-temp-dir={self.folder}", *GENEROUS, *self.options],
             cwd=ROOT, env=self._environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=stderr,
             preexec_fn=self._limit if self.limits else None)
@@ -225,9 +271,16 @@ class Server:
             raise Failure(f"still running {PATIENCE} s after signal {how}") from None
 
     def __enter__(self):
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:  # nobody else would end what has been started
+            with contextlib.suppress(Failure):
+                self.__exit__(*sys.exc_info())
+            raise
 
     def __exit__(self, kind, value, trace):
+        if not self.process:
+            return
         try:
             code = self.stop()
             if kind and issubclass(kind, Failure) and value.args:
@@ -244,6 +297,22 @@ class Server:
     def tail(self):
         text = self.reports() + ("" if self.stderr_to is not None else self.log())
         return "    " + text[-2000:].replace("\n", "\n    ")
+
+
+class HomeServer(Server):
+    """One with a folder of its own for its site, `home`, which goes with it."""
+
+    def __init__(self, binary, *options, **more):
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
+        self.home.chmod(0o755)
+        more.setdefault("site", self.home)
+        super().__init__(binary, *options, **more)
+
+    def __exit__(self, *how):
+        try:
+            super().__exit__(*how)
+        finally:
+            shutil.rmtree(self.home, ignore_errors=True)
 
 
 # -- Connections ----------------------------------------------------------------
@@ -285,16 +354,19 @@ def parse_fields(lines):
 
 
 class Connection:
-    """A client. Reads are exact: what is left over after a reply is the next."""
+    """A client of a port of 127.0.0.1, or of a unix socket by its path. Reads are exact: what is
+    left over after a reply is the next."""
 
     def __init__(self, port, rcvbuf=None, sndbuf=None):
-        self.socket = socket.socket()
+        local = not isinstance(port, int)
+        self.socket = socket.socket(socket.AF_UNIX if local else socket.AF_INET)
         for name, value in (("SO_RCVBUF", rcvbuf), ("SO_SNDBUF", sndbuf)):
             if value:
                 self.socket.setsockopt(socket.SOL_SOCKET, getattr(socket, name), value)
         self.socket.settimeout(PATIENCE)
-        self.socket.connect(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.connect(str(port) if local else ("127.0.0.1", port))
+        if not local:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
 
     def __enter__(self):

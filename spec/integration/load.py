@@ -23,7 +23,7 @@ def run(binary, rounds):
     # What mimalloc is given back goes back to the kernel at once: no noise of 30 MiB.
     done = subprocess.run([str(binary), "run", str(SCRIPT), str(rounds)], text=True,
                           env=dict(os.environ, MIMALLOC_DECOMMIT_DELAY="0"),
-                          capture_output=True, timeout=300)
+                          capture_output=True, timeout=600)
     same((done.returncode, done.stderr), (0, ""), "exit code, errors")
     lines = {}
     for line in done.stdout.splitlines()[1:]:

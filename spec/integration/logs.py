@@ -229,6 +229,22 @@ def rotation():
             same(got, sorted(f"{n}-{i}" for n in range(clients) for i in range(counts[n])),
                  "requests in the log")
 
+    @case(g, "behind a full disk: it tells how many lines were lost")
+    def _(binary):
+        with folder() as path:
+            log, control = path / "access", path / "control"
+            log.symlink_to("/dev/full")
+            with Server(binary, f"--access_log={log}", f"--control={control}") as server:
+                ask(server, "/", 5)
+                server.await_line("the access log cannot be written")
+                log.unlink()
+                reopen(server, control)
+
+                def again():
+                    ask(server, "/?again")
+                    return re.search("can be written again: (\\d+) lines were lost", server.log())
+                same(until(again, "a line").group(1), "5", "lost")
+
     @case(g, "a new file that cannot be opened: the old one goes on")
     def _(binary):
         with folder() as path:
@@ -241,6 +257,39 @@ def rotation():
                 server.await_line("reopen: access_log: .*No such file or directory")
                 ask(server, "/?two")
                 until(lambda: "two" in (path / "old/access").read_text(), "the line")
+
+
+# -- Clients that leave ---------------------------------------------------------------
+
+
+def leaving():
+    g = "a client that leaves"
+
+    @case(g, "before the reply")
+    def _(binary):
+        with folder() as path:
+            log = path / "access"
+            with Server(binary, f"--access_log={log}", "--access_log_format=combined") as server:
+                c = server.connect()
+                c.send(get("/wait/a"))
+                server.await_latch("a.begun")
+                c.close(reset=True)
+                server.await_latch("a.gone")
+                server.set("a.go")
+                until(lambda: '"GET /wait/a HTTP/1.1" 499 0 ' in log.read_text(), "its line")
+
+    @case(g, "before its body is complete")
+    def _(binary):
+        with folder() as path:
+            log = path / "access"
+            with Server(binary, f"--access_log={log}") as server:
+                for target in b"/echo", b"/upload":  # one collects it, one has it in pieces
+                    with server.connect() as c:
+                        c.send(b"POST " + target + b" HTTP/1.1\r\n" + HOST +
+                               b"Content-Length: 9\r\n\r\nabc")
+                        server.await_counts(requests=2)  # and the one that asks
+                    until(lambda: re.search(f"499 POST {target.decode()} ", log.read_text()),
+                          "its line")
 
 
 # -- Injection ------------------------------------------------------------------------
@@ -408,7 +457,7 @@ def journal():
         """Lines that a server writes to a stderr which is the journal's."""
         ours, theirs = socket.socketpair()
         with ours, theirs, Server(
-                binary, *options, stderr=theirs,
+                binary, "--stall_warning=0", *options, stderr=theirs,
                 env={"JOURNAL_STREAM": "{0.st_dev}:{0.st_ino}".format(
                     os.fstat(theirs.fileno()))}) as server:
             theirs.close()
@@ -441,4 +490,5 @@ def journal():
 
 
 if __name__ == "__main__":
-    harness.run_on_binaries(SUITE, (batches, faults, rotation, injection, journal), __doc__)
+    harness.run_on_binaries(
+        SUITE, (batches, faults, rotation, leaving, injection, journal), __doc__)

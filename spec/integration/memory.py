@@ -69,7 +69,7 @@ def _(binary):
                                  text=True)
         try:
             same(child.stdout.readline(), "connected\n", "the child's word")
-            same(server.counts()["connections"], IDLE + 1, "connections")
+            server.await_counts(connections=IDLE + 1)
             server.get("/collect")
             each = (server.status("VmRSS") - before) / IDLE
             figure(f"{IDLE} idle connections: {each:.3f} KiB each")
@@ -294,6 +294,17 @@ def _(binary):
         check(after <= before + 1536, f"grew from {before} to {after} KiB")
         until(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) == descriptors,
               "all connections to be closed")
+
+
+@case("memory", "what a handler needed for a moment")
+def _(binary):
+    with Server(binary) as server:
+        server.get("/garbage/4")
+        before = server.status("VmRSS")
+        server.get("/garbage/200")
+        peak = server.status("VmRSS")
+        check(peak > before + 190 * 1024, f"{peak} KiB at once: no peak")
+        until(lambda: server.status("VmRSS") < before + 16 * 1024, "it to go back to the system")
 
 
 @case("memory", "many connections of one request")

@@ -5,19 +5,16 @@ Each case runs on the normal and on the ASan binary.
 """
 # SPDX-License-Identifier: Apache-2.0
 import os
-import pathlib
-import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
-from harness import HOST, Server, check, same, until
+from harness import HOST, HomeServer, Server, check, same, until
 
 SUITE = harness.Suite()
 case = SUITE.case
@@ -68,23 +65,16 @@ return web.Application {
 """
 
 
-class Site(Server):
+class Site(HomeServer):
     """A server with a site of its own and an admin listener on a unix socket."""
 
-    def __init__(self, binary, *options, started=True, **more):
-        self.home = pathlib.Path(tempfile.mkdtemp(prefix="ctornado-spec-"))
-        self.admin, self.started = self.home / "admin", started
+    def __init__(self, binary, *options, started=True):
+        super().__init__(binary, *options)
+        self.admin = self.home / "admin"
+        self.options = f"--admin=unix:{self.admin}", "--control=none", *self.options
         self.write("one")
         if started:
             self.touch("start")
-        super().__init__(binary, f"--admin=unix:{self.admin}", "--control=none", *options,
-                         site=self.home, **more)
-
-    def __exit__(self, *how):
-        try:
-            super().__exit__(*how)
-        finally:
-            shutil.rmtree(self.home, ignore_errors=True)
 
     def write(self, version):
         text = APP.replace("HOME", str(self.home)).replace("VERSION", version)
@@ -94,11 +84,7 @@ class Site(Server):
         (self.home / name).write_text("")
 
     def connect_admin(self):
-        c = harness.Connection.__new__(harness.Connection)
-        c.buffer, c.socket = bytearray(), socket.socket(socket.AF_UNIX)
-        c.socket.settimeout(harness.PATIENCE)
-        c.socket.connect(str(self.admin))
-        return c
+        return harness.Connection(self.admin)
 
     def has_admin(self):
         try:
@@ -192,6 +178,26 @@ def readiness(title, *options):
                 server.touch("go on")
                 same(c.reply().body, b"slow", "the reply")
 
+    @case(g, "stop_delay: at once, while all is served")
+    def _(binary):
+        with Site(binary, "--stop_delay=3600", *options) as server:
+            await_serving(server)
+            server.process.send_signal(signal.SIGTERM)
+            server.await_ready(503, state="ending")
+            for _ in range(20):
+                same(server.get("/").body, b"one", "a new connection's reply")
+            server.process.send_signal(signal.SIGINT)  # does not wait
+            same(server.process.wait(harness.PATIENCE), 0, "exit code")
+
+    @case(g, "stop_delay: then it ends")
+    def _(binary):
+        with Site(binary, "--stop_delay=0.2", *options) as server:
+            await_serving(server)
+            server.process.send_signal(signal.SIGTERM)
+            same(server.process.wait(harness.PATIENCE), 0, "exit code")
+            server.await_line("stopping in 0.2 s")
+            server.await_line("stopping: 0 requests")
+
     @case(g, "the pages are those of the newest generation")
     def _(binary):
         with Site(binary, *options) as server:
@@ -274,6 +280,26 @@ def counting():
             same(server.ask("/metrics.json").json()["metrics"][0]["name"], "ctornado_build_info",
                  "/metrics.json")
             same(sum(w["handled"] for w in workers(server)), count, "status")
+
+    @case(g, "the admin listener answers at max_connections")
+    def _(binary):
+        with Site(binary, "--workers=2", "--max_connections=6") as server:
+            await_serving(server)
+            inside = [server.connect() for _ in range(6)]
+            for c in inside:
+                c.send(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+                same(c.reply().status, 200, "a client inside")
+            for _ in range(4):
+                with server.connect() as c:
+                    same(c.reply().status, 503, "one too many")
+            same(server.ask("/health").status, 200, "/health")
+            same(server.ask("/ready").status, 200, "/ready")
+            found = numbers(server)
+            refused = "ctornado_connections_refused_total{limit=\"%s\"}"
+            same(found[refused % "max_connections"], 4, "refused")
+            same(found[refused % "max_connections_per_ip"], 0, "refused by address")
+            for c in inside:
+                c.close()
 
     @case(g, "nothing goes down when a worker is killed")
     def _(binary):

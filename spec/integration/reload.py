@@ -148,7 +148,7 @@ def limits():
 
     @case(g, "each generation is stopped, while one loads and when it is old")
     def _(binary):
-        with serving(binary, "--cpu-limit=0.2") as (server, site), server.connect() as late:
+        with serving(binary, "--cpu-limit=0.5") as (server, site), server.connect() as late:
             def stops():
                 same(server.get("/hold").status, 503, "who holds the loop")
 
@@ -175,7 +175,7 @@ def limits():
 
     @case(g, "a generation that fails leaves the other one watched")
     def _(binary):
-        with serving(binary, "--cpu-limit=0.2") as (server, site):
+        with serving(binary, "--cpu-limit=0.5") as (server, site):
             site.spoil(HOLD % {"path": site.path, "wait": "false"})
             reload(server)
             for name in ("runtime", "exit"):

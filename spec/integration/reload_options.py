@@ -14,8 +14,8 @@ import tempfile
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
-from harness import HOST, LAST, Server, check, same, until
-from reloading import Load, answers, ask, free_port, serving
+from harness import HOST, LAST, Server, check, free_port, same, until
+from reloading import Load, answers, ask, serving
 
 SUITE = harness.Suite()
 case = SUITE.case
@@ -215,7 +215,8 @@ def options():
 
     @case(g, "a new unix socket for several workers is refused, and nothing has changed")
     def _(binary):
-        with configured(binary, "workers = 2") as (server, site, again, _):
+        with configured(binary, "workers = 2\nlisten = { '127.0.0.1:0' }") as (
+                server, site, again, _):
             path = site.path / "socket"
             said = again(f"workers = 2\nlisten = {{ '127.0.0.1:0', 'unix:{path}' }}")
             check("nothing has changed" in said and "needs a restart" in said, said)

@@ -101,12 +101,6 @@ def ask(connection, path="/"):
     return connection.reply().body.decode()
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def answers(port):
     """Whether somebody accepts there, and replies."""
     try:

@@ -275,14 +275,15 @@ def ports():
 
     @case("port", "a restart binds at once, though connections linger")
     def _(binary):
-        with Server(binary) as first:
+        port = harness.free_port()
+        with Server(binary, f"--port={port}") as first:
             with first.connect() as c:
                 c.send(GET)
                 c.reply()
                 first.stop()
             with folder() as cwd:
                 again = subprocess.Popen(
-                    [str(binary), f"--site={harness.SITE}", f"--port={first.port}"],
+                    [str(binary), f"--site={harness.SITE}", f"--port={port}"],
                     cwd=cwd, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
                 try:
                     line = again.stderr.readline()

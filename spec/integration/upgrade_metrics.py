@@ -6,7 +6,6 @@ on the normal and on the ASan binary.
 # SPDX-License-Identifier: Apache-2.0
 import pathlib
 import signal
-import socket
 import sys
 import tempfile
 import threading
@@ -14,9 +13,9 @@ import time
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
-import upgrade
 from harness import HOST, check, same, until
-from upgrade import BOTH
+from upgrading import Upgradable
+from upgrading import each as each_of
 
 SUITE = harness.Suite()
 VISIT = b"GET /visit HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -64,7 +63,7 @@ return web.Application {
 """
 
 
-class Site(upgrade.Upgradable):
+class Site(Upgradable):
     """One with an admin listener."""
 
     def __init__(self, binary, workers, *options):
@@ -76,11 +75,7 @@ class Site(upgrade.Upgradable):
         (self.home / "app.lua").write_text(text.replace("HOME", str(self.home)))
 
     def connect_admin(self):
-        c = harness.Connection.__new__(harness.Connection)
-        c.buffer, c.socket = bytearray(), socket.socket(socket.AF_UNIX)
-        c.socket.settimeout(harness.PATIENCE)
-        c.socket.connect(str(self.home / "admin"))
-        return c
+        return harness.Connection(self.home / "admin")
 
     def ask(self, path, c=None):
         if not c:
@@ -116,13 +111,7 @@ def compare(before, after):
 
 
 def each(name, alone=False):
-    """A case for a single process, and one for a master with workers."""
-    def add(function):
-        for workers in BOTH:
-            SUITE.add("upgrades", f"{name} ({workers})",
-                      lambda binary, n=workers: function(binary, n), alone)
-        return function
-    return add
+    return each_of(SUITE, "upgrades", name, alone)
 
 
 def visit(server, count):

@@ -7,7 +7,6 @@ packages these are.
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
 import logging
-import os
 import signal
 import ssl
 import struct
@@ -23,7 +22,7 @@ import websockets
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
-from harness import Connection, Ended, Reset, Server, check, same
+from harness import Connection, Reset, Server, check, same
 
 SITE = harness.ROOT / "sites/bench"
 CLIENT = harness.ROOT / "spec/integration/websocket/client.lua"
@@ -331,26 +330,37 @@ def compression():
 
 
 def check_stop(binary):
-    """At its end a server says 1001 to all, and waits for their answer."""
-    with Server(binary, site=SITE) as server:
-        clients = [Client(server) for _ in range(5)]
-        server.end()
-        for client in clients:
-            client.expect(CLOSE, code(1001))
-            client.frame(CLOSE, code(1001))
-            client.end()
+    """At its end a server says 1001 to all, and waits for their answer, for two seconds."""
+    def run(step):
+        with Server(binary, site=SITE) as server:
+            clients = [Client(server) for _ in range(5)]
+            step()
+            server.end()
+            try:
+                for client in clients:
+                    client.expect(CLOSE, code(1001))
+                    client.frame(CLOSE, code(1001))
+                    client.end()
+            finally:
+                step()
+    harness.on_time(1.9, run)
 
 
 def check_reload(binary):
     """A reload leaves a WebSocket alone for a while, and says 1012 then."""
-    with Server(binary, "--reload-grace=1", site=SITE) as server:
+    def retire(server):
         old = Client(server)
         server.process.send_signal(signal.SIGHUP)
         server.await_line("generation 1 retires")
-        new = Client(server)
-        for client in (old, new):
+        return old, Client(server)
+
+    with Server(binary, "--reload-grace=600", site=SITE) as server:
+        for client in retire(server):
             client.frame(TEXT, b"still there")
             client.expect(TEXT, b"still there")
+            client.leave()
+    with Server(binary, "--reload-grace=0.5", site=SITE) as server:
+        old, new = retire(server)
         old.expect(CLOSE, code(1012))
         old.frame(CLOSE, code(1012))
         old.end()

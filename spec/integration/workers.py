@@ -100,7 +100,7 @@ def masters():
 
     @case(g, "SIGTERM lets requests finish")
     def _(binary):
-        with Cluster(binary) as server, server.connect() as c:
+        with Cluster(binary, "--stop-timeout=600") as server, server.connect() as c:
             c.send(b"GET /slow HTTP/1.1\r\n" + HOST + b"\r\n")
             until(lambda: any(w["requests"] for w in server.ask_status()["workers"]),
                   "the request to be under way")
@@ -230,14 +230,30 @@ def deaths():
                 if worker["pid"]:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(worker["pid"], signal.SIGKILL)
-                return worker["state"] == "down"
+                return not worker["pid"]  # one that has just begun may be "down", too
             until(pauses, "a pause")
             check(server.log().count("died of signal 9") >= 5, "a pause after fewer than five")
             server.await_workers()
 
+    @case(g, "one that cannot be replaced: the others get its clients, until it is there again")
+    def _(binary):
+        with Cluster(binary, workers=3) as server:
+            (server.home / "app.lua").write_text("return function(\n")
+            for pid in server.pids()[:2]:
+                os.kill(pid, signal.SIGKILL)
+            for i in (1, 2):
+                server.await_line(f"worker {i} does not start: the others get its clients")
+            same({server.get("/who").body.split()[0] for _ in range(30)}, {b"3"}, "who serves")
+            server.write("two")
+            server.await_workers()
+            until(lambda: {w["state"] for w in server.ask_status()["workers"]} == {"serving"},
+                  "all to serve")
+            got = {body.split()[0] for body in everywhere(server, "/who")}
+            same(got, {b"1", b"2", b"3"}, "who serves")
+
     @case(g, "a worker that hangs is replaced, and the others serve", alone=True)
     def _(binary):
-        with Cluster(binary, "--worker-timeout=1") as server, server.connect() as c:
+        with Cluster(binary, "--worker-timeout=5") as server, server.connect() as c:
             before = server.await_workers()
             c.send(b"GET /spin HTTP/1.1\r\n" + HOST + b"\r\n")
             server.await_line("hangs: it is replaced")
@@ -264,10 +280,8 @@ def commands():
 
     @case(g, "reload: a new address, for all workers")
     def _(binary):
-        with tempfile.TemporaryDirectory() as path, socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-            s.close()
+        with tempfile.TemporaryDirectory() as path:
+            port = harness.free_port()
             conf = pathlib.Path(path) / "conf.lua"
             conf.write_text('listen = { "127.0.0.1:0" }\n')
             with Cluster(binary, f"--config={conf}") as server:
@@ -277,6 +291,25 @@ def commands():
                 server.port = port
                 got = {body.split()[0] for body in everywhere(server, "/who")}
                 same(got, {b"1", b"2"}, "workers behind the new address")
+
+    @case(g, "reload: a unix socket that is given up has no file, nor has a server that ended")
+    def _(binary):
+        with tempfile.TemporaryDirectory() as path:
+            conf = pathlib.Path(path) / "conf.lua"
+            first, other, admin = (f"{path}/{name}" for name in ("first", "other", "admin"))
+            options = f'admin = "unix:{admin}"\nlisten = {{ "127.0.0.1:0", "unix:{first}"'
+            conf.write_text(f'{options}, "unix:{other}" }}\n')
+            with Cluster(binary, f"--config={conf}") as server:
+                conf.write_text(f'{options} }}\n')
+                same(server.command("reload")[0], 0, "exit code")
+                until(lambda: not os.path.exists(other), "its file to go")
+                check(os.path.exists(first) and os.path.exists(admin), "files of those that stay")
+                os.unlink(first)
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.bind(first)
+                    same(server.stop(), 0, "exit code")
+                check(not os.path.exists(admin), "the admin listener's file is left")
+                check(os.path.exists(first), "another one's file was removed")
 
     @case(g, "status: for people and programs")
     def _(binary):

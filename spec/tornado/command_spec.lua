@@ -250,12 +250,32 @@ ctornado: SITE/pages/c.html:2: unknown operator: 'nonsense'
         expect({ "check", "--config=" .. conf }, 1, "^$", ":2: the file does not come to an end")
     end)
 
+    it("names the line of an application whose routes are wrong", function()
+        for route, why in pairs {
+            ["{ '/(', Handler }"] = 'bad url pattern "/%(": missing closing parenthesis',
+            ["{ '/', nil }"] = "bad rule 1: expected",
+        } do
+            local site = make_site("local web = require 'tornado.web'\n" ..
+                "local Handler = web.RequestHandler:extend()\n\n" ..
+                "return web.Application {\n" .. route .. ",\n}")
+            expect({ "check", "--site=" .. site }, 1, "^$", "^ctornado: " ..
+                site:gsub("%p", "%%%0") .. "/app.lua:4: " .. why)
+        end
+    end)
+
     it("checks addresses and certificates", function()
         local site = make_site('return require("tornado.web").Application {}')
         local conf = write('listen = { { "127.0.0.1:1", certfile = "/no/such", keyfile = "x" }, ' ..
             '{ "127.0.0.1:2", certfile = "x", ssl_version = "SSLv3" } }')
         expect({ "check", "--site=" .. site, "--config=" .. conf }, 1, "good",
-            "/no/such: No such file.*ctornado: 127.0.0.1:2: bad ssl_version")
+            conf .. ":1: /no/such: No such file.*" .. conf .. ":1: 127.0.0.1:2: bad ssl_version")
+        for text, why in pairs {
+            ["\nlisten = { { '[::1]:1', redirect = 70000 } }"] = ":2: redirect: expected the port",
+            ["\ncertfile = '" .. site .. "/app.lua'"] = ":2: [^\n]*: no certificate %(PEM%)",
+            ["certfile = 'x' listen = { '127.0.0.1:1' }"] = "certfile: with listen it stands",
+        } do
+            expect({ "check", "--site=" .. site, "--config=" .. write(text) }, 1, "good", why)
+        end
         for _, name in ipairs { "check", "serve" } do
             expect({ name, "--port=0", "--site=" .. site, "--keyfile=x" }, 1, "",
                 "keyfile: set certfile")

@@ -23,14 +23,14 @@ describe("tornado.gen", function()
         end)
 
         it("lets others run meanwhile", function()
-            local order = {}
-            local tasks = {}
+            local order, tasks, clock = {}, {}, testing.clock()
             for i = 3, 1, -1 do
                 tasks[#tasks + 1] = gen.spawn(function()
                     gen.sleep(0.01 * i)
                     order[#order + 1] = i
                 end)
             end
+            clock:advance(1)
             for _, task in ipairs(tasks) do gen.await(task) end
             assert.same({ 1, 2, 3 }, order)
         end)

@@ -4,6 +4,8 @@ local core = require "tornado.core"
 local httputil = require "tornado.httputil"
 local util = require "tornado.util"
 
+local steps = dofile "spec/tornado/steps.lua"
+
 local HTTPHeaders = httputil.HTTPHeaders
 
 local function message_of(fn, ...)
@@ -23,18 +25,6 @@ local function all(headers)
     local list = {}
     for name, value in headers:get_all() do list[#list + 1] = { name, value } end
     return list
-end
-
--- VM instructions (in hundreds) that `fn` takes, the JIT being off.
-local function steps(fn, ...)
-    local count = 0
-    jit.off()
-    jit.flush() -- a compiled trace counts no instructions
-    debug.sethook(function() count = count + 1 end, "", 100)
-    fn(...)
-    debug.sethook()
-    jit.on()
-    return count
 end
 
 local function assert_linear(fn, make)

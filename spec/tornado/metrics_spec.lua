@@ -268,6 +268,20 @@ describe("tornado.metrics", function()
         refuses("is a histogram already", metrics.histogram, h, { buckets = { 2 } })
     end)
 
+    it("refuses names that are lines of a histogram", function()
+        local size, total = name "size", name "total"
+        metrics.histogram(size)
+        for _, suffix in ipairs { "_bucket", "_sum", "_count" } do
+            refuses("metrics_spec.lua:%d+: bad name: .* is a line of the histogram", function()
+                metrics.counter(size .. suffix)
+            end)
+            metrics.gauge(total .. suffix)
+            refuses("metrics_spec.lua:%d+: bad name: the histogram .* is a metric already",
+                function() metrics.histogram(total) end)
+        end
+        metrics.counter(size .. "_count_total")
+    end)
+
     it("refuses what is no name, at the caller's line", function()
         for _, bad in ipairs { "", "1a", "a-b", "a b", "ü", ("x"):rep(201), 5, false } do
             for _, kind in ipairs { "counter", "gauge", "histogram" } do
@@ -303,6 +317,7 @@ describe("tornado.metrics", function()
         local two = metrics.histogram(name "size", { labels = { "a", "b" } })
         for pattern, fn in pairs {
             ["a counter only grows, got %-1"] = function() none:inc(-1) end,
+            ["a counter only grows, got inf"] = function() none:inc(inf) end,
             ["a counter only grows, got %-?nan"] = function() none:inc(0 / 0) end,
             ["expected a number, got string"] = function() none:inc("1") end,
             ["expected a number, got nil"] = function() one:set(nil, "x") end,

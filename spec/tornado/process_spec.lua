@@ -57,6 +57,22 @@ local function zombies()
 end
 
 describe("tornado.process", function()
+    it("counts the CPUs that it may use", function()
+        local file = assert(io.open("/proc/self/status"))
+        local status = file:read("*a")
+        file:close()
+        local first = status:match "Cpus_allowed_list:%s*(%d+)"
+        local pid = status:match "\nPid:%s*(%d+)"
+        local script = os.tmpname()
+        file = assert(io.open(script, "w"))
+        file:write("print(require('tornado.process').cpu_count())")
+        file:close()
+        local _, out = process.run { "taskset", "-c", first, "/proc/" .. pid .. "/exe", "run",
+            script }
+        os.remove(script)
+        assert.equal("1\n", out)
+    end)
+
     it("counts CPUs, has no task, and does not fork", function()
         assert.is_true(process.cpu_count() >= 1)
         assert.is_nil(process.task_id())

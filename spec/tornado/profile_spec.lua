@@ -11,6 +11,7 @@ local run = testing.run_command
 -- It computes for most of the time, in a function that is known; and when it is told to.
 local SITE = [[
 local gen = require "tornado.gen"
+local template = require "tornado.template"
 local web = require "tornado.web"
 
 local Busy = web.RequestHandler:extend "Busy"
@@ -24,8 +25,10 @@ function Busy.burn(n)
     return sum
 end
 
+local page = template.Template("{{ burn(1e6) }}", { name = "page.html" })
+
 local function generator()
-    while true do coroutine.yield(Busy.burn(1e6)) end
+    while true do coroutine.yield(page:generate { burn = Busy.burn }) end
 end
 
 local function work()
@@ -129,7 +132,7 @@ describe("tornado.profile", function()
         assert.equal("", err)
         assert.matches("^worker 1, generation 1: %d+ samples%. Lua held the loop for %d+ %%", out)
         assert.matches("with what it calls\n +%d+%.%d %% +%d+%.%d %%  Busy:burn " ..
-            path:gsub("%-", "%%-") .. "/app%.lua:9\n", out)
+            path:gsub("%-", "%%-") .. "/app%.lua:10\n", out)
         assert.matches("\nwrote " .. output:gsub("%p", "%%%0") .. ": open it in a browser\n$", out)
         local svg = read(output)
         assert.truthy(is_well_formed(output))
@@ -141,7 +144,8 @@ describe("tornado.profile", function()
         local _, control = serve(true)
         local out, err = profile_of("500ms", control, "--format=collapsed", "--output=-")
         assert.matches("^worker 1", err)
-        local path = out:match("[^\n]*;work [^;]*;generator [^;]*;Busy:burn [^\n]* %d+\n")
+        local path = out:match("[^\n]*;work [^;]*;generator [^;]*;.*;template page%.html;" ..
+            "Busy:burn [^\n]* %d+\n")
         assert.truthy(path, out)
         assert.falsy(path:find("tornado/ioloop.lua:", 1, true) and path:find("drain", 1, true))
         for line in out:gmatch "[^\n]+" do assert.matches("^[^ ].* %d+$", line) end
@@ -151,7 +155,7 @@ describe("tornado.profile", function()
         local path, control = serve(false)
         local code, out, err = profile("200ms", control, "--output=" .. path .. "/none.svg")
         assert.equal("1 ", code .. " " .. out)
-        assert.matches("no samples: no Lua code ran in worker 1 for 0%.2 s", err)
+        assert.matches("no samples: no Lua code ran in worker 1 for %d+%.%d s", err)
         assert.is_nil(io.open(path .. "/none.svg"))
     end)
 
@@ -209,6 +213,9 @@ describe("tornado.profile", function()
         local code, _, err = profile("1s", "--control=/nonexistent/socket")
         assert.equal(1, code)
         assert.matches("no server answers on /nonexistent/socket", err)
+        code, _, err = profile("5m", "--control=/nonexistent/socket", "--output=/nonexistent/a")
+        assert.equal(1, code)
+        assert.matches("profile: /nonexistent/a: No such file or directory", err)
     end)
 end)
 

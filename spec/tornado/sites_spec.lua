@@ -1,4 +1,5 @@
 -- tornado.sites: loading site folders, and choosing one by host and path.
+local ioloop = require "tornado.ioloop"
 local sites = require "tornado.sites"
 local testing = require "tornado.testing"
 
@@ -53,6 +54,35 @@ describe("tornado.sites", function()
                 ["a/sites_spec_part.lua"] = "return {}" }
             assert.is_table(sites.load(root .. "/a"))
             package.loaded.sites_spec_part = nil
+        end)
+
+        it("lets threads find what lies beside app.lua, each site its own", function()
+            local function site(text)
+                return [[
+                    local web = require "tornado.web"
+                    local ioloop = require "tornado.ioloop"
+                    return web.Application { { "GET /", function()
+                        return { said = ioloop.run_in_executor("work.part", "say") }
+                    end } }
+                ]], ([[
+                    local part = require "words"
+                    return { say = function() return part.word .. %q end }
+                ]]):format(text), ("return { word = %q }"):format("the word of ")
+            end
+            local files = {}
+            for _, name in ipairs { "a", "b" } do
+                files[name .. "/app.lua"], files[name .. "/work/part.lua"],
+                    files[name .. "/words.lua"] = site(name)
+            end
+            make(files)
+            for _ = 1, 2 do
+                for _, name in ipairs { "a", "b" } do
+                    local app = assert(sites.load(root .. "/" .. name))
+                    local reply = testing.serve(app):fetch "/"
+                    assert.equal('{"said":"the word of ' .. name .. '"}', reply.body)
+                end
+            end
+            assert.equal("the word of a", ioloop.run_in_executor("work.part", "say"))
         end)
 
         it("says what is wrong, with file and line", function()

@@ -2,6 +2,8 @@
 -- are in template/errors_spec.lua.
 local template = require "tornado.template"
 
+local steps = dofile "spec/tornado/steps.lua"
+
 local Template, DictLoader = template.Template, template.DictLoader
 
 local function render(text, namespace, options)
@@ -316,16 +318,6 @@ describe("tornado.template", function()
         local rows = {}
         for i = 1, 1000 do rows[i] = { id = i, name = "<" .. i .. ">", on = i % 2 == 0 } end
         assert.equal(by_hand(rows), page:generate { rows = rows })
-        local function steps(fn, ...)
-            local count = 0
-            jit.off()
-            jit.flush() -- a compiled trace counts no instructions
-            debug.sethook(function() count = count + 1 end, "", 100)
-            fn(...)
-            debug.sethook()
-            jit.on()
-            return count
-        end
         local hand, made = steps(by_hand, rows), steps(page.generate, page, { rows = rows })
         assert(hand > 100)
         assert(made <= 2 * hand, made .. " hundred steps, by hand " .. hand)

@@ -1,7 +1,9 @@
 -- tornado.watchdog: what holds the loop is named, and stopped, in compiled code as well.
+local concurrent = require "tornado.concurrent"
 local core = require "tornado.core"
 local ioloop = require "tornado.ioloop"
 local gen = require "tornado.gen"
+local template = require "tornado.template"
 local testing = require "tornado.testing"
 local watchdog = require "tornado.watchdog"
 local web = require "tornado.web"
@@ -147,6 +149,47 @@ describe("tornado.watchdog", function()
         assert.matches("\n +[^\n]*watchdog_spec.lua:%d+ ", text)
     end)
 
+    it("knows the request behind a wait, and in a callback of its", function()
+        watchdog.start(LONG, 0)
+        current = function()
+            gen.sleep(0)
+            local future = concurrent.Future()
+            ioloop.add_callback(function()
+                hold(2 * LONG)
+                future:set_result()
+            end)
+            gen.await(future)
+            hold(2 * LONG)
+        end
+        assert.equal("done", server:fetch("/here").body)
+        local text = log_file.text()
+        assert.equal(2, select(2, text:gsub("ms by GET /here %(127%.0%.0%.1%)", "")))
+    end)
+
+    it("has the lines of templates", function()
+        watchdog.start(LONG, 2 * LONG)
+        local loader = template.DictLoader { ["page.html"] = "\n\n{% while true %}{% end %}" }
+        current = function() loader:load("page.html"):generate() end
+        local lines = testing.expect_log("error", "CPULimitError: cpu_limit")
+        assert.equal(503, server:fetch("/").code)
+        assert.matches("\n    page%.html:3 %(page%.html%)\n", log_file.text())
+        assert.matches("page%.html:3: in function", lines.lines[1])
+    end)
+
+    it("has the stacks of coroutines below the one that runs", function()
+        watchdog.start(LONG, 0)
+        local line = debug.getinfo(1, "l").currentline + 2
+        current = function()
+            coroutine.wrap(function() hold(2 * LONG) end)()
+            return nil
+        end
+        assert.equal("done", server:fetch("/").body)
+        local inner, outer = log_file.text():match("(.*)%(resume%)(.*)")
+        assert.matches("watchdog_spec.lua:" .. line .. " ", inner)
+        assert.matches("watchdog_spec.lua:" .. line .. " ", outer)
+        assert.matches("start_request", outer)
+    end)
+
     it("names calls that block", function()
         watchdog.start(LONG, 0)
         local line
@@ -174,14 +217,14 @@ describe("tornado.watchdog", function()
             log_file.text())
     end)
 
-    it("says no more than one line a second", function()
+    it("says no more than five lines at once, and one a second", function()
         watchdog.start(STALL, 0)
         local began = core.precise()
         current = function() hold(3 * STALL) end
-        for _ = 1, 4 do server:fetch "/" end
+        for _ = 1, 12 do server:fetch "/" end
         local seconds = math.floor(core.precise() - began)
         local lines = select(2, log_file.text():gsub("stall:", ""))
-        assert.truthy(lines >= 1 and lines <= 1 + seconds)
+        assert.truthy(lines >= 5 and lines <= 5 + seconds)
     end)
 
     it("says nothing of what waits, or is quick", function()

@@ -100,8 +100,8 @@ printed, and the exit code is 1.
     quit = [[
 ctornado quit
 
-Ends a running server when the requests that are under way are answered, at most stop_timeout
-seconds from now.
+Ends a running server when the requests that are under way are answered, at most
+stop_delay and stop_timeout seconds from now.
 
 ]] .. RUNNING,
     stop = "ctornado stop\n\nEnds a running server at once.\n\n" .. RUNNING,

@@ -2,6 +2,7 @@
 local control = require "tornado.control"
 local core = require "tornado.core"
 local escape = require "tornado.escape"
+local files = require "tornado.files"
 local gen = require "tornado.gen"
 local ioloop = require "tornado.ioloop"
 local serving = require "tornado.serving"
@@ -142,6 +143,17 @@ local function deliver(result, own, fail)
     return DONE
 end
 
+-- Whether the file that is asked for can be written: nobody is to wait minutes to learn that.
+local function is_writable(path)
+    if not path or path == "-" then return true end
+    local is_there = files.stat(path, true) ~= nil
+    local file, why = io.open(path, "ab")
+    if not file then return nil, why end
+    file:close()
+    if not is_there then os.remove(path) end
+    return true
+end
+
 local function wrong(rest, own)
     if #rest > 1 then return "profile takes one argument, how long: ctornado profile 10s" end
     if rest[1] and not seconds_of(rest[1]) then
@@ -165,7 +177,12 @@ function profile.run(options, rest, own, fail)
         return USAGE
     end
     ioloop.on(core.EVENT_STOP, function(signal) core.exit(128 + signal) end)
-    local ok, text = collect(path, own, rest[1] and seconds_of(rest[1]) or 10)
+    local ok, text = is_writable(own.output)
+    if not ok then
+        fail("profile: " .. text)
+        return FAILED
+    end
+    ok, text = collect(path, own, rest[1] and seconds_of(rest[1]) or 10)
     if ok then return deliver(escape.json_decode(text), own, fail) end
     fail(ok == nil and ("no server answers on %s (%s)"):format(path, text) or "profile: " .. text)
     return FAILED

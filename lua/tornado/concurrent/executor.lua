@@ -4,6 +4,7 @@ local concurrent = require "tornado.concurrent"
 local copy = require "tornado.concurrent.copy"
 local core = require "tornado.core"
 local ioloop = require "tornado.ioloop"
+local loading = require "tornado.loading"
 local log = require "tornado.log"
 local memory = require "tornado.memory"
 local util = require "tornado.util"
@@ -56,10 +57,20 @@ local function check_names(module, name, level)
     end
 end
 
+-- The folder of the site that has the module, first of all that of the running request's; nil: it
+-- is no site's.
+local function folder_of(module)
+    if #loading.folders == 0 or module:find "^tornado%." then return nil end
+    local request = ioloop.root_of(ioloop.context())
+    local handler = request and request.delegate
+    local app = handler and handler.application
+    return loading.folder_of(module, app and app.path)
+end
+
 local function encode_call(module, name, level, ...)
     local bytes, why = copy.encode {
-        module = module, name = name, path = package.path, cpath = package.cpath,
-        n = select("#", ...), ...
+        module = module, name = name, folder = folder_of(module), path = package.path,
+        cpath = package.cpath, n = select("#", ...), ...
     }
     if not bytes then
         error(("bad argument: cannot copy %s to the thread"):format(why), level + 1)
@@ -138,10 +149,10 @@ function Executor:init(options)
     self._handle = handle
 end
 
---- Calls `name` of the module on a thread and waits; returns its results. Raises ExecutorError
--- with what it raised, ExecutorFull, TimeoutError, memory.MemoryLimitError. A wait that is
--- cancelled returns at once: a call that has not begun never does, another one's result is thrown
--- away.
+--- Calls `name` of the module, which may be a site's, on a thread and waits; returns its results.
+-- Raises ExecutorError with what it raised, ExecutorFull, TimeoutError, memory.MemoryLimitError.
+-- A wait that is cancelled returns at once: a call that has not begun never does, another one's
+-- result is thrown away.
 function Executor:run(module, name, ...)
     check_names(module, name, 2)
     local bytes = encode_call(module, name, 2, ...)

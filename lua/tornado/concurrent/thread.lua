@@ -26,8 +26,19 @@ package.preload["tornado.ioloop"] = function(name)
     return ioloop
 end
 
+local environments = {} -- folder of a site -> its globals
+
+local function load(call)
+    local folder = call.folder
+    if not folder then return require(call.module) end
+    if not environments[folder] then
+        environments[folder] = require("tornado.loading").environment(folder)
+    end
+    return environments[folder].require(call.module)
+end
+
 local function find(call)
-    local module = require(call.module)
+    local module = load(call)
     if call.name == nil then return module end
     if type(module) ~= "table" then
         error(("module %s returns a %s, not a table"):format(call.module, type(module)), 0)

@@ -75,7 +75,7 @@ end
 
 local TEXTS = { "addresses", "admin", "control", "pid_file", "user", "group" }
 local NUMBERS = { "stop_timeout", "worker_timeout", "ticket_rotation", "workers", "backlog",
-    "supervise" }
+    "supervise", "no_new_privs" }
 
 local function supervision(options)
     local out = ffi.new("ct_supervision")
@@ -111,6 +111,12 @@ end
 --- Whether the kernel may write this process's memory to a file when it dies.
 function part.core_dumps(allowed)
     C.ct_abi_core_dumps(vm, allowed and 1 or 0)
+end
+
+--- For a process that serves: its files are not for others, and programs that it starts gain no
+-- rights.
+function part.confine(no_new_privs)
+    C.ct_abi_confine(vm, no_new_privs and 1 or 0)
 end
 
 --- Takes commands on a control socket.

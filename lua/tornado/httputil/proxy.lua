@@ -42,7 +42,9 @@ local function parse_network(text)
     local ip = core.ip_bytes(address or text)
     if not ip then return nil end
     bits = tonumber(bits) or #ip * 8
-    return bits <= #ip * 8 and { ip, bits, ("%s/%d"):format(address or text, bits) } or nil
+    if address and #ip == 4 and address:find(":") then bits = bits - 96 end -- v4-mapped
+    if bits < 0 or bits > #ip * 8 then return nil end
+    return { ip, bits, ("%s/%d"):format(address or text, bits) }
 end
 
 --- Parses a list of addresses ("10.0.0.1") and networks ("10.0.0.0/8", "fd00::/8") for apply().

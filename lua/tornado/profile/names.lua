@@ -1,6 +1,7 @@
 -- What functions are called by people who read a profile, from where they are defined: methods by
 -- their class, functions of modules by their module, others as their first line says.
 local core = require "tornado.core"
+local trace = require "tornado.trace"
 local util = require "tornado.util"
 
 local getinfo = debug.getinfo
@@ -72,6 +73,12 @@ local function name_in(line)
     end
 end
 
+-- "page.html": the template of a chunk, or nil.
+local function template_of(source)
+    local map = trace.places[tonumber(source:match "^tt#(%d+)$")]
+    return map and map[0]
+end
+
 --- Returns a function(frame) that gives the label of a frame { source, name, line } that
 -- core.profile_stop() returned: "Main:get sites/blog/app.lua:12".
 return function()
@@ -88,6 +95,8 @@ return function()
         local source, line = frame.source, frame.line
         if source == "=[C]" then return frame.name .. " [C]" end
         if source:sub(1, 1) == "=" then return source:sub(2) end
+        local template = template_of(source)
+        if template then return "template " .. template end
         local place = source:gsub("^@", "") .. ":" .. line
         if line == 0 then return "main chunk " .. place end
         local name = names[key_of(source, line)] or written(frame) or

@@ -3,6 +3,7 @@ local buffer = require "string.buffer"
 local datetime = require "tornado.util.datetime"
 local escape = require "tornado.escape"
 local trace = require "tornado.trace"
+local util = require "tornado.util"
 
 local getmetatable, tostring, type = getmetatable, tostring, type
 local rawget, setmetatable = rawget, setmetatable
@@ -78,18 +79,19 @@ end
 
 -- Lines ---------------------------------------------------------------------------------
 
-local maps, last_id = setmetatable({}, { __mode = "v" }), 0
+local maps, last_id = trace.places, 0
 
 --- Takes the map from the lines of a chunk to places in templates; returns the chunk's name.
 function runtime.add_map(map)
     last_id = last_id + 1
+    map[0] = map.name
     maps[last_id] = map
     return "=tt#" .. last_id
 end
 
 local function place(id, line)
     local map = maps[tonumber(id)]
-    return map and (map[tonumber(line)] or map.name) or nil
+    return map and (map[tonumber(line)] or map[0]) or nil
 end
 
 --- Returns a message or traceback with the lines of compiled templates as those of templates.
@@ -103,10 +105,10 @@ local nested = false -- the error has come out of a template within
 function runtime.on_error(err)
     local again = nested
     nested = false
-    if type(err) ~= "string" then return err end
+    if type(err) == "table" and err.expected then return err end
     local kept = again and trace.take(err)
-    local message = runtime.rewrite(err)
-    trace.keep(message, kept or runtime.rewrite(debug.traceback(err, 2)))
+    local message = type(err) == "string" and runtime.rewrite(err) or err
+    trace.keep(message, kept or runtime.rewrite(debug.traceback(util.text(err), 2)))
     return message
 end
 

@@ -4,6 +4,7 @@
 local filters = require "tornado.web.filters"
 local matchers = require "tornado.routing.matchers"
 local RequestHandler = require "tornado.web.handler"
+local rate_limit = require "tornado.web.rate_limit"
 local routing = require "tornado.routing"
 local util = require "tornado.util"
 
@@ -98,6 +99,8 @@ local Compiler = {}
 Compiler.__index = Compiler
 
 function Compiler:emit(path, target, kwargs, name, around)
+    local why = type(target) == "table" and rate_limit.prepare(target, target.rate_limit)
+    if why then app_error(why) end
     local rule = routing.URLSpec(path, target, kwargs, name)
     rule.filters = around
     self.filtered = self.filtered or around ~= nil

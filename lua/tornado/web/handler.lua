@@ -125,11 +125,18 @@ local function returned(self)
     end
 end
 
+-- The client has left before its body was complete. A log_function hears of requests that were
+-- handled.
+local function end_unread(self)
+    self._finished = true
+    if not self.settings.log_function then self.application:log_request(self) end
+end
+
 -- A client that leaves in the middle ends the request.
 local function stream_all(self, request)
     if self:_stream(request) or self._finished then return end
     self:on_gone()
-    self._finished = true
+    end_unread(self)
 end
 
 local SAFE = { GET = true, HEAD = true, OPTIONS = true }
@@ -165,8 +172,7 @@ local function dispatch(self, rule_kwargs, args)
     if streams or not request.has_body then
         if not streams then request:check_form() end
     elseif not self:_collect(request) then
-        self._finished = true -- the client has left
-        return
+        return end_unread(self)
     end
     if args then routing_args.decode(self, args) end
     check_xsrf(self, request.method)

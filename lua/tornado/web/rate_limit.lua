@@ -71,15 +71,21 @@ end
 
 local compiled = setmetatable({}, { __mode = "k" }) -- class -> its limit
 
+--- Makes the limit of a class, given by `options` if any, ready for use. Returns nothing; or what
+-- is wrong with it.
+function rate_limit.prepare(class, options)
+    if not options or compiled[class] then return nil end
+    local ok, limit = pcall(compile, options, tostring(class), 2)
+    if not ok then return tostring(class) .. ": " .. limit:gsub("^tornado/[^:]*:%d+: ", "") end
+    compiled[class] = limit
+end
+
 --- Applies the `rate_limit` of a handler's class.
 function rate_limit.check(handler)
     local class = handler.class
-    local limit = compiled[class]
-    if not limit then
-        limit = compile(handler.rate_limit, tostring(class), 2)
-        compiled[class] = limit
-    end
-    apply(limit, handler)
+    local why = not compiled[class] and rate_limit.prepare(class, handler.rate_limit)
+    if why then error(why, 0) end
+    apply(compiled[class], handler)
 end
 
 --- Makes a filter for `before` of an application or a web.group(): each client may make `requests`

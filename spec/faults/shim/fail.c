@@ -39,7 +39,7 @@ static int fails(void) {
 
     if (left < 0 && looks++ % 16 == 0 && (left = wanted("memory")) == 0)
         left = -1;
-    return left > 0 && --left == 0;
+    return left > 0 && --left == 0 && wanted("memory");
 }
 
 void *mi_malloc(size_t n) {

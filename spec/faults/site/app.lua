@@ -48,9 +48,18 @@ return web.Application {
         self:write(client:fetch(url, { retries = 8, retry_delay = 0.02 }).body)
     end) },
     { "/crash", route(function() ffi.cast("int *", 64)[0] = 1 end) },
+    { "/spin", route(function(self)
+        if self:get_argument("later", nil) then gen.sleep(0.001) end
+        local text = ("a"):rep(40) .. "b" -- in C, where nothing but a signal can reach it
+        return (text:find(("a?"):rep(40) .. ("a"):rep(40) .. (".*"):rep(12) .. "c"))
+    end) },
     { "/sleep", route(function(self)
         gen.sleep(tonumber(self:get_argument("for", "1")))
         self:write "slept"
+    end) },
+    { "/until", route(function(self)
+        while not core.file_kind(self:get_argument "file") do gen.sleep(0.005) end
+        self:write "done"
     end) },
     { "/twice", route(function(self)
         self:finish "once"

@@ -310,9 +310,14 @@ end
 
 local Leave = Wait:extend "Leave"
 
-function Leave:get() -- luacheck: ignore 212/self
+function Leave:get()
     counts.waiting = counts.waiting + 1
-    gen.sleep(1)
+    while not self.has_left do gen.sleep(0.01) end
+end
+
+function Leave:on_connection_close()
+    self.has_left = true
+    Wait.on_connection_close(self)
 end
 
 -- /ws: an echo, except for the words that it knows.

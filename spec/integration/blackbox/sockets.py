@@ -223,13 +223,17 @@ def _(site):
 
 @case(72, "pings that are answered, and that are not", tornado=OLD + "it counts from its last ping")
 def _(site):
-    with begin(site, on="pinged") as c:
-        for _ in range(3):
-            opcode, payload, _ = read(c)
-            same(opcode, PING, "opcode")
-            c.send(frame(PONG, payload))
-        same(read(c)[0], PING, "opcode")
-        while (got := read(c))[0] == PING:
-            pass
-        same(got[:2], (SHUT, b"\x03\xe8ping timed out"), "the last frame")
-        c.cut()
+    def answer(step):
+        step()
+        with begin(site, on="pinged") as c:
+            for _ in range(3):
+                opcode, payload, _ = read(c)
+                same(opcode, PING, "opcode")
+                c.send(frame(PONG, payload))
+                step()
+            same(read(c)[0], PING, "opcode")
+            while (got := read(c))[0] == PING:
+                pass
+            same(got[:2], (SHUT, b"\x03\xe8ping timed out"), "the last frame")
+            c.cut()
+    harness.on_time(0.35, answer)  # a ping comes each 0.2 s, and is to be answered in 0.2 s

@@ -281,9 +281,16 @@ class Wait(Handler):
 
 
 class Leave(Wait):
+    has_left = False
+
     async def get(self):
         COUNTS["waiting"] += 1
-        await asyncio.sleep(1)
+        while not self.has_left:
+            await asyncio.sleep(0.01)
+
+    def on_connection_close(self):
+        self.has_left = True
+        super().on_connection_close()
 
 
 class Talk(tornado.websocket.WebSocketHandler):

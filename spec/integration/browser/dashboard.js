@@ -175,7 +175,10 @@ run({
   "it fits a phone, and is dark where that is wanted": async (open) => {
     const phone = await dashboard(open, { viewport: { width: 360, height: 740 }, hasTouch: true,
       isMobile: true, colorScheme: "dark" });
-    same(await phone.evaluate(() => document.documentElement.scrollWidth), 360, "width");
+    for (const width of [360, 320]) {
+      await phone.setViewportSize({ width, height: 740 });
+      same(await phone.evaluate(() => document.documentElement.scrollWidth), width, "width");
+    }
     const ground = (page) => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     const light = await dashboard(open, { colorScheme: "light" });
     same(await ground(phone), "rgb(14, 21, 24)", "the ground, dark");

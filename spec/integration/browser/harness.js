@@ -6,7 +6,7 @@
 const { chromium } = require(process.env.PLAYWRIGHT_CORE);
 
 const CHROMIUM = process.env.CHROMIUM || "/usr/bin/chromium";
-const PATIENCE = 30000; // milliseconds that something which must come may take
+const PATIENCE = 60000; // milliseconds that something which must come may take
 const FLAGS = [
   "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -50,7 +50,8 @@ async function runOne(browser, url, fn) {
 
 async function run(cases) {
   const url = process.argv[2];
-  const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS });
+  const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS,
+    timeout: PATIENCE });
   for (const [name, fn] of Object.entries(cases)) {
     try {
       await runOne(browser, url, fn);

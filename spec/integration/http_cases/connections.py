@@ -2,6 +2,7 @@
 ones.
 """
 # SPDX-License-Identifier: Apache-2.0
+import harness
 from asking import (CHUNKED, EXPECT, HALF, MEGABYTE, SUITE, case, chunked, fresh, get, head,
                     judge, length, post, refusal, refuse, serve)
 from harness import LAST, Failure, Reset, check, same, until
@@ -259,18 +260,30 @@ def expect():
 # -- Closing --------------------------------------------------------------------------
 
 
+def while_it_lingers(site, send):
+    """Calls send(connection), which has to end before the server, that has closed, is tired
+    of waiting for the client's end: that is after two seconds."""
+    def run(step):
+        with site.main.connect() as c:
+            step()
+            try:
+                send(c)
+            finally:
+                step()
+    harness.on_time(1.9, run)
+
+
 def closing():
     g = "closing"
 
     def sends_on(request, status, megabytes=1):
         """The client sends on after its mistake, and then reads."""
-        def run(site):
-            with site.main.connect() as c:
-                c.send(request)
-                for _ in range(megabytes * 16):
-                    c.send(b"x" * 65536)
-                refusal(c, status)
-        return run
+        def send(c):
+            c.send(request)
+            for _ in range(megabytes * 16):
+                c.send(b"x" * 65536)
+            refusal(c, status)
+        return lambda site: while_it_lingers(site, send)
     SUITE.add(g, "a bad head, while the client sends on",
               sends_on(post(b"Content-Length: abc\r\n"), 400))
     SUITE.add(g, "no request at all, while the client sends on",
@@ -284,13 +297,14 @@ def closing():
 
     @case(g, "FIN, not RST: sends succeed until the client is done")
     def _(site):
-        with site.main.connect() as c:
+        def send(c):
             c.send(b"BAD\r\n\r\n")
             same(c.reply().status, 400, "status")
             c.end()
             for _ in range(16):
                 c.send(b"x" * 16384)
                 site.main.get("/")
+        while_it_lingers(site, send)
 
     @case(g, "who floods for ever is cut off")
     def _(site):

@@ -14,9 +14,8 @@ from harness import LAST, Ended, Failure, Reset, check, same
 SOON = 0.8  # of the 1 second that the server `quick` allows, at least
 
 
-def timed(run, least):
-    """Runs and returns its result; it must take `least` seconds or more."""
-    start = time.monotonic()
+def timed(run, least, start):
+    """Runs and returns its result, which must not come before `least` seconds after `start`."""
     result = run()
     spent = time.monotonic() - start
     check(spent >= least, f"after {spent:.2f} s already")
@@ -25,17 +24,18 @@ def timed(run, least):
 
 def deadlines():
     """All deadlines of the server `quick` are one second; its handler_timeout is
-    two, and write_timeout one."""
+    two, and write_timeout half a second."""
     g = "deadlines"
 
     def silent(start, status):
         def run(site):
+            began = time.monotonic()
             with site.quick.connect() as c:
                 c.send(start)
                 if status is None:
-                    timed(c.end, SOON)
+                    timed(c.end, SOON, began)
                     return
-                reply = timed(c.reply, SOON)
+                reply = timed(c.reply, SOON, began)
                 same((reply.status, reply.closes), (status, True), "status, close")
                 c.end()
         return run
@@ -50,20 +50,21 @@ def deadlines():
               lambda site: silent_after_100(site))
 
     def silent_after_100(site):
+        began = time.monotonic()
         with site.quick.connect() as c:
             c.send(post(EXPECT + b"Content-Length: 5\r\n"))
             same((c.line(), c.line()), (b"HTTP/1.1 100 Continue", b""), "interim reply")
-            same(timed(c.reply, SOON).status, 408, "status")
+            same(timed(c.reply, SOON, began).status, 408, "status")
             c.end()
 
     def drip(start, unit):
         """Bytes keep coming, so that the connection is never idle."""
         def run(site):
+            began = time.monotonic()
             with site.quick.connect() as c:
-                began = time.monotonic()
                 c.send(start)
                 while not select.select([c.socket], [], [], 0.1)[0]:
-                    check(time.monotonic() - began < 20, "dripped on for 20 s")
+                    check(time.monotonic() - began < harness.PATIENCE, "drips on and on")
                     c.send(unit)
                 same(c.reply().status, 408, "status")
                 check(time.monotonic() - began >= SOON, "too early")
@@ -78,48 +79,60 @@ def deadlines():
 
     @case(g, "a body that is slow, but not too slow")
     def _(site):
-        with site.quick.connect() as c:
-            c.send(post(b"Content-Length: 10000\r\n"))
-            for _ in range(5):
-                c.send(b"x" * 2000)
-                time.sleep(0.4)  # 5,000 bytes a second; 240 are asked for
-            same(len(c.reply().body), 10000, "bytes")
+        def slowly(step):
+            step()
+            with site.quick.connect() as c:
+                c.send(post(b"Content-Length: 10000\r\n"))
+                for _ in range(10):
+                    c.send(b"x" * 1000)
+                    step()
+                    time.sleep(0.2)  # 5,000 bytes a second; 240 are asked for
+                same(len(c.reply().body), 10000, "bytes")
+        harness.on_time(0.8, slowly)
 
     @case(g, "idle after a reply")
     def _(site):
         with site.quick.connect() as c:
+            began = time.monotonic()
             c.send(get())
             same(c.reply().body, b"hello", "body")
-            timed(c.end, SOON)
+            timed(c.end, SOON, began)
 
     @case(g, "a second head")
     def _(site):
         with site.quick.connect() as c:
+            began = time.monotonic()
             c.send(get() + b"GET / HT")
             same(c.reply().body, b"hello", "body")
-            same(timed(c.reply, SOON).status, 408, "status")
+            same(timed(c.reply, SOON, began).status, 408, "status")
             c.end()
 
     @case(g, "a handler may take longer than head and idle may")
     def _(site):
-        key = fresh()
-        with site.quick.connect() as c:
-            c.send(get(b"/wait/" + key.encode()))
-            time.sleep(1.4)  # longer than idle_timeout, shorter than handler_timeout
-            site.quick.set(key + ".go")
-            same(c.reply().body, b"waited", "body")
+        def wait(step):
+            key = fresh()
+            step()
+            with site.quick.connect() as c:
+                c.send(get(b"/wait/" + key.encode()))
+                time.sleep(1.4)  # longer than idle_timeout, shorter than handler_timeout
+                site.quick.set(key + ".go")
+                step()
+                same(c.reply().body, b"waited", "body")
+        harness.on_time(1.9, wait)
 
     @case(g, "handler_timeout")
     def _(site):
         with site.quick.connect() as c:
+            began = time.monotonic()
             c.send(get(b"/wait/" + fresh().encode()))
-            same(timed(c.reply, 2 * SOON).status, 503, "status")
+            same(timed(c.reply, 2 * SOON, began).status, 503, "status")
 
     @case(g, "handler_timeout of one that never finishes")
     def _(site):
         with site.quick.connect() as c:
+            began = time.monotonic()
             c.send(get(b"/forgets"))
-            same(timed(c.reply, 2 * SOON).status, 503, "status")
+            same(timed(c.reply, 2 * SOON, began).status, 503, "status")
 
     @case(g, "handler_timeout does not cut a stream with a long pause")
     def _(site):

@@ -347,6 +347,14 @@ function Collect:get()
     self:write { kilobytes = collectgarbage "count" }
 end
 
+local Garbage = Handler:extend "Garbage"
+
+function Garbage:get(megabytes)
+    local list = {}
+    for i = 1, tonumber(megabytes) do list[i] = ("x"):rep(2 ^ 20 - #list) end
+    self:write(#list .. "")
+end
+
 return web.Application {
     { "/", Root },
     { "/set/(.+)", Set },
@@ -368,4 +376,5 @@ return web.Application {
     { "/forgets", Forgets },
     { "/counts", Counts },
     { "/collect", Collect },
+    { "/garbage/([0-9]+)", Garbage },
 }

@@ -8,7 +8,7 @@ const fs = require("fs");
 const https = require("https");
 const WebSocket = require(process.env.WS);
 
-const PATIENCE = 30000; // milliseconds
+const PATIENCE = 60000; // milliseconds
 const SIZES = [0, 1, 125, 126, 127, 65535, 65536, 1 << 20, 16 << 20];
 
 function same(got, expected, what) {

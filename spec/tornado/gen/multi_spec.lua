@@ -12,20 +12,25 @@ local function error_of(fn, ...)
     return err
 end
 
-local function after(seconds, value)
-    return gen.spawn(function() gen.sleep(seconds) return value end)
+-- Turns of the loop come in their order, however late the clock is.
+local function turns(count)
+    for _ = 0, count do gen.moment() end
 end
 
-local function failing(seconds, err)
-    return gen.spawn(function() gen.sleep(seconds) error(err, 0) end)
+local function after(count, value)
+    return gen.spawn(function() turns(count) return value end)
+end
+
+local function failing(count, err)
+    return gen.spawn(function() turns(count) error(err, 0) end)
 end
 
 describe("gen.all", function()
     it("returns the results of a list or table under its keys", function()
         assert.same({}, gen.all {})
-        assert.same({ 1, 2, 3 }, gen.all { after(0.003, 1), after(0.001, 2), after(0, 3) })
-        assert.same({ a = 1, b = 2 }, gen.multi { a = after(0.002, 1), b = after(0.001, 2) })
-        local same = after(0.001, "x")
+        assert.same({ 1, 2, 3 }, gen.all { after(3, 1), after(1, 2), after(0, 3) })
+        assert.same({ a = 1, b = 2 }, gen.multi { a = after(2, 1), b = after(1, 2) })
+        local same = after(1, "x")
         assert.same({ "x", "x" }, gen.all { same, same })
     end)
 
@@ -44,9 +49,9 @@ describe("gen.all", function()
 
     it("waits for all, raises the first of the list, logs the others", function()
         local logged = testing.expect_log("Multiple exceptions in yield list: ")
-        local slow = after(0.01, 1)
+        local slow = after(1, 1)
         assert.equal("first", error_of(gen.all,
-            { slow, failing(0.005, "first"), failing(0.001, "second") }))
+            { slow, failing(5, "first"), failing(1, "second") }))
         assert.is_true(slow:done())
         assert.equal(1, #logged.lines)
         assert.matches("second", logged.text)
@@ -61,7 +66,7 @@ describe("gen.all", function()
     end)
 
     it("cancels the functions with its wait, but not the futures", function()
-        local own, ended = after(0.005, "own"), false
+        local own, ended = after(5, "own"), false
         local task = gen.spawn(gen.all, { own, function()
             ended = not pcall(gen.sleep, 60)
         end })
@@ -94,21 +99,21 @@ describe("gen.any", function()
         local function watched()
             if not pcall(gen.sleep, 60) then ended = ended + 1 end
         end
-        local result, key = gen.any { slow, watched, x = after(0.002, "fast"),
+        local result, key = gen.any { slow, watched, x = after(2, "fast"),
             failing(0, "ignored") }
         assert.same({ "fast", "x" }, { result, key })
         testing.wait_until(function() return ended == 1 end)
     end)
 
     it("raises the error of the first when none succeeds", function()
-        assert.equal("a", error_of(gen.any, { failing(0.002, "a"), failing(0, "b") }))
+        assert.equal("a", error_of(gen.any, { failing(2, "a"), failing(0, "b") }))
         assert.matches("any: expected at least one", error_of(gen.any, {}))
     end)
 end)
 
 describe("gen.WaitIterator", function()
     it("gives results as they come, with their index and future", function()
-        local futures = { after(0.004, "a"), after(0.002, "b"), after(0, "c") }
+        local futures = { after(4, "a"), after(2, "b"), after(0, "c") }
         local iterator, order = gen.WaitIterator(unpack(futures)), {}
         while not iterator:done() do
             local result = iterator:next()
@@ -122,7 +127,7 @@ describe("gen.WaitIterator", function()
     end)
 
     it("takes names, raises errors, and goes on behind them", function()
-        local iterator = gen.WaitIterator { good = after(0.003, 1), bad = failing(0, "bad") }
+        local iterator = gen.WaitIterator { good = after(3, 1), bad = failing(0, "bad") }
         assert.equal("bad", error_of(iterator.next, iterator))
         assert.equal("bad", iterator.current_index)
         assert.equal(1, iterator:next())

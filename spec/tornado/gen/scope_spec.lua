@@ -21,7 +21,7 @@ describe("gen.scope", function()
         local a, b, c = gen.scope(function(scope)
             for i = 3, 1, -1 do
                 scope:spawn(function()
-                    gen.sleep(0.002 * i)
+                    for _ = 1, i do gen.moment() end
                     order[#order + 1] = i
                 end)
             end
@@ -291,15 +291,16 @@ describe("gen.with_timeout", function()
         future:set_result("late")
         assert.equal("late", gen.with_timeout(0.001, future))
         local logged = testing.expect_log("Exception in spawned task: .*late error")
-        local quiet = 0
+        local quiet, go_on = 0, concurrent.Future()
         local function fails(class)
-            gen.sleep(0.005)
+            gen.await(go_on)
             quiet = quiet + 1
             error(class("late error"), 0)
         end
         local Mine = util.Error:extend "Mine"
         pcall(gen.with_timeout, 0.001, gen.spawn(fails, Mine), { quiet_exceptions = Mine })
         pcall(gen.with_timeout, 0.001, gen.spawn(fails, util.Error))
+        go_on:set_result()
         testing.wait_until(function() return quiet == 2 and logged.text end)
         assert.equal(1, #logged.lines)
     end)

@@ -5,15 +5,8 @@ local gen = require "tornado.gen"
 local iostream = require "tornado.iostream"
 local web = require "tornado.web"
 
+local free_port = dofile "spec/tornado/free_port.lua"
 local peers = dofile "spec/tornado/httpclient/peers.lua"
-
--- A port that was free a moment ago.
-local function free_port()
-    local server = testing.serve(function() end)
-    local port = server.port
-    server:stop()
-    return port
-end
 
 local function write_file(path, text)
     local file = assert(io.open(path, "w"))

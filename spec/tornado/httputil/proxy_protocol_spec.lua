@@ -1,6 +1,7 @@
 -- The option proxy_protocol: who may announce a client, and what becomes of it. What a header is,
 -- spec/core/test_proxy_protocol.c has.
 local gen = require "tornado.gen"
+local tcpclient = require "tornado.tcpclient"
 local testing = require "tornado.testing"
 local web = require "tornado.web"
 
@@ -108,6 +109,28 @@ describe("proxy_protocol", function()
         connection:send(V1:sub(1, 20))
         local answer = connection:read_until_close()
         assert.equal("", answer)
+    end)
+
+    it("stands before TLS", function()
+        local server = serve { ssl_options = { self_signed = true } }
+        for _, size in ipairs { 1, 7, #V1 } do
+            local stream = tcpclient.TCPClient():connect("127.0.0.1", server.port)
+            for at = 1, #V1, size do
+                stream:write(V1:sub(at, at + size - 1))
+                gen.moment()
+            end
+            stream = stream:start_tls(false, { cert_reqs = "none" })
+            stream:write(GET)
+            assert.matches("\r\n\r\n$", stream:read_until "\r\n\r\n")
+            assert.equal("1.2.3.4 https", stream:read_bytes(#"1.2.3.4 https"))
+            stream:close()
+        end
+        local connection = server:connect()
+        connection:send(V1 .. GET)
+        assert.equal(400, connection:read_response().code)
+        connection = server:connect()
+        connection:send(GET)
+        assert.same({ "", "reset" }, { connection:read_until_close() })
     end)
 
     it("is believed of trusted_downstream alone", function()

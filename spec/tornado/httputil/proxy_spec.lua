@@ -102,6 +102,8 @@ describe("xheaders", function()
         assert.equal("4.4.4.4 https", from("9.9.9.9", { "9.9.9.8/31" }))
         assert.equal("4.4.4.4 https", from("9.9.9.9", { "0.0.0.0/0" }))
         assert.equal("4.4.4.4 https", from("fd00::1", { "fd00::/8" }))
+        assert.equal("4.4.4.4 https", from("9.9.9.9", { "::ffff:9.9.9.0/120" }))
+        assert.equal("9.9.9.9 http", from("9.9.9.9", { "::ffff:9.9.8.0/120" }))
     end)
 
     it("are ignored when they are off", function()

@@ -95,11 +95,11 @@ describe("tornado.netutil.resolver", function()
         end)
 
         it("keeps to its deadline", function()
-            serve { timeout = 10, deadline = 0.1 }
+            serve { timeout = 30, deadline = 0.1 }
             local began = core.precise()
             assert.equal("TIMEOUT", refused("mute.test").code)
             local took = core.precise() - began
-            assert.truthy(took >= 0.1 and took < 5, took)
+            assert.truthy(took >= 0.1 and took < 25, took)
         end)
 
         it("asks once for all who ask at once, and keeps what it is told", function()

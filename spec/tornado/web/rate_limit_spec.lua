@@ -112,6 +112,16 @@ describe("rate_limit", function()
         end
     end)
 
+    it("refuses those of a class where its rule is", function()
+        for _, options in ipairs { {}, { requests = "x" }, { request = 1 }, "10/s" } do
+            local class = limited(options)
+            local ok, err = pcall(function() web.Application { { "/", class } } end)
+            assert.is_false(ok)
+            assert.matches("^spec/tornado/web/rate_limit_spec.lua:%d+: rate_limit_spec %d+: .*" ..
+                "rate_limit", err)
+        end
+    end)
+
     it("answers 500 when key() returns no string", function()
         testing.expect_log("error", "rate_limit.key returned number; expected a string")
         local app = web.Application {

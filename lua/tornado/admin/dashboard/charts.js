@@ -140,10 +140,11 @@ export class Chart {
       this.minutes = node(this.svg, "g", { class: "grid" });
       for (let i = 0; i < WINDOW / 60; i++) node(this.minutes, "text", { y: HEIGHT - 5 });
     }
+    const step = this.x(60) - this.x(0) < 48 ? 2 : 1; // px that a label needs
     [...this.minutes.children].forEach((text, i) => {
       set(text, "x", this.x(this.end - i * 60).toFixed(1));
       set(text, "text-anchor", i === 0 ? "end" : "middle");
-      say(text, i === 0 ? "now" : `−${i} min`);
+      say(text, i % step ? "" : i === 0 ? "now" : `−${i} min`);
     });
   }
 
