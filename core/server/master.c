@@ -408,11 +408,12 @@ static bool begin(ct_master *m) {
     m->tickets = ct_keys_get(m->shared, m->loop, true);
     m->board->pid = getpid();
     m->board->heir = m->board->elder = m->elder->waiting;
-    m->board->workers = m->count;
+    ct_board_set_workers(m->board, m->count);
     m->board->started = (int64_t)m->loop->clock.wall;
     if (!open_all(m)) return false;
     share_folder(m);
     m->signals = ct_signals_new(m->loop, list, 6, on_signal, m);
+    ct_signals_let();
     m->tick = ct_timer_new(m->loop, on_tick, m);
     ct_upgrade_init(&m->upgrade, m->loop, m->shared, m->argv,
                     ct_master_on_upgraded, m);
@@ -439,6 +440,7 @@ int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_shared *shared,
         ct_timer_start(m.tick, 1, true);
         if (!ct_loop_run(loop)) m.exit_code = 1;
     }
+    ct_signals_hold(true);
     ct_upgrade_fini(&m.upgrade);
     ct_control_free(m.control);
     if (!m.upgrade.done) ct_pidfile_remove(m.wishes->pid_file);
