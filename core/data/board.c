@@ -9,6 +9,11 @@ bool ct_board_has(const ct_board *b, ct_worker_state state) {
     return false;
 }
 
+void ct_board_set_workers(ct_board *b, uint32_t workers) {
+    b->workers = workers;
+    if (b->used < workers) b->used = workers;
+}
+
 void ct_board_clear(ct_board_row *r) {
     r->generation = r->old = 0;
     r->started = 0;

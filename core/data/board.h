@@ -44,15 +44,19 @@ typedef struct ct_board_row {
 
 typedef struct ct_board {
     _Atomic int32_t pid;       /* of the server: the master's */
-    _Atomic uint32_t workers;  /* rows in use */
+    _Atomic uint32_t workers;  /* rows in use: ct_board_set_workers() */
     _Atomic uint32_t heir;     /* 1: it has not taken over yet */
     _Atomic uint32_t elder;    /* 1: whose place it takes still counts */
     _Atomic uint32_t replaced; /* workers that died and were replaced */
     _Atomic uint32_t reloads, reloads_failed;
+    _Atomic uint32_t used;   /* the most rows that were in use */
     _Atomic int64_t started; /* seconds since 1970 */
     /* Of its elders: */
+    _Atomic int64_t
+        past_started; /* when the first of them was; 0: there is none */
     _Atomic uint32_t past_replaced, past_reloads, past_reloads_failed;
-    ct_count past_dropped; /* see ct_metrics */
+    _Atomic uint32_t past_upgrades; /* how many they are */
+    ct_count past_dropped;          /* see ct_metrics */
     ct_board_row rows[CT_WORKERS + 1];
 } ct_board;
 
@@ -71,15 +75,32 @@ static inline uint32_t ct_board_workers(const ct_board *b) {
     return n < CT_WORKERS ? n : CT_WORKERS;
 }
 
-/* What only grows is the sum of the rows ct_board_row_of(i, ct_board_workers()), for
- * each `i` from ct_board_first() to ct_board_workers(): the workers', but not before
- * they have taken over, as an elder tells nothing of them; and the elders'. */
-static inline uint32_t ct_board_first(const ct_board *b) {
-    return b->heir ? ct_board_workers(b) : 0;
+/* There are so many workers from now on. */
+void ct_board_set_workers(ct_board *b, uint32_t workers);
+
+/* How many rows have ever been workers': when there are fewer than before, what the
+ * others have counted stays. */
+static inline uint32_t ct_board_rows(const ct_board *b) {
+    uint32_t n = b->used, workers = ct_board_workers(b);
+
+    if (n < workers) n = workers;
+    return n < CT_WORKERS ? n : CT_WORKERS;
 }
 
-static inline uint32_t ct_board_row_of(uint32_t i, uint32_t workers) {
-    return i < workers ? i : CT_BOARD_PAST;
+/* What only grows is the sum of the rows ct_board_row_of(i, ct_board_rows()), for
+ * each `i` from ct_board_first() to ct_board_rows(): the workers', but not before
+ * they have taken over, as an elder tells nothing of them; and the elders'. */
+static inline uint32_t ct_board_first(const ct_board *b) {
+    return b->heir ? ct_board_rows(b) : 0;
+}
+
+static inline uint32_t ct_board_row_of(uint32_t i, uint32_t rows) {
+    return i < rows ? i : CT_BOARD_PAST;
+}
+
+/* When the service began, over all upgrades: seconds since 1970. */
+static inline int64_t ct_board_service_started(const ct_board *b) {
+    return b->past_started ? b->past_started : b->started;
 }
 
 /* Milliseconds of the clock of `beat`. */

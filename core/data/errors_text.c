@@ -18,10 +18,10 @@ static void put_text(ct_text *t, const char *name, const char *text) {
 char *ct_errors_text(const ct_board *b) {
     ct_text t = { .json = true };
     ct_recent_line line;
-    uint32_t workers = b->workers < CT_WORKERS ? b->workers : CT_WORKERS;
+    uint32_t rows = ct_board_rows(b);
 
     ct_text_put(&t, "[");
-    for (uint32_t i = 0; i < workers; i++)
+    for (uint32_t i = 0; i < rows; i++)
         for (uint32_t back = 0; back < CT_RECENT_LINES; back++) {
             if (!ct_recent_get(&b->rows[i].recent, back, &line)) continue;
             ct_text_put(&t, "%s\n{\"time\":%.3f,\"worker\":%u",

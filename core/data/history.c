@@ -92,8 +92,8 @@ static void add_up(uint64_t n[NUMBERS], const ct_board *b) {
 
     ct_clock_update(&now);
     n[WHEN] = (uint64_t)(now.wall * 1000);
-    for (uint32_t i = 0, workers = ct_board_workers(b); i <= workers; i++)
-        add_row(n, &b->rows[ct_board_row_of(i, workers)]);
+    for (uint32_t i = 0, rows = ct_board_rows(b); i <= rows; i++)
+        add_row(n, &b->rows[ct_board_row_of(i, rows)]);
     n[RELOADS] = b->reloads + b->past_reloads;
     n[RELOADS_FAILED] = b->reloads_failed + b->past_reloads_failed;
     n[REPLACED] = b->replaced + b->past_replaced;

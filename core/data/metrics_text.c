@@ -16,8 +16,9 @@ typedef struct writer {
     ct_text t;
     const ct_board *board;
     const ct_metrics *metrics;
-    uint32_t first, workers; /* see ct_board_first() */
-    double now;              /* seconds since 1970 */
+    uint32_t first, rows; /* see ct_board_first() */
+    uint32_t workers;
+    double now; /* seconds since 1970 */
 } writer;
 
 /* -- Adding up ------------------------------------------------------------- */
@@ -27,9 +28,9 @@ static double sum(const writer *w, size_t offset) {
     bool grows = offset >= offsetof(ct_board_row, counters);
     double n = 0;
 
-    for (uint32_t i = grows ? w->first : 0; i <= w->workers; i++) {
+    for (uint32_t i = grows ? w->first : 0; i <= w->rows; i++) {
         const char *row =
-            (const char *)&w->board->rows[ct_board_row_of(i, w->workers)];
+            (const char *)&w->board->rows[ct_board_row_of(i, w->rows)];
 
         n += (double)ct_count_get(
             (const ct_count *)(const void *)(row + offset));
@@ -252,8 +253,11 @@ static void put_server(writer *w) {
     sample(w, "version=\"" CT_VERSION_TEXT "\"", 1);
     ct_text_end(&w->t);
     single(w, "ctornado_start_time_seconds", "gauge",
-           "When the server started, in seconds since 1970.",
+           "When this program started, in seconds since 1970.",
            (double)b->started);
+    single(w, "ctornado_service_start_time_seconds", "gauge",
+           "When the first of the programs started whose place this one took.",
+           (double)ct_board_service_started(b));
     single(w, "ctornado_workers", "gauge", "Places of workers.", b->workers);
     single(w, "ctornado_worker_restarts_total", "counter",
            "Workers that died and were replaced.",
@@ -309,8 +313,8 @@ static records *collect(const ct_metrics *m, ct_metric_kind kind) {
 static double handler_number(const writer *w, uint32_t slot, bool most) {
     double n = 0;
 
-    for (uint32_t i = w->first; i <= w->workers; i++) {
-        const ct_count *row = w->metrics->rows[ct_board_row_of(i, w->workers)];
+    for (uint32_t i = w->first; i <= w->rows; i++) {
+        const ct_count *row = w->metrics->rows[ct_board_row_of(i, w->rows)];
         double one = (double)ct_count_get(&row[slot]);
 
         n = !most ? n + one : one > n ? one : n;
@@ -374,8 +378,8 @@ static double value(const writer *w, uint32_t slot, uint32_t type) {
     double all = 0;
     bool any = false;
 
-    for (uint32_t i = grows ? w->first : 0; i <= w->workers; i++) {
-        const ct_count *row = w->metrics->rows[ct_board_row_of(i, w->workers)];
+    for (uint32_t i = grows ? w->first : 0; i <= w->rows; i++) {
+        const ct_count *row = w->metrics->rows[ct_board_row_of(i, w->rows)];
         double n = ct_metrics_value(row, slot);
 
         if (!ct_count_get(&row[slot])) continue;
@@ -463,6 +467,7 @@ char *ct_metrics_text(const ct_board *b, const ct_metrics *m, bool json) {
                  .board = b,
                  .metrics = m,
                  .first = ct_board_first(b),
+                 .rows = ct_board_rows(b),
                  .workers = ct_board_workers(b),
                  .now = seconds_since_1970() };
 

@@ -46,16 +46,15 @@ static void put_workers(ct_text *t, const ct_board *b) {
 }
 
 static void put_statuses(ct_text *t, const ct_board *b) {
-    uint32_t workers = ct_board_workers(b);
+    uint32_t rows = ct_board_rows(b);
     const char *comma = "";
 
     ct_text_put(t, ",\"statuses\":{");
     for (uint32_t code = 100; code < CT_COUNT_STATUSES; code++) {
         unsigned long long n = 0;
 
-        for (uint32_t i = ct_board_first(b); i <= workers; i++)
-            n += of(
-                &b->rows[ct_board_row_of(i, workers)].counters.statuses[code]);
+        for (uint32_t i = ct_board_first(b); i <= rows; i++)
+            n += of(&b->rows[ct_board_row_of(i, rows)].counters.statuses[code]);
         if (!n) continue;
         ct_text_put(t, "%s\"%u\":%llu", comma, code, n);
         comma = ",";
@@ -71,11 +70,11 @@ typedef struct handler {
 } handler;
 
 static void add_up(handler *h, const ct_board *b, const ct_metrics *m) {
-    uint32_t workers = ct_board_workers(b);
+    uint32_t rows = ct_board_rows(b);
 
-    for (uint32_t i = ct_board_first(b); i <= workers; i++)
+    for (uint32_t i = ct_board_first(b); i <= rows; i++)
         for (uint32_t k = 0; k < CT_HANDLER_COUNTS; k++) {
-            const ct_count *row = m->rows[ct_board_row_of(i, workers)];
+            const ct_count *row = m->rows[ct_board_row_of(i, rows)];
             uint64_t n = ct_count_get(&row[h->record->slot + k]);
 
             if (k != CT_HANDLER_MAX)

@@ -7,10 +7,10 @@
 
 /* The number is that of the layout: another one when ct_board, ct_metrics or what is
  * in them changes, or what one of their numbers means. */
-static const char BOARD[] = "elder-board-1";
+static const char BOARD[] = "elder-board-2";
 static const char METRICS[] = "elder-metrics-1";
 
-_Static_assert(sizeof(ct_board) == 4769984 && sizeof(ct_metrics) == 136904736,
+_Static_assert(sizeof(ct_board) == 4769992 && sizeof(ct_metrics) == 136904736,
                "another layout: it needs another number, and here its sizes");
 
 enum { COUNTERS = sizeof(ct_counters) / sizeof(ct_count) };
@@ -52,12 +52,12 @@ static const ct_count *counters_of(const ct_board *b, uint32_t row) {
 
 static void carry_board(const ct_past *p) {
     const ct_board *old = p->old_board;
-    uint32_t workers = ct_board_workers(old);
+    uint32_t rows = ct_board_rows(old);
     uint64_t sums[COUNTERS] = { 0 };
     ct_count *to = (ct_count *)(void *)&p->board->rows[CT_BOARD_PAST].counters;
 
-    for (uint32_t i = 0; i <= workers; i++) {
-        const ct_count *row = counters_of(old, ct_board_row_of(i, workers));
+    for (uint32_t i = 0; i <= rows; i++) {
+        const ct_count *row = counters_of(old, ct_board_row_of(i, rows));
 
         for (uint32_t k = 0; k < COUNTERS; k++)
             sums[k] += ct_count_get(&row[k]);
@@ -67,6 +67,8 @@ static void carry_board(const ct_past *p) {
     raise_small(&p->board->past_reloads, old->reloads + old->past_reloads);
     raise_small(&p->board->past_reloads_failed,
                 old->reloads_failed + old->past_reloads_failed);
+    p->board->past_started = ct_board_service_started(old);
+    p->board->past_upgrades = old->past_upgrades + 1;
     raise_count(&p->board->past_dropped,
                 ct_count_get(&p->old_metrics->dropped) +
                     ct_count_get(&old->past_dropped));
@@ -76,12 +78,12 @@ static void carry_board(const ct_past *p) {
 
 /* A number of a handler: the sum of all rows, or the most. */
 static uint64_t count_at(const ct_past *p, uint32_t slot, bool most) {
-    uint32_t workers = ct_board_workers(p->old_board);
+    uint32_t rows = ct_board_rows(p->old_board);
     uint64_t n = 0;
 
-    for (uint32_t i = 0; i <= workers; i++) {
-        uint64_t one = ct_count_get(
-            &p->old_metrics->rows[ct_board_row_of(i, workers)][slot]);
+    for (uint32_t i = 0; i <= rows; i++) {
+        uint64_t one =
+            ct_count_get(&p->old_metrics->rows[ct_board_row_of(i, rows)][slot]);
 
         n = !most ? n + one : one > n ? one : n;
     }
@@ -89,11 +91,11 @@ static uint64_t count_at(const ct_past *p, uint32_t slot, bool most) {
 }
 
 static double value_at(const ct_past *p, uint32_t slot) {
-    uint32_t workers = ct_board_workers(p->old_board);
+    uint32_t rows = ct_board_rows(p->old_board);
     double n = 0;
 
-    for (uint32_t i = 0; i <= workers; i++)
-        n += ct_metrics_value(p->old_metrics->rows[ct_board_row_of(i, workers)],
+    for (uint32_t i = 0; i <= rows; i++)
+        n += ct_metrics_value(p->old_metrics->rows[ct_board_row_of(i, rows)],
                               slot);
     return n;
 }

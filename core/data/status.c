@@ -54,17 +54,19 @@ static void put_worker(ct_buf *b, uint32_t index, const ct_board_row *r) {
 char *ct_status_text(const ct_board *b) {
     unsigned long long handled = 0;
     ct_buf out = { 0 };
-    uint32_t workers = b->workers;
+    uint32_t rows = ct_board_rows(b), workers = ct_board_workers(b);
 
-    for (uint32_t i = 0; i < workers && i < CT_WORKERS; i++)
-        handled += handled_by(&b->rows[i]);
+    for (uint32_t i = ct_board_first(b); i <= rows; i++)
+        handled += handled_by(&b->rows[ct_board_row_of(i, rows)]);
     put(&out,
-        "{\"version\":\"%s\",\"pid\":%d,\"started\":%lld,\"handled\":%llu,"
-        "\"replaced\":%u,\"workers\":[",
-        CT_VERSION_TEXT, (int)b->pid, (long long)b->started, handled,
-        b->replaced);
-    for (uint32_t i = 0; i < workers && i < CT_WORKERS; i++)
-        put_worker(&out, i, &b->rows[i]);
+        "{\"version\":\"%s\",\"pid\":%d,\"started\":%lld,"
+        "\"program_started\":%lld,\"upgrades\":%u,\"handled\":%llu,"
+        "\"replaced\":%u,\"reloads\":%u,\"reloads_failed\":%u,\"workers\":[",
+        CT_VERSION_TEXT, (int)b->pid, (long long)ct_board_service_started(b),
+        (long long)b->started, b->past_upgrades, handled,
+        b->replaced + b->past_replaced, b->reloads + b->past_reloads,
+        b->reloads_failed + b->past_reloads_failed);
+    for (uint32_t i = 0; i < workers; i++) put_worker(&out, i, &b->rows[i]);
     ct_buf_add(&out, "]}\n", 4);
     return out.data;
 }

@@ -405,6 +405,14 @@ void ct_listen_own(ct_loop *loop) {
     }
 }
 
+/* Generations and workers have copies of one socket. */
+static void close_socket(ct_listen *l) {
+    if (l->fd == -1) return;
+    ct_loop_forget(l->loop, l->fd);
+    close(l->fd);
+    l->fd = -1;
+}
+
 static void leave(ct_listen *l, bool all) {
     if (l->inherited || l->fd == -1) return;
     for (int i = 0; i < BURST && l->opened && !all; i++)
@@ -412,8 +420,7 @@ static void leave(ct_listen *l, bool all) {
     ct_listen_hold(l, true);
     event_del(&l->event); /* held, it may be watched behind a pause */
     ct_timer_stop(l->pause);
-    close(l->fd);
-    l->fd = -1;
+    close_socket(l);
     l->inode = 0;
 }
 
@@ -446,7 +453,7 @@ void ct_listen_free(ct_listen *l) {
     if (event_initialized(&l->event)) event_del(&l->event);
     ct_timer_free(l->pause);
     ct_listen_unlink(&l->at, l->inode);
-    if (l->fd != -1) close(l->fd);
+    close_socket(l);
     if (l->spare != -1) close(l->spare);
     ct_free(l);
 }

@@ -12,8 +12,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-/* The loop made last, for libevent's log and fatal callbacks. */
-static ct_loop *reporter; /* process-wide: those callbacks have no argument */
+/* The loop that was made or has turned last, for libevent's log and fatal callbacks
+ * and for epoll_wait(). */
+static ct_loop *reporter; /* process-wide: those have no argument for it */
 
 static void on_fatal(int error) {
     if (reporter)
@@ -70,12 +71,13 @@ static uint32_t with_error(uint32_t what) {
 int epoll_wait(int fd, struct epoll_event *events, int most, int timeout) {
     int n = epoll_pwait(fd, events, most, timeout, NULL);
 
+    if (reporter) reporter->epoll = fd;
     for (int i = 0; i < n; i++) events[i].events = with_error(events[i].events);
     return n;
 }
 
 bool ct_loop_init(ct_loop *loop, ct_log *log, const char **why) {
-    *loop = (ct_loop){ .log = log };
+    *loop = (ct_loop){ .log = log, .epoll = -1 };
     ct_list_init(&loop->listens);
     ct_clock_update(&loop->clock);
     loop->own = ct_new(ct_loop_counts);
@@ -110,6 +112,7 @@ static bool turn(ct_loop *loop) {
     if (loop->again) flags |= EVLOOP_NONBLOCK;
     loop->again = false;
     loop->fresh = false;
+    reporter = loop;
     if (event_base_loop(loop->base, flags) == -1) return false;
     loop->quiet = !loop->fresh;
     ct_loop_now(loop);
@@ -134,6 +137,11 @@ void ct_loop_stop(ct_loop *loop) {
 void ct_loop_yield(ct_loop *loop) {
     event_base_loopbreak(loop->base);
     loop->again = true;
+}
+
+/* What epoll does not know yet, or has forgotten, is no error. */
+void ct_loop_forget(ct_loop *loop, int fd) {
+    (void)epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
 void ct_loop_fini(ct_loop *loop) {

@@ -15,6 +15,7 @@ struct event_base;
 
 typedef struct ct_loop {
     struct event_base *base;
+    int epoll;      /* its descriptor, or -1 before the first turn */
     ct_clock clock; /* read once a turn */
     ct_log *log;    /* borrowed */
     bool stopped;
@@ -63,6 +64,13 @@ void ct_loop_stop(ct_loop *loop);
 /* From a callback: ends the turn behind it. What else is ready waits for the
  * next turn, which comes at once. */
 void ct_loop_yield(ct_loop *loop);
+
+/* Has epoll forget `fd` at once, whose event is deleted and which is about to be
+ * closed here, or has gone to somebody else: libevent tells epoll in the next turn,
+ * when it may be too late. Needed where a copy of the descriptor lives on, here or
+ * in another process: epoll goes on watching what nobody has closed, and would tell
+ * it to whoever has got the number. */
+void ct_loop_forget(ct_loop *loop, int fd);
 
 /* Frees the base. Everything on it must be freed before. */
 void ct_loop_fini(ct_loop *loop);

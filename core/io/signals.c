@@ -14,7 +14,10 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-enum { MOST = 8 };
+enum {
+    MOST = 8,
+    END = 30 /* seconds that a process may take to end */
+};
 
 struct patience {
     int signal;
@@ -108,4 +111,32 @@ void ct_signals_free(ct_signals *s) {
     if (!s) return;
     for (int i = 0; i < s->n; i++) event_del(&s->events[i]);
     ct_free(s);
+}
+
+/* -- Beginning and end ----------------------------------------------------- */
+
+static void fill(sigset_t *set, bool ends) {
+    static const int list[] = { SIGHUP, SIGUSR1, SIGUSR2,
+                                SIGINT, SIGTERM, SIGQUIT };
+
+    sigemptyset(set);
+    for (int i = 0; i < (ends ? 6 : 3); i++) sigaddset(set, list[i]);
+}
+
+void ct_signals_hold(bool ends) {
+    sigset_t set;
+
+    fill(&set, ends);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    if (!ends) return;
+    signal(SIGALRM, SIG_DFL);
+    alarm(END);
+}
+
+void ct_signals_let(void) {
+    sigset_t set;
+
+    fill(&set, true);
+    alarm(0);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }

@@ -20,4 +20,13 @@ void ct_signals_patience(unsigned interrupt, unsigned terminate);
 
 void ct_signals_free(ct_signals *s);
 
+/* Holds back the signals that would kill a process which does not watch them: SIGHUP,
+ * SIGUSR1 and SIGUSR2 of one that starts; with `ends` also SIGINT, SIGTERM and SIGQUIT,
+ * of one that ends as it was told to. If that takes half a minute, SIGALRM ends it.
+ * Process-wide. */
+void ct_signals_hold(bool ends);
+
+/* They come again, and so do those that came meanwhile. */
+void ct_signals_let(void);
+
 #endif

@@ -191,6 +191,7 @@ void ct_stream_fini(ct_stream *s, bool reset) {
     s->reset = reset;
     s->ops->fini(s);
     if (reset) setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    if (s->shown) ct_loop_forget(s->loop, s->fd);
     close(s->fd);
     s->fd = -1;
 }

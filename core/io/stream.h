@@ -59,6 +59,7 @@ struct ct_stream {
     bool write_on_read; /* a send waits for input (TLS) */
     bool read_on_write; /* a recv waits for room (TLS) */
     bool reset;         /* for fini: it ends with a reset */
+    bool shown;         /* others know the descriptor: it may have a copy */
     int poked;          /* bits of ct_stream_poke() that were not told yet */
     bool more; /* what is sent is followed by more at once: hold the packet */
     struct event event;

@@ -268,12 +268,15 @@ static void become(const ct_child *c, const ct_vm_wishes *wishes,
     ct_inherit place = { .worker = c->index,
                          .shared = *shared,
                          .channel = channel };
-    sigset_t none;
+    sigset_t held; /* as ct_signals_hold() does, until it watches them */
     char name[64];
 
     snprintf(name, sizeof name, "ctornado: worker %u", c->index);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    sigemptyset(&held);
+    sigaddset(&held, SIGHUP);
+    sigaddset(&held, SIGUSR1);
+    sigaddset(&held, SIGUSR2);
+    sigprocmask(SIG_SETMASK, &held, NULL);
     if (!ct_inherit_leave(&place, c->addresses ? c->addresses : "")) _exit(70);
     if (!drop_privileges(wishes)) {
         dprintf(STDERR_FILENO,

@@ -42,6 +42,7 @@ int ct_control_release(ct_control_peer *p) {
     int fd = p->fd;
 
     event_del(&p->event);
+    ct_loop_forget(p->control->loop, fd); /* another process may get it */
     ct_list_remove(&p->node);
     p->control->count--;
     ct_free(p);

@@ -74,7 +74,7 @@ static bool hire(ct_master *m, uint32_t i) {
     c->leave_at = 0;
     m->target = i + 1;
     if (m->count < m->target) m->count = m->target;
-    m->board->workers = m->target;
+    ct_board_set_workers(m->board, m->target);
     if (!c->pid) ct_master_start(m, c);
     return true;
 }
@@ -90,7 +90,7 @@ static void resize(ct_master *m, uint32_t wanted) {
     while (m->target > wanted)
         m->children[--m->target].leave_at = ct_board_now() + CT_MASTER_LEAVE;
     if (m->target == before) return;
-    m->board->workers = m->target;
+    ct_board_set_workers(m->board, m->target);
     ct_master_spread(m);
     ct_log_line(m->loop->log, CT_LEVEL_INFO, "master", "%u workers from now on",
                 m->target);

@@ -252,9 +252,15 @@ bool ct_generations_init(ct_generations *g, ct_loop *loop, ct_server *server,
     return g->current != NULL;
 }
 
+void ct_generations_reopen(ct_generations *g) {
+    g->reopen = !g->current->ready;
+    if (!g->reopen) ct_events_add(g->current->events, CT_EVENT_REOPEN, 0);
+}
+
 bool ct_generations_turn(ct_generations *g) {
     bool more = ct_vm_turn(g->current);
 
+    if (g->reopen && g->current->ready) ct_generations_reopen(g);
     if (g->current->wants_reload) {
         g->current->wants_reload = false;
         g->wanted(g->wanted_arg);
@@ -320,10 +326,6 @@ void ct_generations_retire(ct_generations *g, bool all) {
         ct_events_add(g->current->events, CT_EVENT_RETIRE, 0);
     else
         ct_loop_stop(g->loop);
-}
-
-void ct_generations_reopen(ct_generations *g) {
-    ct_events_add(g->current->events, CT_EVENT_REOPEN, 0);
 }
 
 bool ct_generations_fini(ct_generations *g) {

@@ -36,6 +36,7 @@ typedef struct ct_generations {
     uint32_t count;            /* that were begun */
     ct_server_options options; /* as they were before `loading` */
     bool asked;                /* `current` shall hand over */
+    bool reopen;               /* its logs, as soon as it is ready */
     ct_timer *limit;           /* how long `loading` may take */
     ct_timer *sweep;           /* looks at those that cannot be freed yet */
     ct_reload_fn *done;

@@ -133,8 +133,15 @@ static void on_answer(ct_master *m, ct_child *c, bool ok, const char *why) {
     if (!m->waited_for) end_reload(m);
 }
 
+/* Somebody says that things are better now: it waits no longer. */
+static void hurry(ct_master *m, ct_child *c) {
+    c->early = 0;
+    ct_master_start(m, c);
+}
+
 void ct_master_reload(ct_master *m, ct_control_peer *asker) {
     const char *why = ct_upgrade_is_in_the_way(&m->upgrade);
+    ct_child *first = m->children;
 
     if (m->reloading) why = "a reload is under way already: ask again after it";
     if (!m->ready || m->elder->waiting) why = "the server has not started yet";
@@ -151,9 +158,12 @@ void ct_master_reload(ct_master *m, ct_control_peer *asker) {
     m->next = NULL;
     m->waited_for = 0;
     ct_master_notify(m, "RELOADING=1");
-    ask(m, &m->children[0]);
-    if (!m->children[0].pid || !m->children[0].served)
-        on_answer(m, m->children, false, "worker 1 is down: see the log");
+    if (!first->pid) hurry(m, first);
+    ask(m, first);
+    if (!first->served)
+        on_answer(m, first, false,
+                  "worker 1 is down, and starts anew: see the log, and ask "
+                  "again when it serves");
 }
 
 /* -- Workers --------------------------------------------------------------- */
@@ -398,11 +408,12 @@ static bool begin(ct_master *m) {
     m->tickets = ct_keys_get(m->shared, m->loop, true);
     m->board->pid = getpid();
     m->board->heir = m->board->elder = m->elder->waiting;
-    m->board->workers = m->count;
+    ct_board_set_workers(m->board, m->count);
     m->board->started = (int64_t)m->loop->clock.wall;
     if (!open_all(m)) return false;
     share_folder(m);
     m->signals = ct_signals_new(m->loop, list, 6, on_signal, m);
+    ct_signals_let();
     m->tick = ct_timer_new(m->loop, on_tick, m);
     ct_upgrade_init(&m->upgrade, m->loop, m->shared, m->argv,
                     ct_master_on_upgraded, m);
@@ -429,6 +440,7 @@ int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_shared *shared,
         ct_timer_start(m.tick, 1, true);
         if (!ct_loop_run(loop)) m.exit_code = 1;
     }
+    ct_signals_hold(true);
     ct_upgrade_fini(&m.upgrade);
     ct_control_free(m.control);
     if (!m.upgrade.done) ct_pidfile_remove(m.wishes->pid_file);

@@ -18,7 +18,7 @@ static bool share_limits(ct_worker *w) {
 
 static void begin_board(ct_worker *w) {
     w->board->pid = getpid();
-    w->board->workers = 1;
+    ct_board_set_workers(w->board, 1);
     w->board->heir = w->board->elder = w->elder.waiting;
     w->board->started = w->row->started;
 }

@@ -391,6 +391,7 @@ static int run(ct_worker *w, int argc, char **argv) {
     w->upgrade.counted = w->shared;
     w->signals = ct_signals_new(&w->loop, list, 6, on_signal, w);
     if (w->signals) ct_wishes_wait(NULL);
+    ct_signals_let();
     w->tick = ct_timer_new(&w->loop, on_tick, w);
     ct_timer_start(w->tick, CT_FIGURES_TICK, true);
     return ct_loop_run(&w->loop) ? w->generations.current->exit_code : 1;
@@ -409,6 +410,7 @@ static void tell_failure(const ct_worker *w) {
 static ct_vm_wishes *end(ct_worker *w, int code) {
     ct_vm_wishes *wishes = NULL;
 
+    ct_signals_hold(true); /* a master lets them come again */
     if (w->generations.current && w->generations.current->supervises) {
         wishes = w->generations.current->wishes;
         w->generations.current->wishes = NULL;
@@ -442,6 +444,7 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
     const char *why;
     int code = 1;
 
+    ct_signals_hold(false);
     ct_log_init(&w->log);
     (void)ct_mem_refill();
     ct_digest_use_memory();

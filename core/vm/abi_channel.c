@@ -295,9 +295,11 @@ int ct_abi_channel_errno(ct_vm *vm, uint32_t channel) {
 }
 
 int ct_abi_channel_descriptor(ct_vm *vm, uint32_t channel) {
-    const ct_channel *c = channel_of(vm, channel);
+    ct_channel *c = channel_of(vm, channel);
 
-    return c ? c->stream.fd : -1;
+    if (!c) return -1;
+    c->stream.shown = true;
+    return c->stream.fd;
 }
 
 int ct_abi_channel_nodelay(ct_vm *vm, uint32_t channel, int on) {

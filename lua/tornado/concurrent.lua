@@ -164,19 +164,27 @@ function concurrent.is_future(value)
     return util.isinstance(value, Future)
 end
 
+local function check_future(future)
+    if util.isinstance(future, Future) then return end
+    error("bad future: expected Future, got " .. type(future), 3)
+end
+
 --- Sets the result unless the future was cancelled.
 function concurrent.future_set_result_unless_cancelled(future, value)
+    check_future(future)
     if not future._cancelled then future:set_result(value) end
 end
 
 --- Sets the error; when the future was cancelled, logs it instead.
 function concurrent.future_set_exception_unless_cancelled(future, err, trace)
+    check_future(future)
     if not future._cancelled then return future:set_exception(err, trace) end
     log.app_log:error("Exception after Future was cancelled: " .. (trace or tostring(err)))
 end
 
 --- The same with { class, err, traceback }, what Python's sys.exc_info() is.
 function concurrent.future_set_exc_info(future, info)
+    check_future(future)
     if type(info) ~= "table" or info[2] == nil then
         error("future_set_exc_info called with no exception", 2)
     end
@@ -185,6 +193,10 @@ end
 
 --- Calls fn(future) when it is done; at once when it is.
 function concurrent.future_add_done_callback(future, fn)
+    check_future(future)
+    if not util.is_callable(fn) then
+        error("bad callback: expected function, got " .. type(fn), 2)
+    end
     if not future._done then return future:add_done_callback(fn) end
     if future._failed then retrieve(future) end
     fn(future)
@@ -203,6 +215,8 @@ end
 
 --- Gives the outcome of future `a` to future `b`, unless that is done when it comes.
 function concurrent.chain_future(a, b)
+    check_future(a)
+    check_future(b)
     concurrent.future_add_done_callback(a, function() copy(a, b) end)
 end
 

@@ -50,14 +50,22 @@ local function ago(from, now)
     return math.floor(seconds / 86400) .. " days"
 end
 
+-- The service's, over all upgrades, and this program's.
+local function up(status, now)
+    local text = "up " .. ago(status.started, now)
+    if status.upgrades == 0 then return text end
+    return ("%s, of which this program %s, after %d upgrade%s"):format(text,
+        ago(status.program_started, now), status.upgrades, status.upgrades == 1 and "" or "s")
+end
+
 local ROW = "%-8s %-8s %-9s %-11s %12s %9s %12s %10s %8s"
 
 --- What `status` answered, for people.
 function control.describe(json)
     local status, now = escape.json_decode(json), core.now()
     local lines = {
-        ("ctornado %s, pid %d, up %s: %d requests, %d worker%s, %d replaced"):format(status.version,
-            status.pid, ago(status.started, now), status.handled, #status.workers,
+        ("ctornado %s, pid %d, %s: %d requests, %d worker%s, %d replaced"):format(status.version,
+            status.pid, up(status, now), status.handled, #status.workers,
             #status.workers == 1 and "" or "s", status.replaced),
         ROW:format("worker", "pid", "state", "generation", "connections", "requests", "handled",
             "Lua KiB", "up"),

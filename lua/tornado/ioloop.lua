@@ -439,7 +439,7 @@ end
 
 --- Ends a timer; fine when it has fired.
 function ioloop.remove_timeout(handle)
-    if type(handle) ~= "number" then
+    if type(handle) ~= "number" or handle ~= handle then
         error("bad handle: expected what call_later() returns, got " .. type(handle), 2)
     end
     timers[handle] = nil

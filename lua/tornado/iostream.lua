@@ -198,6 +198,7 @@ local KEYS = { ssl_options = util.NONE, server_side = false, server_hostname = u
 --- A TCP or unix connection with TLS. Takes what IOStream does, and the options ssl_options,
 --- server_side (false) and server_hostname. Reading and writing shake hands first.
 function SSLIOStream:init(descriptor, options)
+    util.expect(options or {}, "table", "options", 1)
     local own, base = {}, {}
     for name, value in pairs(options or {}) do
         if KEYS[name] ~= nil then own[name] = value else base[name] = value end
@@ -268,6 +269,7 @@ end
 
 --- Two streams that are connected with each other.
 function iostream.pair(options)
+    BaseIOStream._check(options, 1) -- before there is anything to close
     local a, b = core.pair()
     if not a then error(errors.SocketError(core.last_errno()), 0) end
     return IOStream(a, options), IOStream(b, options)
@@ -287,6 +289,7 @@ end
 
 --- A pipe: the stream to read from and the one to write to.
 function iostream.pipe(options)
+    BaseIOStream._check(options, 1) -- before there is anything to close
     local a, b = core.pipe()
     if not a then error(errors.SocketError(core.last_errno()), 0) end
     return PipeIOStream(a, options), PipeIOStream(b, options)

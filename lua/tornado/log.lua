@@ -169,7 +169,9 @@ local OPTIONS = { "logging", "log_format", "log_file_prefix", "log_to_stderr" }
 --- Defines these options, and applies them when parsing is done if one of them was given.
 -- Tornado: applies them in any case. Here the log is set up already, by ctornado.conf.
 function log.define_logging_options(options)
-    util.expect(options, "table", "options")
+    if type(options) ~= "table" or not util.is_callable(options.define) then
+        error("bad options: expected OptionParser, got " .. type(options), 2)
+    end
     options:define("logging", { default = "info", metavar = "debug|info|warning|error|none",
         help = "Set the log level. If 'none', the logging configuration is left alone." })
     options:define("log_to_stderr", { type = "bool", help = "Send log output to stderr " ..

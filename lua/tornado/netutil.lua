@@ -151,6 +151,7 @@ end
 --- means `server_hostname`.
 -- Tornado: returns Python's SSLSocket.
 function netutil.ssl_wrap_socket(descriptor, ssl_options, server_hostname, server_side)
+    util.expect(descriptor, "number", "descriptor")
     return iostream.SSLIOStream(descriptor, { ssl_options = ssl_options,
         server_hostname = server_hostname, server_side = server_side or false })
 end

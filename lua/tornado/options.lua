@@ -36,7 +36,7 @@ end
 
 --- See OptionParser:print_help().
 function options.print_help(file)
-    parser:print_help(file)
+    parser:print_help(file, 1)
 end
 
 --- See OptionParser:add_parse_callback().

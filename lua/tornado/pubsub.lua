@@ -68,8 +68,14 @@ end
 
 pubsub.Unreachable = Cluster.Unreachable
 
+local function check_backend(backend)
+    if type(backend) == "table" and util.is_callable(backend.attach) then return end
+    error("bad backend: expected what Local() or cluster() returns, got " .. util.shown(backend), 3)
+end
+
 --- A hub of its own over a backend (default: Local()).
 function pubsub.Hub(backend)
+    if backend ~= nil then check_backend(backend) end
     return Hub(backend or pubsub.Local())
 end
 
@@ -104,6 +110,7 @@ function pubsub.configure(backend)
         limits = check_numbers(util.options(backend, LIMITS, "configure"), LIMITS)
         return
     end
+    check_backend(backend)
     default, configured = Hub(backend), true
 end
 

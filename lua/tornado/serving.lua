@@ -340,7 +340,12 @@ end
 
 -- Options that do not go together.
 local function check_options(options)
+    local seen = {}
     for _, item in ipairs(addresses.list(options)) do
+        if seen[item[1]] and not item[1]:find ":0$" then
+            return nil, "listen: " .. item[1] .. " stands there twice"
+        end
+        seen[item[1]] = true
         if item[1] == options.admin then
             return nil, "admin: " .. options.admin .. " is an address of the sites, which " ..
                 "strangers may reach: give it one of its own"

@@ -81,6 +81,8 @@ end
 --- Parses traceparent, and tracestate (may be nil). Returns a Trace whose span is new, or nil when
 -- traceparent is malformed. Of later versions, what version 00 has is taken (§3.2.4).
 function tracing.parse(parent, state)
+    util.expect(parent, "string", "traceparent")
+    util.expect(state or "", "string", "tracestate")
     local version, trace_id, parent_id, flags, rest =
         match(parent, "^(%x%x)%-(%x+)%-(%x+)%-(%x%x)(.*)$")
     if not version or #trace_id ~= 32 or #parent_id ~= 16 then return nil end
@@ -95,8 +97,14 @@ end
 
 -- Requests ---------------------------------------------------------------------------------
 
+local function check_request(request)
+    if type(request) == "table" and type(request.handle) == "number" then return end
+    error("bad request: expected HTTPServerRequest, got " .. type(request), 3)
+end
+
 --- The trace that a request's fields name, or nil.
 function tracing.read(request)
+    check_request(request)
     local parent, several = core.request_field(request.handle, "traceparent")
     if not parent or several then return nil end
     local trace = tracing.parse(parent, request:header "tracestate")
@@ -120,6 +128,7 @@ end
 
 --- What request.trace becomes when it is first asked for: a Trace, or false.
 function tracing.of(request)
+    check_request(request)
     local trace = accept == "all" and tracing.read(request) or begin and tracing.new()
     return trace or false
 end

@@ -21,7 +21,8 @@ static void begin(server *s, const server *elder, uint32_t workers) {
     *s = (server){ 0 };
     s->board = ct_shared_get(&s->shared, "board", sizeof *s->board);
     s->metrics = ct_metrics_get(&s->shared);
-    s->board->workers = workers;
+    ct_board_set_workers(s->board, workers);
+    s->board->started = 1000 + workers;
     s->board->heir = s->board->elder = elder != NULL;
     if (elder) ct_past_lend(&elder->shared, &s->found);
     for (uint32_t i = 0; i < s->found.count; i++) /* as over an exec */

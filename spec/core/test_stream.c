@@ -137,6 +137,33 @@ static void test_peer_shuts(void) {
     pair_fini(&p);
 }
 
+/* A copy keeps what was closed alive, and another stream has its number: what
+ * happens to the copy is none of its business, and what happens to itself is. */
+static void test_copied(void) {
+    pair old, p;
+    int fd, copy, other;
+    char in[10];
+
+    pair_init(&old);
+    turn(); /* epoll knows it */
+    fd = old.s.fd;
+    copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    other = old.other;
+    old.s.shown = true;
+    ct_stream_fini(&old.s, false);
+    pair_init(&p);
+    CHECK(p.s.fd == fd);
+    turn();
+    CHECK(write(other, "not yours", 9) == 9 && close(other) == 0);
+    turn();
+    CHECK(p.calls == 0 && !p.s.shut);
+    close(copy);
+    CHECK(shutdown(p.other, SHUT_WR) == 0);
+    CHECK(wait_for(&p, CT_STREAM_SHUT));
+    CHECK(ct_stream_recv(&p.s, in, sizeof in) == CT_STREAM_EOF);
+    pair_fini(&p);
+}
+
 static void test_we_shut(void) {
     char in[10];
     pair p;
@@ -758,6 +785,7 @@ static void check_streams(void) {
     test_read();
     test_not_read();
     test_peer_shuts();
+    test_copied();
     test_we_shut();
     test_write();
     test_read_while_writing();

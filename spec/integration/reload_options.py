@@ -116,6 +116,20 @@ def options():
                 check(client.done > 50, f"only {client.done} requests")
             check("died" not in server.log(), server.log())
 
+    @case(g, "fewer workers: what the others counted stays, and what more of them count is added")
+    def _(binary):
+        with configured(binary, "workers = 4") as (server, _, again, status):
+            for _ in range(60):
+                server.get("/")
+            same(status()["handled"], 60, "requests")
+            for n in (1, 3):
+                again(f"workers = {n}")
+                await_workers(status, n)
+                same(status()["handled"], 60, f"requests, when {n} are left")
+            for _ in range(60):
+                server.get("/")
+            until(lambda: status()["handled"] == 120, "all requests of both times")
+
     @case(g, "a master of one worker gets more")
     def _(binary):
         with configured(binary, "supervise = true") as (server, _, again, status):

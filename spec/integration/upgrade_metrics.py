@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
@@ -154,6 +155,28 @@ def carried():
                 server.await_end(old)
                 same(server.numbers()[GETS], 26 + 5 * i, "requests, when the old one is gone")
 
+    @each("status goes on, and says how old the service is and how old the program")
+    def _(binary, workers):
+        with Site(binary, workers) as server:
+            visit(server, 7)
+            server.process.send_signal(signal.SIGHUP)
+            until(lambda: upgrade.status(server)["reloads"] == 1, "a reload")
+            first = upgrade.status(server)
+            same(first["started"], first["program_started"], "the age of the first one")
+            until(lambda: time.time() >= first["started"] + 1.1, "the next second")
+            for n in (1, 2):
+                old = server.upgrade()
+                server.await_end(old)
+                now = upgrade.status(server)
+                same((now["handled"], now["reloads"], now["upgrades"]), (7, 1, n), "what was")
+                same(now["started"], first["started"], "the age of the service")
+                check(now["program_started"] > first["started"], "the age of the program")
+                found = server.numbers()
+                same(found["ctornado_service_start_time_seconds"], first["started"], "as metrics")
+                same(found["ctornado_start_time_seconds"], now["program_started"], "as metrics")
+            done = server.command("status")
+            check("of which this program" in done[1] and "2 upgrades" in done[1], done)
+
     @each("what the old one answers late is counted")
     def _(binary, workers):
         with Site(binary, workers) as server, server.connect() as c:
@@ -195,7 +218,7 @@ def carried():
             visit(server, 5)
             other = server.home / "other"
             program = pathlib.Path(binary).read_bytes()
-            for name in b"elder-board-1", b"elder-metrics-1":
+            for name in b"elder-board-2", b"elder-metrics-1":
                 check(name + b"\0" in program, f"{name} is not in the program")
                 program = program.replace(name + b"\0", name[:-1] + b"0\0")
             other.write_bytes(program)

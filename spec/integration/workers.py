@@ -232,7 +232,6 @@ def deaths():
                         os.kill(worker["pid"], signal.SIGKILL)
                 return not worker["pid"]  # one that has just begun may be "down", too
             until(pauses, "a pause")
-            check(re.search(r"^1 +0 +down .* -$", server.command("status")[1], re.M), "its row")
             check(server.log().count("died of signal 9") >= 5, "a pause after fewer than five")
             server.await_workers()
 
@@ -245,7 +244,10 @@ def deaths():
             for i in (1, 2):
                 server.await_line(f"worker {i} does not start: the others get its clients")
             same({server.get("/who").body.split()[0] for _ in range(30)}, {b"3"}, "who serves")
+            until(lambda: server.ask_status()["workers"][0]["state"] == "down", "a pause")
             server.write("two")
+            code, _, err = server.command("reload")
+            check(code == 0 or "worker 1 is down, and starts anew" in err, err)
             server.await_workers()
             until(lambda: {w["state"] for w in server.ask_status()["workers"]} == {"serving"},
                   "all to serve")

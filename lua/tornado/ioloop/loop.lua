@@ -28,9 +28,15 @@ local FORWARDED = {
     "add_timeout", "add_future", "run_sync",
 }
 
+local function check_when(when)
+    if type(when) == "number" and when == when then return end
+    error("bad time: expected a number, got " .. util.shown(when), 3)
+end
+
 local function add_functions(ioloop, out)
     --- Calls fn(...) at `when`, on the scale of ioloop.time().
     function out.call_at(when, fn, ...)
+        check_when(when)
         return ioloop.call_later(when - ioloop.time(), fn, ...)
     end
 
@@ -59,6 +65,8 @@ local function add_functions(ioloop, out)
     -- TimeoutError when `timeout` seconds pass first.
     -- Tornado: runs the loop meanwhile; here it runs already, and others go on beside.
     function out.run_sync(fn, timeout)
+        if not util.is_callable(fn) then error("bad fn: expected function, got " .. type(fn), 2) end
+        if timeout then util.expect(timeout, "number", "timeout") end
         local gen = require "tornado.gen"
         local function call()
             local result = fn()

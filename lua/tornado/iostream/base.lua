@@ -30,15 +30,22 @@ local OPTIONS = {
 }
 BaseIOStream.OPTIONS = OPTIONS
 
+--- For those who open something for a stream: its options with all defaults. Raises at the line
+-- that called who calls this, or `level` - 1 frames further up.
+function BaseIOStream._check(options, level)
+    options = util.options(options, OPTIONS, "IOStream", level)
+    for name, value in pairs(options) do
+        if type(value) ~= "number" or value ~= value or value < 1 then
+            error(("bad %s: expected bytes, got %s"):format(name, util.shown(value)), level + 2)
+        end
+    end
+    return options
+end
+
 --- Takes options: max_buffer_size (bytes read ahead, 100 MiB), read_chunk_size (bytes read at
 --- once, 64 KiB at most), max_write_buffer_size (bytes that may wait to be written; none).
 function BaseIOStream:init(options)
-    options = util.options(options, OPTIONS, "IOStream", 1)
-    for name, value in pairs(options) do
-        if type(value) ~= "number" or value < 1 then
-            error(("bad %s: expected bytes, got %s"):format(name, util.shown(value)), 3)
-        end
-    end
+    options = BaseIOStream._check(options, 2)
     self.max_buffer_size = options.max_buffer_size
     self.read_chunk_size = math.max(1, math.min(options.read_chunk_size, CHUNK,
         math.floor(options.max_buffer_size / 2)))

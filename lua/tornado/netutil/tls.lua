@@ -181,6 +181,7 @@ end
 -- pairs), subjectAltName (a list of pairs), version, serialNumber, notBefore, notAfter. `parts`
 -- is what core.request_certificate() gives.
 function tls.certificate_table(parts)
+    util.expect(parts, "table", "parts")
     local out = { subject = {}, issuer = {} }
     for i = 1, #parts, 3 do
         local section, name, value = parts[i], parts[i + 1], parts[i + 2]

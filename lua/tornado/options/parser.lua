@@ -158,9 +158,11 @@ function OptionParser:as_dict()
 end
 
 --- Writes all options to `file` (default: stderr).
-function OptionParser:print_help(file)
-    if file ~= nil and io.type(file) ~= "file" and type(file) ~= "table" then
-        error("bad file: expected an open file, got " .. (io.type(file) or type(file)), 2)
+function OptionParser:print_help(file, level)
+    local writes = type(file) == "table" and util.is_callable(file.write)
+    if file ~= nil and io.type(file) ~= "file" and not writes then
+        error("bad file: expected an open file, got " .. (io.type(file) or type(file)),
+            2 + (level or 0))
     end
     help.print(file or io.stderr, self._order)
 end
