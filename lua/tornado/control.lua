@@ -50,10 +50,10 @@ local function ago(from, now)
     return math.floor(seconds / 86400) .. " days"
 end
 
--- The service's, over all upgrades, and this program's.
+-- The service's, over all upgrades, and this program's. An older server has no `upgrades`.
 local function up(status, now)
     local text = "up " .. ago(status.started, now)
-    if status.upgrades == 0 then return text end
+    if (status.upgrades or 0) == 0 then return text end
     return ("%s, of which this program %s, after %d upgrade%s"):format(text,
         ago(status.program_started, now), status.upgrades, status.upgrades == 1 and "" or "s")
 end

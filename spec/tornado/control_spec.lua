@@ -24,4 +24,13 @@ describe("tornado.control", function()
         assert.matches("\n1 +0 +down +0 +0 +0 +0 +0 +%-\n", text)
         assert.matches("\n2 +8 +serving +3 +0 +0 +5 +2 +3%d s", text)
     end)
+
+    it("tells the age of the service from that of the program behind an upgrade", function()
+        local text = control.describe(escape.json_encode {
+            version = "1", pid = 7, started = core.now() - 7300, handled = 5, replaced = 0,
+            program_started = core.now() - 130, upgrades = 2, workers = { worker(1) },
+        })
+        assert.matches("^ctornado 1, pid 7, up 2 h, of which this program 2 min, " ..
+            "after 2 upgrades: 5 ", text)
+    end)
 end)
