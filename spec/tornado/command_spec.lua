@@ -272,7 +272,7 @@ ctornado: SITE/pages/c.html:2: unknown operator: 'nonsense'
         for text, why in pairs {
             ["\nlisten = { { '[::1]:1', redirect = 70000 } }"] = ":2: redirect: expected the port",
             ["\ncertfile = '" .. site .. "/app.lua'"] = ":2: [^\n]*: no certificate %(PEM%)",
-            ["listen = { '[::1]:1', { '[::1]:1', redirect = 2 } }"] = "%[::1%]:1 stands there twice",
+            ["listen = { '[::1]:1', { '[::1]:1', redirect = 2 } }"] = "%[::1%]:1 stands there",
             ["certfile = 'x' listen = { '127.0.0.1:1' }"] = "certfile: with listen it stands",
         } do
             expect({ "check", "--site=" .. site, "--config=" .. write(text) }, 1, "good", why)
