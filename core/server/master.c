@@ -308,6 +308,7 @@ static void on_tick(void *arg) {
             now - c->began >= ct_child_pause(c))
             ct_master_start(m, c);
     }
+    if (ct_mem_is_short()) (void)ct_mem_refill();
     ct_master_notify(m, "WATCHDOG=1");
     ct_master_forget_elder(m);
     if (m->trim_at && now >= m->trim_at) ct_master_trim(m);
