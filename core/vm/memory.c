@@ -168,7 +168,7 @@ static void ask(ct_memory *m, lua_State *L) {
     pthread_sigmask(SIG_BLOCK, &set, &before);
     m->asked = true;
     lua_sethook(L, on_full, LUA_MASKCOUNT, 1);
-    if (m->vm->watchdog || m->vm->profile) ct_sample_ask(m->vm, false);
+    if (m->vm->watchdog || m->vm->profile) ct_sample_ask(m->vm, false, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 

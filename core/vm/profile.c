@@ -93,7 +93,7 @@ static void on_tick(int signal, siginfo_t *info, void *context) {
     if (!p->waiting) p->place = ct_stall_place(context);
     p->waiting += ticks;
     p->asked++;
-    ct_sample_ask(p->vm, p->asked % STALE == 0);
+    ct_sample_ask(p->vm, p->asked % STALE == 0, ct_stall_place(context));
     errno = error;
 }
 

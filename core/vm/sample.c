@@ -3,19 +3,20 @@
  *
  * The handler marks one state: the owner. Taking that from another one throws its
  * traces away, so it is done when a state is asked while it runs. The other one
- * does not run then, so LuaJIT may change it; but not free its memory, since the
- * signal may have come in the middle of malloc(). */
+ * does not run then, so LuaJIT may change it; and it frees memory, so it is done
+ * only when the signal has not come in the middle of malloc(), or of another
+ * function of C that may hold a lock. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vm/sample.h"
 
 #include "vm/profile.h"
+#include "vm/stall.h"
 #include "vm/vm.h"
 #include "vm/watchdog.h"
 #include <lua.h>
 #include <luajit.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/time.h>
 
@@ -52,38 +53,11 @@ static void keep_checks(ct_vm *vm) {
     luaJIT_profile_start(vm->lua, "l", on_sample, vm);
 }
 
-static void *keep(void *arg, void *p, size_t old, size_t size) {
-    ct_vm *vm = ((ct_memory *)arg)->vm;
-
-    if (p && !size) {
-        vm->spare = p;
-        vm->spare_size = old;
-    }
-    return NULL;
-}
-
-void ct_sample_settle(ct_vm *vm) {
-    void *arg;
-    lua_Alloc allocate;
-
-    if (!vm->spare) return;
-    allocate = lua_getallocf(vm->lua, &arg);
-    allocate(arg, vm->spare, vm->spare_size, 0);
-    vm->spare = NULL;
-}
-
-/* From a signal's handler. */
+/* From a signal's handler that may call free(), as LuaJIT and libgcc do here. */
 static void borrow(ct_vm *vm) {
     ct_vm *before = owner;
-    lua_Alloc allocate;
-    void *arg;
 
-    if (before) {
-        allocate = lua_getallocf(before->lua, &arg);
-        lua_setallocf(before->lua, keep, arg);
-        luaJIT_profile_stop(before->lua);
-        lua_setallocf(before->lua, allocate, arg);
-    }
+    if (before) luaJIT_profile_stop(before->lua);
     take(vm, "i1000000");
     if (before) keep_checks(before);
 }
@@ -127,12 +101,14 @@ static void never(lua_State *L, lua_Debug *at) {
 
 /* Asked a second time, LuaJIT thinks that all is done; a hook that comes and goes
  * makes it look again. */
-void ct_sample_ask(ct_vm *vm, bool again) {
+void ct_sample_ask(ct_vm *vm, bool again, const void *place) {
     lua_State *L = vm->lua;
     struct sigaction profiler;
 
-    if (owner != vm) borrow(vm);
-
+    if (owner != vm) {
+        if (!ct_stall_may_allocate(place)) return;
+        borrow(vm);
+    }
     if (again && !lua_gethook(L)) {
         lua_sethook(L, never, LUA_MASKCOUNT, 1 << 30);
         lua_sethook(L, NULL, 0, 0);

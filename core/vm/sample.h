@@ -22,16 +22,14 @@ void ct_sample_stop(struct ct_vm *vm);
 
 /* From a signal's handler, which both SIGPROF and the signals of those two do not
  * interrupt, while this state runs: has them called soon. `again`: it was asked
- * before, and nothing came. */
-void ct_sample_ask(struct ct_vm *vm, bool again);
+ * before, and nothing came. `place`: where the signal came (vm/stall.h), or NULL; in
+ * the middle of C, of a state that was not asked last, nothing is done: ask again. */
+void ct_sample_ask(struct ct_vm *vm, bool again, const void *place);
 
 /* The coroutines from the loop's own one to L, which runs: outermost first, those
  * of the loop alone left out. Returns how many. */
 unsigned ct_sample_chain(const struct ct_vm *vm, struct lua_State *L,
                          struct lua_State *chain[CT_SAMPLE_CHAIN]);
-
-/* Frees what a signal's handler could not, if there is anything. */
-void ct_sample_settle(struct ct_vm *vm);
 
 /* The watchdog's and the profiler's signals, of which the handler of each keeps
  * the other one off. */

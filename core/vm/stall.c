@@ -4,6 +4,8 @@
 #include "vm/stall.h"
 
 #include <dlfcn.h>
+#include <luajit.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <ucontext.h>
@@ -19,6 +21,15 @@ void *ct_stall_place(const void *context) {
     (void)c;
     return NULL;
 #endif
+}
+
+/* dladdr() is not for handlers; this is, and finds no file for compiled Lua. */
+bool ct_stall_may_allocate(const void *place) {
+    struct dl_find_object at, lua;
+
+    if (!place || _dl_find_object((void *)place, &at) != 0) return true;
+    return _dl_find_object((void *)(uintptr_t)luaJIT_profile_stop, &lua) == 0 &&
+           at.dlfo_map_start == lua.dlfo_map_start;
 }
 
 static const char *file_of(const Dl_info *info) {

@@ -10,6 +10,10 @@
  * was interrupted. NULL on machines where that is not known. */
 void *ct_stall_place(const void *context);
 
+/* From a signal's handler: whether it may call malloc() and free(), since `place`, where
+ * the signal came, is in compiled Lua or LuaJIT itself, which hold no lock. NULL: yes. */
+bool ct_stall_may_allocate(const void *place);
+
 /* Whether a place is neither in compiled Lua nor in LuaJIT itself. */
 bool ct_stall_is_foreign(const void *place);
 

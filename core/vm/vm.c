@@ -219,7 +219,6 @@ bool ct_vm_free(ct_vm *vm) {
     if (!vm) return true;
     ct_watchdog_free(vm->watchdog);
     ct_profile_free(vm);
-    ct_sample_settle(vm);
     if (vm->lua) lua_close(vm->lua);
     vm->lua = NULL;
     ct_vm_free_processes(vm);

@@ -88,13 +88,11 @@ struct ct_vm {
     ct_pulse pulse;         /* for the watchdog */
     ct_watchdog *watchdog;  /* or NULL */
     struct ct_profile *profile; /* or NULL: it is not sampled */
-    void *spare;                /* of vm/sample.c: to be freed; or NULL */
-    size_t spare_size;
-    bool wake;             /* Lua has work that no event tells of */
-    bool ready;            /* all is loaded */
-    bool wants_reload;     /* it has asked for a reload */
-    bool handed_over;      /* `estate` is what the next one gets */
-    ct_buf estate;         /* from the one before, or for the next */
+    bool wake;                  /* Lua has work that no event tells of */
+    bool ready;                 /* all is loaded */
+    bool wants_reload;          /* it has asked for a reload */
+    bool handed_over;           /* `estate` is what the next one gets */
+    ct_buf estate;              /* from the one before, or for the next */
     ct_vm *const *serving; /* the one that serves now; NULL: none ever will */
     bool exiting; /* see exit_code; of an old generation: it is through */
     bool thread;  /* an executor's: there is no loop, no server, no events */

@@ -170,13 +170,14 @@ static void arm(ct_watchdog *w) {
 
 static void on_signal(int signal, siginfo_t *info, void *context) {
     ct_watchdog *w = running();
+    void *place = ct_stall_place(context);
     int error = errno;
 
     (void)signal, (void)info;
     if (!w || w->wish == NOTHING) return;
     if (w->wish == STOP && !is_over(w)) arm(w);
-    ct_sample_ask(w->vm, w->asked && !w->armed);
-    if (!w->asked) w->place = ct_stall_place(context);
+    if (!w->asked) w->place = place;
+    ct_sample_ask(w->vm, w->asked && !w->armed, place);
     w->asked = true;
     errno = error;
 }
@@ -235,7 +236,6 @@ static void report(ct_watchdog *w, lua_State *L, int state) {
 void ct_watchdog_sample(ct_watchdog *w, lua_State *L, int state) {
     if (w->wish == NOTHING || w->said) return;
     w->said = true;
-    ct_sample_settle(w->vm);
     ct_count_add(&w->vm->loop->counters->stalls, 1);
     if (w->stall && may_speak(w)) report(w, L, state);
 }

@@ -142,9 +142,45 @@ end
 return web.Application { { "/hold", Hold }, { "/late", Late } }
 """
 
+# Holds the loop for a moment again and again, with little but malloc() and free().
+CHURN = """
+local gen = require "tornado.gen"
+local web = require "tornado.web"
+
+local Churn = web.RequestHandler:extend "Churn"
+function Churn:get()
+    for _ = 1, 60 do
+        local kept, till = {}, os.clock() + 0.03
+        while os.clock() < till do
+            for i = 1, 100 do kept[i] = { ("x"):rep(i * 10), i } end
+        end
+        self:write "."
+        self:flush()
+        gen.sleep(0.001)
+    end
+end
+
+return web.Application { { "/churn", Churn } }
+"""
+
 
 def limits():
     g = "reload under cpu_limit"
+
+    @case(g, "two generations hold the loop by turns, in the middle of malloc()")
+    def _(binary):
+        with serving(binary, "--stall-warning=0.01") as (server, site), \
+                server.connect() as old, server.connect() as new:
+            site.spoil(CHURN)
+            reload(server)
+            for c in (old, new):
+                c.send(b"GET /churn HTTP/1.1\r\n" + HOST + b"\r\n")
+                until(lambda: b"." in bytes(c.buffer) or c._more(), "the beginning")
+                if c == old:
+                    reload(server)
+            for c in (old, new):
+                same(c.reply().body, b"." * 60, "what it has written")
+            check(count(server, "stall: the loop is held") > 5, server.log())
 
     @case(g, "each generation is stopped, while one loads and when it is old")
     def _(binary):
