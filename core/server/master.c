@@ -145,6 +145,7 @@ void ct_master_reload(ct_master *m, ct_control_peer *asker) {
 
     if (m->reloading) why = "a reload is under way already: ask again after it";
     if (!m->ready || m->elder->waiting) why = "the server has not started yet";
+    if (m->stopping) why = "the server ends";
     if (why) {
         ct_log_line(m->loop->log, CT_LEVEL_WARNING, "master", "%s", why);
         if (asker) ct_control_answer(asker, false, why);
