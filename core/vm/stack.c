@@ -5,7 +5,6 @@
 #include "vm/vm.h"
 #include <lua.h>
 #include <luajit.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { DEPTH = 16 }; /* functions of each coroutine */
@@ -39,17 +38,23 @@ static bool put_place(out *o, lua_State *base, int places, int id, int line) {
     return text != NULL;
 }
 
+/* Reads digits; what LuaJIT gives has no zero byte behind. */
+static const char *get_number(const char *p, const char *end, int *number) {
+    for (*number = 0; p < end && *p >= '0' && *p <= '9'; p++)
+        if (*number < 1 << 24) *number = *number * 10 + (*p - '0');
+    return p;
+}
+
 /* The same for "tt#ID:LINE" at `p`; returns what is behind it, or NULL: none. */
 static const char *put_template(out *o, lua_State *base, int places,
-                                const char *p) {
-    char *end;
-    long id, line;
+                                const char *p, const char *end) {
+    int id, line;
 
-    if (strncmp(p, "tt#", 3) != 0) return NULL;
-    id = strtol(p + 3, &end, 10);
-    if (*end != ':') return NULL;
-    line = strtol(end + 1, &end, 10);
-    return put_place(o, base, places, (int)id, (int)line) ? end : NULL;
+    if (end - p < 3 || memcmp(p, "tt#", 3) != 0) return NULL;
+    p = get_number(p + 3, end, &id);
+    if (p == end || *p != ':') return NULL;
+    p = get_number(p + 1, end, &line);
+    return put_place(o, base, places, id, line) ? p : NULL;
 }
 
 static void put_coroutine(out *o, ct_vm *vm, lua_State *L, int places) {
@@ -58,7 +63,7 @@ static void put_coroutine(out *o, ct_vm *vm, lua_State *L, int places) {
     const char *end = p + n;
 
     while (p < end) {
-        const char *behind = put_template(o, vm->lua, places, p);
+        const char *behind = put_template(o, vm->lua, places, p, end);
 
         if (!behind) {
             put(o, p, 1);
