@@ -594,8 +594,8 @@ static void test_bad_files(void) {
     fclose(f);
     write_file("empty.crt", "");
     refused("none.crt", NULL, NULL, "none.crt", "No such file or directory");
-    refused("empty.crt", NULL, NULL, "empty.crt", "no start line");
-    refused("a.key", NULL, NULL, "a.key", "no start line");
+    refused("empty.crt", NULL, NULL, "empty.crt", "no certificate (PEM) in it");
+    refused("a.key", NULL, NULL, "a.key", "no certificate (PEM) in it");
     refused("a.crt", "none.key", NULL, "none.key", "No such file or directory");
     refused("a.crt", "locked.key", NULL, "locked.key",
             "the key is encrypted; expected one that is not");

@@ -13,6 +13,7 @@ import time
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
+import upgrading
 from harness import HOST, check, same, until
 from upgrading import Upgradable
 from upgrading import each as each_of
@@ -160,14 +161,14 @@ def carried():
         with Site(binary, workers) as server:
             visit(server, 7)
             server.process.send_signal(signal.SIGHUP)
-            until(lambda: upgrade.status(server)["reloads"] == 1, "a reload")
-            first = upgrade.status(server)
+            until(lambda: upgrading.status(server)["reloads"] == 1, "a reload")
+            first = upgrading.status(server)
             same(first["started"], first["program_started"], "the age of the first one")
             until(lambda: time.time() >= first["started"] + 1.1, "the next second")
             for n in (1, 2):
                 old = server.upgrade()
                 server.await_end(old)
-                now = upgrade.status(server)
+                now = upgrading.status(server)
                 same((now["handled"], now["reloads"], now["upgrades"]), (7, 1, n), "what was")
                 same(now["started"], first["started"], "the age of the service")
                 check(now["program_started"] > first["started"], "the age of the program")
