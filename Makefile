@@ -34,7 +34,9 @@ LIBS    = $(shell pkg-config --libs $(PKG)) -ldl -lm -lpthread
 
 CFLAGS  = $(COMMON) -O2 $(WARN) $(HARDEN)
 LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed \
-          -Wl,--export-dynamic-symbol='ct_*'
+          -Wl,--export-dynamic-symbol='ct_*' \
+          -Wl,--export-dynamic-symbol='*alloc*' \
+          -Wl,--export-dynamic-symbol='*memalign'
 
 # The ASan build leaves out mimalloc, which would hide what ASan looks for, and
 # _FORTIFY_SOURCE, whose checks come before ASan's and say less.

@@ -4,7 +4,7 @@
  * the `fail` that follow do not; `failed` counts those. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* dladdr() */
+#define _GNU_SOURCE /* RTLD_NEXT */
 #endif
 #include <dlfcn.h>
 #include <errno.h>
@@ -12,7 +12,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -44,18 +43,9 @@ int accept4(int fd, struct sockaddr *at, socklen_t *size, int flags) {
     return -1;
 }
 
-/* libgcc's __register_frame(), which LuaJIT calls for compiled code, looks at no
- * result of malloc(): nobody could survive that. */
-static int is_careless(void *caller) {
-    Dl_info info;
-
-    return dladdr(caller, &info) && strstr(info.dli_fname, "libgcc_s");
-}
-
-static int fails(void *caller) {
+static int fails(void) {
     if (!orders || !atomic_load(&orders->armed)) return 0;
     if (atomic_fetch_sub(&orders->skip, 1) > 0) return 0;
-    if (atomic_load(&orders->fail) > 0 && is_careless(caller)) return 0;
     if (atomic_fetch_sub(&orders->fail, 1) <= 0) return 0;
     atomic_fetch_add(&orders->failed, 1);
     errno = ENOMEM;
@@ -67,7 +57,7 @@ static int fails(void *caller) {
     void *name parameters {                                                    \
         static void *(*real)parameters;                                        \
                                                                                \
-        if (fails(__builtin_return_address(0))) return NULL;                   \
+        if (fails()) return NULL;                                              \
         if (!real) *(void **)&real = dlsym(RTLD_NEXT, #name);                  \
         return real(__VA_ARGS__);                                              \
     }
