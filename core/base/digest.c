@@ -4,7 +4,6 @@
 #include "base/digest.h"
 
 #include "base/assert.h"
-#include "base/mem.h"
 
 #include <errno.h>
 #include <openssl/core_names.h>
@@ -12,25 +11,6 @@
 #include <openssl/evp.h>
 #include <string.h>
 #include <sys/random.h>
-
-static void *take_memory(size_t n, const char *file, int line) {
-    (void)file, (void)line;
-    return ct_alloc(n);
-}
-
-static void *resize_memory(void *p, size_t n, const char *file, int line) {
-    (void)file, (void)line;
-    return ct_realloc(p, n);
-}
-
-static void give_memory(void *p, const char *file, int line) {
-    (void)file, (void)line;
-    ct_free(p);
-}
-
-void ct_digest_use_memory(void) {
-    (void)CRYPTO_set_mem_functions(take_memory, resize_memory, give_memory);
-}
 
 enum { SHA1_SIZE = 20 };
 

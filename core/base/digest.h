@@ -10,10 +10,6 @@
 
 enum { CT_DIGEST_SIZE = 64 }; /* of the longest */
 
-/* From here on libcrypto and libssl have their memory from mem.h. Before any other
- * call of theirs. */
-void ct_digest_use_memory(void);
-
 /* Writes the SHA-1 of `n` bytes as 40 lower-case hex digits to `out`. */
 void ct_digest_sha1_hex(const char *p, size_t n, char *out);
 

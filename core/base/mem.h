@@ -1,7 +1,7 @@
 /* Memory that does not fail: when malloc does, a reserve is given back, and what
  * was asked for comes from there. Only without any the process ends, with a
  * message and exit code 1; so no caller has a branch that no test takes.
- * Everything comes from mimalloc; the libraries are given these functions, too. */
+ * Everything comes from mimalloc, for libraries through malloc.c. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef CT_MEM_H
 #define CT_MEM_H

@@ -25,38 +25,15 @@ struct ct_regex {
     uint32_t groups;
 };
 
-static void *take_memory(PCRE2_SIZE n, void *arg) {
-    (void)arg;
-    return ct_alloc(n);
-}
-
-static void give_memory(void *p, void *arg) {
-    (void)arg;
-    ct_free(p);
-}
-
-/* Of a pattern each: nothing is shared by threads. */
-static pcre2_general_context *new_memory(void) {
-    pcre2_general_context *memory =
-        pcre2_general_context_create(take_memory, give_memory, NULL);
-
-    ct_assert(memory);
-    return memory;
-}
-
 static ct_regex *compile(ct_str pattern, uint32_t options, uint32_t jit,
                          char *why, size_t size) {
     int error;
     PCRE2_SIZE at;
-    pcre2_general_context *memory = new_memory();
-    pcre2_compile_context *how = pcre2_compile_context_create(memory);
     pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern.p, pattern.n,
-                                     OPTIONS | options, &error, &at, how);
+                                     OPTIONS | options, &error, &at, NULL);
 
-    pcre2_compile_context_free(how);
     if (!code) {
         PCRE2_UCHAR text[120];
-        pcre2_general_context_free(memory);
         pcre2_get_error_message(error, text, sizeof text);
         snprintf(why, size, "%s at offset %zu", (char *)text, at);
         return NULL;
@@ -65,9 +42,8 @@ static ct_regex *compile(ct_str pattern, uint32_t options, uint32_t jit,
     (void)pcre2_jit_compile(code, jit);
     ct_regex *r = ct_new(ct_regex);
     r->code = code;
-    r->data = pcre2_match_data_create_from_pattern(code, memory);
-    r->limits = pcre2_match_context_create(memory);
-    pcre2_general_context_free(memory);
+    r->data = pcre2_match_data_create_from_pattern(code, NULL);
+    r->limits = pcre2_match_context_create(NULL);
     ct_assert(r->data && r->limits);
     pcre2_set_match_limit(r->limits, MATCH_LIMIT);
     pcre2_set_heap_limit(r->limits, HEAP_LIMIT);

@@ -3,7 +3,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/worker.h"
 
-#include "base/digest.h"
 #include "base/mem.h"
 #include "data/status.h"
 #include "server/crash.h"
@@ -447,7 +446,6 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
     ct_signals_hold(false);
     ct_log_init(&w->log);
     (void)ct_mem_refill();
-    ct_digest_use_memory();
     ct_crash_watch(&w->log);
     (void)ct_abi_open_files(0);
     if (!ct_loop_init(&w->loop, &w->log, &why)) {

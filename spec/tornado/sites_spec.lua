@@ -62,7 +62,7 @@ describe("tornado.sites", function()
                     local web = require "tornado.web"
                     local ioloop = require "tornado.ioloop"
                     return web.Application { { "GET /", function()
-                        return { said = ioloop.run_in_executor("work.part", "say") }
+                        return { said = ioloop.run_in_executor("parts.part", "say") }
                     end } }
                 ]], ([[
                     local part = require "words"
@@ -71,7 +71,7 @@ describe("tornado.sites", function()
             end
             local files = {}
             for _, name in ipairs { "a", "b" } do
-                files[name .. "/app.lua"], files[name .. "/work/part.lua"],
+                files[name .. "/app.lua"], files[name .. "/parts/part.lua"],
                     files[name .. "/words.lua"] = site(name)
             end
             make(files)
@@ -82,7 +82,7 @@ describe("tornado.sites", function()
                     assert.equal('{"said":"the word of ' .. name .. '"}', reply.body)
                 end
             end
-            assert.equal("the word of a", ioloop.run_in_executor("work.part", "say"))
+            assert.equal("the word of a", ioloop.run_in_executor("parts.part", "say"))
         end)
 
         it("says what is wrong, with file and line", function()
