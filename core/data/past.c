@@ -151,7 +151,7 @@ static void carry_numbers(const ct_past *p, const ct_metric *family,
 /* While sites load the families are theirs to add: the help shown is the first's who
  * asks. */
 static void carry_series(const ct_past *p, const ct_metric *old) {
-    bool add = !p->board->heir;
+    bool add = p->loaded;
     const ct_metric *family = find(p, old->parent, CT_METRIC_FAMILY);
     const ct_metric *name =
         family ? find(p, family->parent, CT_METRIC_NAME) : NULL;

@@ -17,6 +17,7 @@ typedef struct ct_past {
     ct_metrics *metrics;
     const ct_board *old_board; /* the elder's; NULL: there is none */
     const ct_metrics *old_metrics;
+    bool loaded; /* the sites of this process have named their metrics */
 } ct_past;
 
 /* Finds what an elder has left in `shared`: nothing, if its layout is another one. Of
@@ -25,8 +26,8 @@ void ct_past_init(ct_past *p, ct_shared *shared, ct_board *board,
                   ct_metrics *metrics);
 
 /* Brings the row up to date; each process of the server may, but for a master, which
- * is not to follow what workers have written. Metrics that this program has not asked
- * for are added when it has taken over. When the board's `elder` is 0 this is the last
+ * is not to follow what workers have written. Metrics that nobody has asked for yet
+ * are added when sites are loaded. When the board's `elder` is 0 this is the last
  * time. Costs nothing without an elder. */
 void ct_past_carry(ct_past *p);
 

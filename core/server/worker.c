@@ -323,7 +323,7 @@ static void on_alone(void *arg) {
 
 /* The first generation has loaded its sites. */
 static void begin_serving(ct_worker *w) {
-    w->serving = true;
+    w->serving = w->past.loaded = true;
     ct_wishes_wait(w->generations.current->wishes);
     w->row->state = CT_WORKER_SERVING;
     ct_figures_show(w->row, &w->generations);

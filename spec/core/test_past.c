@@ -31,6 +31,7 @@ static void begin(server *s, const server *elder, uint32_t workers) {
 }
 
 static void take_over(server *s) {
+    s->past.loaded = true;
     s->board->heir = 0;
     ct_past_carry(&s->past);
 }
@@ -98,6 +99,12 @@ static void test_chain(void) {
     family(&b, "one", CT_METRIC_COUNTER, "New.");
     reply(&b, 0, 0.1);
     CHECK(shows(&b, GETS "2\n")); /* the elder tells nothing of it yet */
+    inc(&a, 1, "two", 5);
+    ct_past_carry(&b.past);
+    CHECK(!shows(&b, "two{")); /* its help may still come */
+    b.past.loaded = true;
+    ct_past_carry(&b.past);
+    CHECK(shows(&b, "two{a=\"x\"} 5\n"));
     take_over(&b);
     CHECK(shows(&b, GETS "3\n") && shows(&b, BY_CLASS "3\n"));
     CHECK(shows(&b, "one{a=\"x\"} 3.5\n") && shows(&b, "# HELP one New.\n"));

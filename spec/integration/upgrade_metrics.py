@@ -64,6 +64,16 @@ return web.Application {
 """
 
 
+# The first worker that loads it goes on, and the others wait.
+ONE_WAITS = """
+if not os.rename("HOME/turn", "HOME/taken") then
+    while not require("tornado.core").file_kind("HOME/go on") do
+        require("tornado.gen").sleep(0.005)
+    end
+end
+"""
+
+
 class Site(Upgradable):
     """One with an admin listener."""
 
@@ -155,6 +165,28 @@ def carried():
                 same(server.numbers()[TWO], 5 * (i + 1), "visits of after")
                 server.await_end(old)
                 same(server.numbers()[GETS], 26 + 5 * i, "requests, when the old one is gone")
+
+    @SUITE.case("upgrades", "a new worker that serves before the others do shows all that was counted")
+    def _(binary):
+        with Site(binary, 2) as server:
+            visit(server, 5)
+            server.get("/late")
+            before = server.numbers()
+            server.write("two", "New.")
+            app = server.home / "app.lua"
+            app.write_text(ONE_WAITS.replace("HOME", str(server.home)) + app.read_text())
+            (server.home / "turn").write_text("")
+            upgrade = threading.Thread(target=server.upgrade)
+            upgrade.start()
+
+            def new_one():
+                text = server.ask("/metrics").body
+                return parse(text) if b"# HELP visits_total New." in text else None
+            for _ in range(3):
+                compare(before, until(new_one, "an answer of the new worker"))
+            (server.home / "go on").write_text("")
+            upgrade.join()
+            compare(before, server.numbers())
 
     @each("status goes on, and says how old the service is and how old the program")
     def _(binary, workers):
