@@ -30,8 +30,8 @@ static void on_alone(void *arg) {
     if (m->surplus) m->trim_at = ct_board_now() + CT_MASTER_LEAVE;
     m->board->heir = 0;
     ct_pidfile_write(m->wishes->pid_file, m->loop->log);
-    ct_master_notify(m, "READY=1");
     ct_master_control(m);
+    ct_master_notify(m, "READY=1"); /* who waits for it may use both */
 }
 
 void ct_master_succeed(ct_master *m) {
