@@ -153,9 +153,9 @@ local function finish(app, servers, options)
     if stopping then return end
     stopping = true
     generation.hold("replies", count_unsent)
+    for _, server in ipairs(servers) do server:stop() end
     log.gen_log:info("stopping: %d requests under way", httpserver.live_count())
     for _, server in ipairs(servers) do
-        server:stop()
         server:drain()
         server:end_streams()
     end
@@ -212,9 +212,9 @@ local function retire(app, servers, options, number)
     local is_last = number == 0
     autoreload.retire()
     if not is_last then move_websockets(app) end
+    for _, server in ipairs(servers) do server:stop() end
     log.gen_log:info("generation %d retires for %s: %d requests, streams or WebSockets stay",
         core.generation(), is_last and "another process" or number, generation.count "kin")
-    for _, server in ipairs(servers) do server:stop() end
     if is_last then fade(servers) end
     admin.close()
     leave(app, options.reload_grace, function()

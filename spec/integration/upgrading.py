@@ -69,7 +69,7 @@ class Upgradable(HomeServer):
         super().start()
         if self.workers and self.workers > 1:
             self.await_line(r"\d workers serve")
-        until(self.socket.exists, "the control socket")
+        harness.await_socket(self.socket)
         self.pid = self.process.pid
         return self
 

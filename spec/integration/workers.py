@@ -358,7 +358,7 @@ def commands():
     def _(binary):
         with tempfile.TemporaryDirectory() as path:
             with Server(binary, f"--control={path}/c") as server:
-                until(lambda: pathlib.Path(f"{path}/c").exists(), "the socket")
+                harness.await_socket(f"{path}/c")
                 same(oct(os.stat(f"{path}/c").st_mode & 0o777), "0o600", "its mode")
                 for words, code in (("reload", 0), ("status", 0), ("quit", 0)):
                     done = subprocess.run([str(binary), words, f"--control={path}/c"],
