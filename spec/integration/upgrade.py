@@ -71,9 +71,10 @@ def takes_over():
     @each(SUITE, g, "a request under way is answered by the old process")
     def _(binary, workers):
         with Upgradable(binary, workers=workers) as server, server.connect() as c:
-            c.send(b"GET /wait HTTP/1.1\r\n" + HOST + b"\r\n")
+            c.send(f"GET /wait?till={server.home}/go HTTP/1.1\r\n".encode() + HOST + b"\r\n")
             until(lambda: b"begun" in bytes(c.buffer) or c._more(), "the beginning")
             old = server.upgrade()
+            (server.home / "go").touch()
             same(c.reply().body, b"begun, ended", "the reply")
             c.close()
             server.await_end(old)

@@ -17,6 +17,7 @@ GET = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
 BOTH = (1, 2)  # workers: a single process, and a master
 
 APP = """
+local core = require "tornado.core"
 local gen = require "tornado.gen"
 local web = require "tornado.web"
 local websocket = require "tornado.websocket"
@@ -28,7 +29,7 @@ local Wait = web.RequestHandler:extend "Wait"
 function Wait:get()
     self:write("begun, ")
     self:flush()
-    gen.sleep(0.7)
+    while not core.file_kind(self:get_argument "till") do gen.sleep(0.005) end
     self:write("ended")
 end
 
