@@ -23,6 +23,7 @@ static void take_over(ct_elder *e) {
     ct_listen_commit(e->loop, false); /* frees what nobody asked for */
     ct_listen_own(e->loop);
     ct_log_line(e->loop->log, CT_LEVEL_INFO, "upgrade", "taken over");
+    say(e, "taken");
 }
 
 /* "go", or its end. */

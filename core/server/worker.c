@@ -191,9 +191,8 @@ static void on_upgraded(bool must_stop, void *arg) {
         return;
     }
     ct_generations_retire(&w->generations, true);
-    ct_upgrade_hand_over(&w->upgrade); /* first: its asker is of control */
-    ct_control_free(w->control);
-    w->control = NULL;
+    ct_control_leave(w->control, w->upgrade.asker);
+    ct_upgrade_hand_over(&w->upgrade);
 }
 
 static void on_signal(int signal, void *arg) {

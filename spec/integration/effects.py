@@ -16,7 +16,7 @@ sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
 from clusters import APP, Cluster
 from harness import HomeServer, Server, check, same, until
-from upgrading import each
+from upgrading import GET, Upgradable, each
 from upgrade_metrics import GETS, Site, visit
 
 SUITE = harness.Suite()
@@ -148,6 +148,25 @@ def answers():
                 if workers > 1:
                     check("3 workers from now on" in server.log(), "no third worker")
                     same(server.log().count("] reloaded"), 2, "reloads")
+
+    for what, clients in (("that has nothing to do any more", 0), ("that has connections", 5)):
+        @each(SUITE, "answers", f"upgrade, of a process {what}: the next one has taken over")
+        def _(binary, workers, clients=clients):
+            with holding("ok\n") as (hold, path), \
+                    Upgradable(binary, f"--pid-file={path}/pid", workers=workers,
+                               env=hold.env) as server, hold, contextlib.ExitStack() as stack:
+                for _ in range(clients):
+                    c = stack.enter_context(server.connect())
+                    c.send(GET)
+                    same(c.reply().status, 200, "status")
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.settimeout(harness.PATIENCE)
+                    s.connect(str(server.socket))
+                    s.sendall(b"upgrade\n")
+                    same(s.recv(3), b"ok\n", "the answer")
+                check("taken over" in server.log(), server.log())
+                server.pid = int(server.await_line(r"process (\d+) serves").group(1))
+                same((path / "pid").read_text(), f"{server.pid}\n", "the file")
 
 
 def notifications():

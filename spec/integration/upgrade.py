@@ -223,7 +223,7 @@ def upgrade_at_last(server):
     if code:
         check("has just changed" in err, err)
         return False
-    until(lambda: server.count("taken over") > before, "the new process to take over")
+    check(server.count("taken over") > before, "the new process has not taken over")
     server.pid = int(re.findall(r"process (\d+) serves", server.log())[-1])
     return True
 

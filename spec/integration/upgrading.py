@@ -82,11 +82,11 @@ class Upgradable(HomeServer):
         return done.returncode, done.stdout, done.stderr
 
     def upgrade(self):
-        """Upgrades, and waits until the new process has all. Returns the old one's pid."""
+        """Upgrades. Returns the old one's pid."""
         before, old = self.count("taken over"), self.pid
         code, _, err = self.command("upgrade")
         same(code, 0, f"upgrade: {err}\n{self.log()}")
-        until(lambda: self.count("taken over") > before, "the new process to take over")
+        check(self.count("taken over") > before, "the new process has not taken over")
         self.pid = int(re.findall(r"process (\d+) serves", self.log())[-1])
         return old
 
