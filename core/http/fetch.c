@@ -44,6 +44,7 @@ size_t ct_fetch_on_head(char *p, size_t size, size_t n, void *arg) {
         !(f->flags & CT_FETCH_HEAD) && head->code != 304)
         return ct_fetch_give_up(f, CT_FETCH_BODY_MAX,
                                 "Content-Length too long");
+    ct_fetch_tls_watch(f);
     if (f->flags & CT_FETCH_STREAM && !may_go_on(f)) tell(f);
     return n;
 }
@@ -156,6 +157,7 @@ void ct_fetch_finish(ct_fetch *f, CURLcode result) {
     if (result != CURLE_OK || has_connected(f)) f->dirty = true;
     if (result == CURLE_SEND_ERROR && is_answered(f)) result = CURLE_OK;
     check_head(f, result);
+    if (result == CURLE_OK) ct_fetch_tls_check(f);
     if (result == CURLE_OK) ct_fetch_body_check(f);
     if (result != CURLE_OK && f->failure == CT_FETCH_OK) {
         f->failure = failure_of(f, result);
@@ -321,6 +323,7 @@ static void reset(ct_fetch *f) {
 static void clear(ct_fetch *f) {
     if (f->dirty) reset(f);
     ct_fetch_body_fini(f);
+    ct_fetch_tls_fini(f);
     ct_buf_fini(&f->upload);
     if (f->head.lines.size > 4096) ct_response_fini(&f->head);
     ct_free(f->data);

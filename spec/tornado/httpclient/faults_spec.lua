@@ -402,6 +402,26 @@ describe("tornado.httpclient over TLS", function()
         assert.equal(200, client:fetch(base .. "/keep", mine).code)
     end)
 
+    -- RFC 9112 §9.8: whoever cuts the connection would shorten the body.
+    it("takes a body that ends with the connection when the server says that it ends", function()
+        local base = open "good"
+        local options = { ca_certs = certificates .. "/ca.pem" }
+        for _ = 1, 2 do
+            options.streaming_callback = nil
+            assert.equal("all of it", client:fetch(base .. "/until-goodbye", options).body)
+            assert.matches("before the TLS session", fails(base .. "/until-close", options))
+            local ok, err = pcall(client.fetch, client, base .. "/until-close", options)
+            assert.is_false(ok)
+            assert.equal(httpclient.HTTPStreamClosedError, err.class)
+            local pieces = {}
+            options.streaming_callback = function(piece) pieces[#pieces + 1] = piece end
+            client:fetch(base .. "/until-goodbye", options)
+            assert.matches("before the TLS session", fails(base .. "/until-close", options))
+            assert.equal("all of itall of it", table.concat(pieces))
+        end
+        assert.equal("once", client:fetch(base .. "/once", { ca_certs = options.ca_certs }).body)
+    end)
+
     it("refuses names that are wrong and certificates that are over", function()
         local base = open "wrong"
         local ca = certificates .. "/ca.pem"

@@ -64,6 +64,7 @@ RAW = {
                          b"206 Partial Content"),
     "/bomb": length(gzip.compress(b"\0" * 20000000), b"Content-Encoding: gzip\r\n"),
     "/until-close": OK + b"\r\nall of it",
+    "/until-goodbye": OK + b"\r\nall of it",
     "/early": length(b"no", status=b"413 Too Large"),
     "/cookies": OK + b"Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n",
     "/badplace": b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n",
@@ -151,6 +152,8 @@ def serve(connection):
     path = head.split()[1].decode().split("?")[0]
     if path in RAW:
         connection.sendall(RAW[path])
+        if path == "/until-goodbye" and isinstance(connection, ssl.SSLSocket):
+            connection.unwrap()
         if path == "/early":  # or what was not read would reset the connection
             connection.shutdown(socket.SHUT_WR)
             while connection.recv(65536):
