@@ -44,6 +44,9 @@ typedef struct ct_fetch {
     bool recv_paused, send_paused;
     bool more;          /* `gunzip` has more than `body` had room for */
     bool refused;       /* the address was not public */
+    bool proxied;       /* `easy` has a proxy */
+    bool tunnels;       /* ... which is asked for a tunnel */
+    bool of_proxy;      /* `head` is its answer to that */
     bool session_ended; /* by the server, with close_notify */
     void *session; /* an SSL that the body ends with, compared alone; or NULL */
 } ct_fetch;

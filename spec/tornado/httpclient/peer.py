@@ -144,6 +144,20 @@ def read_head(connection):
     return data
 
 
+def tunnel(connection, head):
+    """What a proxy says to CONNECT: the port is the status, 443 is a tunnel that is shut at once."""
+    port = head.split()[1].rsplit(b":", 1)[1]
+    if port == b"299":  # its lengths mean nothing (RFC 9110 9.3.6)
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\nContent-Length: 5\r\n"
+                           b"Transfer-Encoding: chunked\r\n\r\n")
+        return False
+    if port == b"407" and b"Digest" in head:
+        port = b"403"
+    connection.sendall(length(b"<b>no</b>", b'Proxy-Authenticate: Digest realm="r", nonce="n"\r\n'
+                              b"Location: /elsewhere\r\n", port + b" The Proxy Says"))
+    return True
+
+
 def serve(connection):
     """True when the connection can go on."""
     head = read_head(connection)
@@ -160,6 +174,8 @@ def serve(connection):
                 pass
     elif path in HASTY:
         hasty(connection, path)
+    elif head.startswith(b"CONNECT "):
+        return tunnel(connection, head)
     elif path.startswith("http://"):
         digest(connection, head, of_proxy=True)
         return True
