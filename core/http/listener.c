@@ -24,7 +24,9 @@ static bool is_full(const ct_listener *l) {
     return !spare && ct_seat_is_full(l->server);
 }
 
-/* The table is full: say so, rather than let the client wait. */
+/* The table is full: say so, rather than let the client wait. What it has sent
+ * already is taken first: close() would make a reset of it, and many systems drop
+ * what they have not read yet behind one, the 503 too (RFC 9112 section 9.6). */
 static void turn_away(const ct_listener *l, int fd, const ct_peer *peer) {
     static const char full[] =
         "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
@@ -33,6 +35,7 @@ static void turn_away(const ct_listener *l, int fd, const ct_peer *peer) {
     char ip[CT_ADDRESS_TEXT];
 
     if (!l->tls) (void)!write(fd, full, sizeof full - 1); /* best effort */
+    (void)!recv(fd, s->loop->scratch, CT_LOOP_SCRATCH, 0);
     close(fd);
     if (ct_seat_is_full(s))
         ct_count_add(&l->counters->full, 1);
