@@ -132,7 +132,7 @@ static void ask_others(ct_master *m) {
     for (uint32_t i = 1; i < m->target; i++) {
         ct_child *c = &m->children[i];
 
-        if (!c->pid) continue; /* its next start has the new code */
+        if (!c->pid || c->kill_at) continue; /* the next one has the new code */
         c->behind = !c->served;
         if (!c->behind) ask(m, c);
     }
@@ -221,6 +221,7 @@ static void give_up(ct_master *m, int status) {
 
 static void on_death(ct_master *m, ct_child *c, int status) {
     int pid = c->row->pid;
+    bool left;
 
     m->running--;
     ct_board_clear(c->row);
@@ -237,9 +238,14 @@ static void on_death(ct_master *m, ct_child *c, int status) {
         if (!m->running) ct_loop_stop(m->loop);
         return;
     }
+    left = c->kill_at;
     c->kill_at = c->leave_at = 0;
     if (c->index > m->target) {
         ct_child_fini(c);
+        return;
+    }
+    if (left) { /* it is wanted again */
+        ct_master_start(m, c);
         return;
     }
     c->early = ct_board_now() - c->began < EARLY ? c->early + 1 : 0;
