@@ -176,7 +176,7 @@ void ct_master_reload(ct_master *m, ct_control_peer *asker) {
         return;
     }
     m->reloading = true;
-    m->failed = false;
+    m->failed = m->again = false;
     m->asker = asker;
     m->why[0] = 0;
     ct_vm_wishes_free(m->next);
@@ -279,7 +279,7 @@ static void on_serving(ct_master *m, ct_child *c) {
 
 /* A worker's Lua asks for a reload. */
 static void on_wanted(ct_master *m) {
-    if (m->reloading)
+    if (m->reloading || !m->ready || m->elder->waiting)
         m->again = true;
     else
         ct_master_reload(m, NULL);
