@@ -204,13 +204,13 @@ static void on_death(ct_master *m, ct_child *c, int status) {
     int pid = c->row->pid;
 
     m->running--;
-    if (!ct_master_is_ending(m) || WIFSIGNALED(status))
-        describe_end(m, c, pid, status);
     ct_board_clear(c->row);
     c->row->pid = 0;
     c->row->state = CT_WORKER_NONE;
     ct_metrics_clear(m->metrics, c->index - 1);
     ct_peers_clear(m->peers, c->index - 1);
+    if (!ct_master_is_ending(m) || WIFSIGNALED(status))
+        describe_end(m, c, pid, status);
     on_answer(m, c, false, "a worker died");
     ct_master_retired(m, c);
     if (!m->stopping && !m->ready && !c->served) give_up(m, status);
@@ -234,6 +234,7 @@ static void on_death(ct_master *m, ct_child *c, int status) {
 
 static void on_serving(ct_master *m, ct_child *c) {
     c->served = true;
+    ct_board_serve(c->row);
     ct_master_lose(m, c, false);
     if (c->behind) ct_child_say(c, "reload\n");
     c->behind = false;
