@@ -12,7 +12,7 @@ import sys
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
 from clusters import Cluster
-from harness import folder, same, until
+from harness import check, folder, same, until
 
 SUITE = harness.Suite()
 case = SUITE.case
@@ -82,5 +82,26 @@ def workers():
                 same((first["state"], first["pid"]), ("down", 0), "the dead one's state, pid")
 
 
+def clients():
+    g = "clients"
+
+    @case(g, "one that is turned away is counted already")
+    def _(binary):
+        with folder() as path:
+            moment = Moment(binary, path, behind="HTTP/1.1 503 ")
+            admin = path / "admin"
+            with Cluster(binary, f"--admin=unix:{admin}", "--max_connections=1",
+                         env=moment.env) as server, server.connect() as inside:
+                inside.send(b"GET / HTTP/1.1\r\n" + harness.HOST + b"\r\n")
+                same(inside.reply().status, 200, "status of the one inside")
+                moment.come()
+                with server.connect() as c:
+                    same(c.head().status, 503, "status of the one too many")
+                    text = ask(admin, "/metrics").body.decode()
+                moment.go()
+                name = 'ctornado_connections_refused_total{limit="max_connections"}'
+                check(f"\n{name} 1\n" in text, text)
+
+
 if __name__ == "__main__":
-    harness.run_on_binaries(SUITE, (workers,), __doc__)
+    harness.run_on_binaries(SUITE, (workers, clients), __doc__)
