@@ -5,6 +5,8 @@ Each case runs on the normal and on the ASan binary.
 """
 # SPDX-License-Identifier: Apache-2.0
 import os
+import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import sys
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
 from clusters import Cluster
-from harness import check, folder, same, until
+from harness import Server, check, folder, same, until
 
 SUITE = harness.Suite()
 case = SUITE.case
@@ -103,5 +105,20 @@ def clients():
                 check(f"\n{name} 1\n" in text, text)
 
 
+def starting():
+    g = "start"
+
+    @case(g, "when the log has its address, the options are in effect")
+    def _(binary):
+        with folder() as path:
+            moment = Moment(binary, path, behind=" on http://")
+            moment.come()
+            with Server(binary, "--max_open_files=500", env=moment.env) as server:
+                moment.await_it()
+                text = pathlib.Path(f"/proc/{server.process.pid}/limits").read_text()
+                moment.go()
+                same(re.search(r"Max open files +(\d+)", text).group(1), "500", "the soft limit")
+
+
 if __name__ == "__main__":
-    harness.run_on_binaries(SUITE, (workers, clients), __doc__)
+    harness.run_on_binaries(SUITE, (workers, clients, starting), __doc__)
