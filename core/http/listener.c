@@ -39,8 +39,10 @@ static void complain(ct_server *s, const ct_peer *peer, bool full) {
                     "max_connections_per_ip reached: %s gets 503", ip);
 }
 
-/* The table is full: say so, rather than let the client wait. It is counted before the
- * client knows. */
+/* The table is full: say so, rather than let the client wait. It is counted before
+ * the client knows. What that has sent already is taken first: close() would make a
+ * reset of it, and many systems drop what they have not read yet behind one, the 503
+ * too (RFC 9112 section 9.6). */
 static void turn_away(const ct_listener *l, int fd, const ct_peer *peer) {
     static const char text[] =
         "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
@@ -50,6 +52,7 @@ static void turn_away(const ct_listener *l, int fd, const ct_peer *peer) {
     ct_count_add(full ? &l->counters->full : &l->counters->full_ip, 1);
     complain(l->server, peer, full);
     if (!l->tls) (void)!write(fd, text, sizeof text - 1); /* best effort */
+    (void)!recv(fd, l->server->loop->scratch, CT_LOOP_SCRATCH, 0);
     close(fd);
 }
 

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "data/past.h"
 #include "io/listen.h"
+#include "io/signals.h"
 #include "server/inherit.h"
 #include "server/notify.h"
 #include <errno.h>
@@ -153,11 +154,8 @@ _Noreturn static void become(const ct_upgrade *u, int end,
                              const ct_shared *memory, const char *sockets,
                              char **env) {
     char why[WORD];
-    sigset_t none;
     int n;
 
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
     if (fcntl(end, F_SETFD, 0) == 0 && ct_shared_keep(memory) &&
         ct_inherit_keep(sockets))
         execvpe(u->argv[0], u->argv, env);
@@ -179,7 +177,7 @@ static bool start(ct_upgrade *u, const char *sockets) {
     ct_past_lend(u->counted, &memory);
     given[2] = ct_shared_text(&memory);
     env = environment(given);
-    u->pid = fork();
+    u->pid = ct_signals_fork();
     if (u->pid == 0) become(u, ends[1], &memory, sockets, env);
     ct_free(env);
     for (int i = 0; i < GIVEN; i++) ct_free(given[i]);

@@ -16,8 +16,8 @@ local function wait(self, step, left)
     self._timer = ioloop.call_later(step, wait, self, step, left - 1)
 end
 
---- Takes the store to go on with and join(state), which gives the hub its next backend; and seconds,
---- behind which that is called without a state (5).
+--- Takes the store to go on with, join(state), which gives the hub its next backend, and after how
+--- many seconds that is called without a state (5).
 function Waiting:init(store, join, patience)
     self.store, self._join = store, join
     self._list, self._older, self._bytes = {}, {}, 0
