@@ -253,6 +253,7 @@ static void on_death(ct_master *m, ct_child *c, int status) {
 
 static void on_serving(ct_master *m, ct_child *c) {
     c->served = true;
+    ct_board_serve(c->row);
     ct_master_lose(m, c, false);
     if (c->behind) ct_child_say(c, "reload\n");
     c->behind = false;
