@@ -3,6 +3,7 @@
 local addresses = require "tornado.serving.addresses"
 local admin = require "tornado.admin"
 local autoreload = require "tornado.autoreload"
+local certificates = require "tornado.serving.certificates"
 local control = require "tornado.control"
 local core = require "tornado.core"
 local executor = require "tornado.concurrent.executor"
@@ -211,6 +212,7 @@ end
 local function retire(app, servers, options, number)
     local is_last = number == 0
     autoreload.retire()
+    certificates.stop()
     if not is_last then move_websockets(app) end
     for _, server in ipairs(servers) do server:stop() end
     log.gen_log:info("generation %d retires for %s: %d requests, streams or WebSockets stay",
@@ -437,6 +439,7 @@ function serving.start(options)
     core.control(serving.control_path(options))
     core.pid_file(pid_file(options))
     core.wishes(wishes(options))
+    addresses.watch(servers, options)
     core.ready()
     if core.generation() == 1 then autoreload.begin() end
     if core.workers() > 1 then require("tornado.pubsub").join_workers() end
