@@ -345,11 +345,12 @@ static void on_alone(void *arg) {
 static void begin_serving(ct_worker *w) {
     w->serving = w->past.loaded = true;
     ct_wishes_wait(w->generations.current->wishes);
-    w->row->state = CT_WORKER_SERVING;
     ct_figures_show(w->row, &w->generations);
     if (!w->elder.waiting) ct_listen_commit(&w->loop, false);
-    if (w->inherit.worker) {
+    if (w->inherit.worker)
         (void)send(w->inherit.channel, "serving\n", 8, MSG_NOSIGNAL);
+    ct_board_serve(w->row); /* last: who sees it may rely on all of it */
+    if (w->inherit.worker) {
         resume(w);
         return;
     }

@@ -234,6 +234,36 @@ def options():
                     check(answers(port), "the new one is closed")
                 check(status()["workers"], "status")
 
+    @case(g, "two on port 0 keep their ports, and their clients")
+    def _(binary):
+        both = "listen = { '127.0.0.1:0', { '127.0.0.1:0', redirect = 443 } }"
+        third = "listen = { '127.0.0.1:0', { '127.0.0.1:0', redirect = 443 }, '127.0.0.1:0' }"
+
+        def status_of(c):
+            c.send(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            return c.reply().status
+
+        def look(ports):
+            for port, want in zip(ports, (200, 301, 200)):
+                for _ in range(12):
+                    with harness.Connection(port) as c:
+                        same(status_of(c), want, f"the status of port {port}, of {ports}")
+        for kind in "", "workers = 2":
+            with configured(binary, f"{kind}\n{both}") as (server, _, again, _):
+                def ports():
+                    found = re.findall(r"ctornado \S+ on http://127.0.0.1:(\d+)", server.log())
+                    return list(dict.fromkeys(map(int, found)))
+                until(lambda: len(ports()) == 2, "two ports")
+                look(ports())
+                kept = [harness.Connection(port) for port in ports()]
+                same([status_of(c) for c in kept], [200, 301], "those that are kept")
+                for text in both, third, both, both:
+                    same(again(f"{kind}\n{text}"), "reload: done\n", "reload")
+                    same([status_of(c) for c in kept], [200, 301], "those that are kept")
+                    look(ports()[:2 if kind else text.count(":0")])
+                for c in kept:
+                    c.close()
+
     @case(g, "a new unix socket for several workers is refused, and nothing has changed")
     def _(binary):
         with configured(binary, "workers = 2\nlisten = { '127.0.0.1:0' }") as (
