@@ -243,7 +243,8 @@ static void on_serving(ct_master *m, ct_child *c) {
         if (!m->children[i].served) return;
     m->ready = true;
     ct_log_line(m->loop->log, CT_LEVEL_INFO, "master",
-                "%u workers serve; SIGHUP reloads, SIGTERM ends", m->count);
+                "%u worker%s; SIGHUP reloads, SIGTERM ends", m->count,
+                m->count == 1 ? " serves" : "s serve");
     ct_master_succeed(m);
 }
 

@@ -68,7 +68,7 @@ class Upgradable(HomeServer):
     def start(self):
         super().start()
         if self.workers and self.workers > 1:
-            self.await_line(r"\d workers serve")
+            self.await_line(r"\d workers? serve")
         until(self.socket.exists, "the control socket")
         self.pid = self.process.pid
         return self
