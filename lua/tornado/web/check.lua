@@ -99,6 +99,22 @@ local function check_site(problems, site, loader)
     end
 end
 
+local function is_static(rule)
+    local target = rule.handler_class
+    return type(target) == "table" and util.issubclass(target, StaticFileHandler)
+end
+
+-- Folders of StaticFileHandler that are not there: each request would get 404.
+local function check_static(problems, application)
+    for _, rule in ipairs(application.router.rules) do
+        local path = is_static(rule) and rule.target_kwargs.path
+        if type(path) == "string" and core.file_kind(path) ~= "folder" then
+            problems[#problems + 1] = ("static files of %s: no such folder: %s"):format(
+                rule.matcher.pattern or "a rule", path)
+        end
+    end
+end
+
 --- Returns how many templates the setting template_path or template_loader leads to, and a list
 -- of what is wrong with them, as "file:line: message".
 return function(application)
