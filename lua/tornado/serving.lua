@@ -3,6 +3,7 @@
 local addresses = require "tornado.serving.addresses"
 local admin = require "tornado.admin"
 local autoreload = require "tornado.autoreload"
+local certificates = require "tornado.serving.certificates"
 local control = require "tornado.control"
 local core = require "tornado.core"
 local executor = require "tornado.concurrent.executor"
@@ -153,9 +154,9 @@ local function finish(app, servers, options)
     if stopping then return end
     stopping = true
     generation.hold("replies", count_unsent)
+    for _, server in ipairs(servers) do server:stop() end
     log.gen_log:info("stopping: %d requests under way", httpserver.live_count())
     for _, server in ipairs(servers) do
-        server:stop()
         server:drain()
         server:end_streams()
     end
@@ -211,10 +212,11 @@ end
 local function retire(app, servers, options, number)
     local is_last = number == 0
     autoreload.retire()
+    certificates.stop()
     if not is_last then move_websockets(app) end
+    for _, server in ipairs(servers) do server:stop() end
     log.gen_log:info("generation %d retires for %s: %d requests, streams or WebSockets stay",
         core.generation(), is_last and "another process" or number, generation.count "kin")
-    for _, server in ipairs(servers) do server:stop() end
     if is_last then fade(servers) end
     admin.close()
     leave(app, options.reload_grace, function()
@@ -437,6 +439,7 @@ function serving.start(options)
     core.control(serving.control_path(options))
     core.pid_file(pid_file(options))
     core.wishes(wishes(options))
+    addresses.watch(servers, options)
     core.ready()
     if core.generation() == 1 then autoreload.begin() end
     if core.workers() > 1 then require("tornado.pubsub").join_workers() end

@@ -22,12 +22,12 @@ case = SUITE.case
 
 class Moment:
     """What holds a process of a server in the middle of something: `env` is for the server. See
-    spec/faults/shim/hold.c."""
+    spec/faults/shim/moment.c."""
 
     def __init__(self, binary, path, **when):
-        library = path / "hold.so"
+        library = path / "moment.so"
         subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library),
-                        str(harness.ROOT / "spec/faults/shim/hold.c"), "-ldl"], check=True)
+                        str(harness.ROOT / "spec/faults/shim/moment.c"), "-ldl"], check=True)
         self.hold, self.held = path / "hold", path / "held"
         path.chmod(0o777)
         self.env = {"LD_PRELOAD": str(library), "HOLD": str(path),

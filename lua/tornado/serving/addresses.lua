@@ -1,5 +1,6 @@
 -- What a server listens on: options as a list of addresses with what stands beside each, and a
 -- listener of each.
+local certificates = require "tornado.serving.certificates"
 local httpserver = require "tornado.httpserver"
 local util = require "tornado.util"
 
@@ -86,12 +87,18 @@ function addresses.message(err, address, options)
     return place_of(options) .. (inner and address .. ": " .. inner or text)
 end
 
+--- Looks after the certificates of the HTTPServers that serve these options.
+function addresses.watch(servers, options)
+    certificates.watch(servers, place_of(options))
+end
+
 --- Looks for what would be wrong, certificates included, without opening anything; adds it to a
--- list of texts.
+-- list of texts. Certificates that expire are logged.
 function addresses.check(options, reasons)
     for _, item in ipairs(addresses.list(options)) do
         local ok, server = pcall(server_of, httpserver.redirect_to_https(443), item, options)
         if ok then
+            certificates.warn({ server }, place_of(options))
             server:stop()
         else
             reasons[#reasons + 1] = addresses.message(server, item[1], options)

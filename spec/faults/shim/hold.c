@@ -1,63 +1,58 @@
-/* Preloaded: holds one moment open. Who is about to send(), write() or listen() to what
- * has the text HOLD_BEFORE in it, or has just done so with HOLD_BEHIND, and can rename
- * the file "hold" of the folder HOLD to "held", waits until that is gone. What is said
- * of listen() is "listen" and the name of its unix socket. */
+/* Preloaded: holds a process behind each write(), sendto() or sendmsg() that has the
+ * text HOLD_AFTER in it, so that a test finds what is so at that moment, and what comes
+ * later. It goes on when somebody opens the pipe HOLD_AT for writing, and holds no
+ * more when that is gone. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* RTLD_NEXT, memmem() */
+#define _GNU_SOURCE /* RTLD_NEXT */
 #endif
 #include <dlfcn.h>
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-static void hold(const char *when, const void *data, size_t n) {
-    const char *text = getenv(when), *folder = getenv("HOLD");
-    char from[256], to[256];
-    int error = errno;
+static void hold(const void *p, size_t n) {
+    const char *text = getenv("HOLD_AFTER"), *at = getenv("HOLD_AT");
+    int error = errno, fd;
 
-    if (!text || !folder || !memmem(data, n, text, strlen(text))) return;
-    snprintf(from, sizeof from, "%s/hold", folder);
-    snprintf(to, sizeof to, "%s/held", folder);
-    if (rename(from, to) == 0)
-        while (access(to, F_OK) == 0) usleep(1000);
+    if (!text || !at || !memmem(p, n, text, strlen(text))) return;
+    do fd = open(at, O_RDONLY | O_CLOEXEC);
+    while (fd == -1 && errno == EINTR);
+    if (fd != -1) close(fd);
     errno = error;
 }
 
-ssize_t send(int fd, const void *data, size_t n, int flags) {
-    ssize_t (*real)(int, const void *, size_t, int) = dlsym(RTLD_NEXT, "send");
-    ssize_t sent;
+ssize_t write(int fd, const void *p, size_t n) {
+    static ssize_t (*real)(int, const void *, size_t);
+    ssize_t done;
 
-    hold("HOLD_BEFORE", data, n);
-    sent = real(fd, data, n, flags);
-    hold("HOLD_BEHIND", data, n);
-    return sent;
+    if (!real) *(void **)&real = dlsym(RTLD_NEXT, "write");
+    done = real(fd, p, n);
+    hold(p, n);
+    return done;
 }
 
-ssize_t write(int fd, const void *data, size_t n) {
-    ssize_t (*real)(int, const void *, size_t) = dlsym(RTLD_NEXT, "write");
-    ssize_t written;
+ssize_t sendto(int fd, const void *p, size_t n, int flags,
+               const struct sockaddr *to, socklen_t size) {
+    static ssize_t (*real)(int, const void *, size_t, int,
+                           const struct sockaddr *, socklen_t);
+    ssize_t done;
 
-    hold("HOLD_BEFORE", data, n);
-    written = real(fd, data, n);
-    hold("HOLD_BEHIND", data, n);
-    return written;
+    if (!real) *(void **)&real = dlsym(RTLD_NEXT, "sendto");
+    done = real(fd, p, n, flags, to, size);
+    hold(p, n);
+    return done;
 }
 
-int listen(int fd, int backlog) {
-    int (*real)(int, int) = dlsym(RTLD_NEXT, "listen");
-    struct sockaddr_un at = { .sun_family = AF_UNSPEC };
-    socklen_t size = sizeof at - 1;
-    char text[sizeof at.sun_path + 8];
-    int n;
+ssize_t sendmsg(int fd, const struct msghdr *m, int flags) {
+    static ssize_t (*real)(int, const struct msghdr *, int);
+    ssize_t done;
 
-    (void)getsockname(fd, (struct sockaddr *)&at, &size);
-    n = snprintf(text, sizeof text, "listen %s",
-                 at.sun_family == AF_UNIX ? at.sun_path : "");
-    hold("HOLD_BEFORE", text, (size_t)n);
-    return real(fd, backlog);
+    if (!real) *(void **)&real = dlsym(RTLD_NEXT, "sendmsg");
+    done = real(fd, m, flags);
+    if (m->msg_iovlen) hold(m->msg_iov->iov_base, m->msg_iov->iov_len);
+    return done;
 }
