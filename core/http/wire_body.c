@@ -233,12 +233,12 @@ static bool refuse_byte(ct_wire *w) {
     return refuse(w, 400, "bad trailer");
 }
 
-/* Adds a digit to the chunk's size, which stays below 2^63: what is more is over any
- * limit of a body (RFC 9112 §7.1). */
+/* Adds a digit to the chunk's size, which stays below 2^63 (RFC 9112 §7.1: digits that
+ * overflow are to be expected). */
 static bool add_digit(ct_wire *w, uint8_t c) {
     uint8_t digit = (uint8_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
 
-    if (w->left >> 59) return refuse(w, 413, "huge chunk");
+    if (w->left >> 59) return refuse(w, 400, "huge chunk");
     if (w->step == MAX_SIZE_DIGITS)
         return refuse(w, 400, "a chunk size of too many digits");
     w->left = w->left << 4 | digit;

@@ -2,7 +2,6 @@
 -- listener of each.
 local certificates = require "tornado.serving.certificates"
 local httpserver = require "tornado.httpserver"
-local log = require "tornado.log"
 local util = require "tornado.util"
 
 local addresses = {}
@@ -63,14 +62,13 @@ local function server_of(app, item, options)
     return server, scheme
 end
 
---- Listens on an address of list() for an Application. Returns its HTTPServer, or raises what
--- message() explains.
+--- Listens on an address of list() for an Application. Returns its HTTPServer, and what is to be
+-- logged when all is as the options say; or raises what message() explains.
 function addresses.listen(app, item, options)
     local server, scheme = server_of(app, item, options)
     local bound = server:listen_on(item[1])
-    log.gen_log:info("ctornado %s on %s%s", util.version, bound:find("^unix:") and "" or scheme,
-        bound)
-    return server
+    return server, ("ctornado %s on %s%s"):format(util.version,
+        bound:find("^unix:") and "" or scheme, bound)
 end
 
 -- Where the options of list() stand; "" when it was on the command line.
