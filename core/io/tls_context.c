@@ -203,6 +203,10 @@ bool ct_tls_context_add_made(ct_tls_context *c, char *why, size_t size) {
            add(c, cert, "self-signed certificate", why, size);
 }
 
+X509 *ct_tls_context_certificate(const ct_tls_context *c, uint32_t number) {
+    return number < (uint32_t)c->cert_count ? c->certs[number].leaf : NULL;
+}
+
 /* -- Whom to trust --------------------------------------------------------- */
 
 /* A session is resumed only where it would have been made: what was asked of a

@@ -7,6 +7,7 @@
 #include "io/address.h"
 #include "io/listen.h"
 #include "io/listen_socket.h"
+#include "io/signals.h"
 #include "server/inherit.h"
 #include <errno.h>
 #include <event2/event.h>
@@ -271,16 +272,10 @@ static void become(const ct_child *c, const ct_vm_wishes *wishes,
     ct_inherit place = { .worker = c->index,
                          .shared = *shared,
                          .channel = channel };
-    sigset_t held; /* as ct_signals_hold() does, until it watches them */
     const char *why;
     char name[64];
 
     snprintf(name, sizeof name, "ctornado: worker %u", c->index);
-    sigemptyset(&held);
-    sigaddset(&held, SIGHUP);
-    sigaddset(&held, SIGUSR1);
-    sigaddset(&held, SIGUSR2);
-    sigprocmask(SIG_SETMASK, &held, NULL);
     if (!ct_inherit_leave(&place, c->addresses ? c->addresses : "")) _exit(70);
     why = drop_privileges(wishes);
     if (why) {
@@ -357,7 +352,7 @@ bool ct_child_start(ct_child *c, const ct_vm_wishes *wishes,
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
                    ends) == -1)
         return false;
-    c->pid = fork();
+    c->pid = ct_signals_fork();
     if (c->pid == 0) become(c, wishes, shared, ends[1], argv);
     close(ends[1]);
     c->pidfd = c->pid > 0 ? (int)syscall(SYS_pidfd_open, c->pid, 0) : -1;

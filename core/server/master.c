@@ -83,8 +83,25 @@ static void take_note(ct_master *m) {
     ct_log_line(m->loop->log, CT_LEVEL_WARNING, "master", "reload: %s", m->why);
 }
 
+/* The new wishes may have given up the control socket that he has asked on. One who
+ * asked for another number of workers has them; they will be told of it another time. */
+static void answer(ct_master *m) {
+    bool half = m->failed && m->resized;
+    char text[CT_CHILD_ANSWER + 64];
+
+    snprintf(text, sizeof text, "%s%s",
+             half ? "workers do not know how many they are: " : "", m->why);
+    if (m->asker) ct_control_answer(m->asker, !m->failed || half, text);
+    m->asker = NULL;
+    m->resized = false;
+    ct_control_free(m->former);
+    m->former = NULL;
+}
+
+/* Whoever waits for the answer, or the line, finds that all of it has been done. */
 static void end_reload(ct_master *m) {
-    bool again = m->again && m->failed;
+    bool again = m->again && m->failed, resized = false;
+    ct_control_peer *asker;
 
     m->reloading = m->again = false;
     m->board->reloads += !m->failed;
@@ -93,14 +110,16 @@ static void end_reload(ct_master *m) {
     if (!m->failed) take_note(m);
     for (char *p = m->why; *p; p++)
         if (*p == '\x1f') *p = '\n';
-    if (m->asker) ct_control_answer(m->asker, !m->failed, m->why);
-    m->asker = NULL;
+    if (!m->failed && !m->stopping) resized = ct_master_adopt(m);
     ct_master_notify(m, "READY=1");
     ct_log_line(m->loop->log, m->failed ? CT_LEVEL_ERROR : CT_LEVEL_INFO,
                 "master",
                 m->failed ? "reload: nothing has changed" : "reloaded");
-    if (again) ct_master_reload(m, NULL);
-    if (!m->failed && !m->stopping) ct_master_adopt(m);
+    if (!resized) answer(m);
+    m->resized |= resized;
+    asker = m->asker;
+    m->asker = NULL;
+    if (again || resized) ct_master_reload(m, asker);
 }
 
 static void ask(ct_master *m, ct_child *c) {
@@ -204,13 +223,13 @@ static void on_death(ct_master *m, ct_child *c, int status) {
     int pid = c->row->pid;
 
     m->running--;
-    if (!ct_master_is_ending(m) || WIFSIGNALED(status))
-        describe_end(m, c, pid, status);
     ct_board_clear(c->row);
     c->row->pid = 0;
     c->row->state = CT_WORKER_NONE;
     ct_metrics_clear(m->metrics, c->index - 1);
     ct_peers_clear(m->peers, c->index - 1);
+    if (!ct_master_is_ending(m) || WIFSIGNALED(status))
+        describe_end(m, c, pid, status);
     on_answer(m, c, false, "a worker died");
     ct_master_retired(m, c);
     if (!m->stopping && !m->ready && !c->served) give_up(m, status);
@@ -234,6 +253,7 @@ static void on_death(ct_master *m, ct_child *c, int status) {
 
 static void on_serving(ct_master *m, ct_child *c) {
     c->served = true;
+    ct_board_serve(c->row);
     ct_master_lose(m, c, false);
     if (c->behind) ct_child_say(c, "reload\n");
     c->behind = false;
@@ -242,10 +262,10 @@ static void on_serving(ct_master *m, ct_child *c) {
     for (uint32_t i = 0; i < m->count; i++)
         if (!m->children[i].served) return;
     m->ready = true;
+    ct_master_succeed(m);
     ct_log_line(m->loop->log, CT_LEVEL_INFO, "master",
                 "%u worker%s; SIGHUP reloads, SIGTERM ends", m->count,
                 m->count == 1 ? " serves" : "s serve");
-    ct_master_succeed(m);
 }
 
 /* A worker's Lua asks for a reload. */
@@ -446,6 +466,7 @@ int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_shared *shared,
     ct_signals_hold(true);
     ct_upgrade_fini(&m.upgrade);
     ct_control_free(m.control);
+    ct_control_free(m.former);
     if (!m.upgrade.done) ct_pidfile_remove(m.wishes->pid_file);
     if (!elder->waiting) ct_child_remove_files(m.children);
     ct_timer_free(m.tick);

@@ -3,6 +3,7 @@
 local addresses = require "tornado.serving.addresses"
 local admin = require "tornado.admin"
 local autoreload = require "tornado.autoreload"
+local certificates = require "tornado.serving.certificates"
 local checks = require "tornado.serving.checks"
 local config = require "tornado.config"
 local control = require "tornado.control"
@@ -158,9 +159,9 @@ local function finish(app, servers, options)
     if stopping then return end
     stopping = true
     generation.hold("replies", count_unsent)
+    for _, server in ipairs(servers) do server:stop() end
     log.gen_log:info("stopping: %d requests under way", httpserver.live_count())
     for _, server in ipairs(servers) do
-        server:stop()
         server:drain()
         server:end_streams()
     end
@@ -216,10 +217,11 @@ end
 local function retire(app, servers, options, number)
     local is_last = number == 0
     autoreload.retire()
+    certificates.stop()
     if not is_last then move_websockets(app) end
+    for _, server in ipairs(servers) do server:stop() end
     log.gen_log:info("generation %d retires for %s: %d requests, streams or WebSockets stay",
         core.generation(), is_last and "another process" or number, generation.count "kin")
-    for _, server in ipairs(servers) do server:stop() end
     if is_last then fade(servers) end
     admin.close()
     leave(app, options.reload_grace, function()
@@ -249,14 +251,15 @@ local function set_late(options)
     return ok, { why }
 end
 
-local function listen(app, servers, options)
+-- Fills `servers`, and `lines` with what is to be logged in the end.
+local function listen(app, servers, lines, options)
     if options.debug and autoreload.is_on() then
         app = require("tornado.autoreload.page").before(app)
     end
     for i, item in ipairs(addresses.list(options)) do
-        local ok, result = pcall(addresses.listen, app, item, options)
+        local ok, result, line = pcall(addresses.listen, app, item, options)
         if not ok then return nil, { addresses.message(result, item[1], options) } end
-        servers[i] = result
+        servers[i], lines[i] = result, line
     end
     local ok, why = admin.open(options.admin)
     if not ok then return nil, { config.place(options, "admin") .. why } end
@@ -380,6 +383,11 @@ local function stop_loading()
     core.exit(0)
 end
 
+-- Last: who reads it finds all as the options say.
+local function announce(lines)
+    for _, line in ipairs(lines) do log.gen_log:info("%s", line) end
+end
+
 --- Loads the sites of the options (see tornado.config), starts them and listens. Returns true, or
 -- nil and a list of reasons.
 function serving.start(options)
@@ -396,12 +404,12 @@ function serving.start(options)
     if core.generation() == 1 then ioloop.on(core.EVENT_STOP, stop_loading) end
     local app, reasons = prepare(options)
     if not app then return nil, reasons end
-    local servers = {}
+    local servers, lines = {}, {}
     generation.hold("requests", httpserver.live_count)
     listen_to_process(app, servers, options)
     ok, why = lifecycle.start(app)
     if not ok then return nil, { why } end
-    ok, reasons = listen(app, servers, options)
+    ok, reasons = listen(app, servers, lines, options)
     if ok then ok, reasons = set_late(options) end
     if not ok then
         lifecycle.stop(app)
@@ -414,9 +422,11 @@ function serving.start(options)
     core.control(serving.control_path(options))
     core.pid_file(pid_file(options))
     core.wishes(wishes(options))
+    addresses.watch(servers, options)
     core.ready()
     if core.generation() == 1 then autoreload.begin() end
     if core.workers() > 1 then require("tornado.pubsub").join_workers() end
+    announce(lines)
     return true
 end
 

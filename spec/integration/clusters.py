@@ -35,7 +35,7 @@ end
 
 local Slow = web.RequestHandler:extend "Slow"
 function Slow:get()
-    gen.sleep(2.5)
+    while not core.file_kind(self:get_argument "till") do gen.sleep(0.005) end
     self:write("slow")
 end
 

@@ -1,9 +1,9 @@
 -- What a server listens on: options as a list of addresses with what stands beside each, and a
 -- listener of each.
+local certificates = require "tornado.serving.certificates"
 local config = require "tornado.config"
 local core = require "tornado.core"
 local httpserver = require "tornado.httpserver"
-local log = require "tornado.log"
 local util = require "tornado.util"
 
 local addresses = {}
@@ -64,14 +64,13 @@ local function server_of(app, item, options)
     return server, scheme
 end
 
---- Listens on an address of list() for an Application. Returns its HTTPServer, or raises what
--- message() explains.
+--- Listens on an address of list() for an Application. Returns its HTTPServer, and what is to be
+-- logged when all is as the options say; or raises what message() explains.
 function addresses.listen(app, item, options)
     local server, scheme = server_of(app, item, options)
     local bound = server:listen_on(item[1])
-    log.gen_log:info("ctornado %s on %s%s", util.version, bound:find("^unix:") and "" or scheme,
-        bound)
-    return server
+    return server, ("ctornado %s on %s%s"):format(util.version,
+        bound:find("^unix:") and "" or scheme, bound)
 end
 
 -- Where the options of list() stand; "" when it was on the command line.
@@ -87,8 +86,13 @@ function addresses.message(err, address, options)
     return place_of(options) .. (inner and address .. ": " .. inner or text)
 end
 
+--- Looks after the certificates of the HTTPServers that serve these options.
+function addresses.watch(servers, options)
+    certificates.watch(servers, place_of(options))
+end
+
 --- Looks for what would be wrong, certificates included, without opening anything; adds it to a
--- list of texts.
+-- list of texts. Certificates that expire are logged.
 function addresses.check(options, reasons)
     for _, item in ipairs(addresses.list(options)) do
         local ok, server = core.address_check(item[1])
@@ -96,6 +100,7 @@ function addresses.check(options, reasons)
             ok, server = pcall(server_of, httpserver.redirect_to_https(443), item, options)
         end
         if ok then
+            certificates.warn({ server }, place_of(options))
             server:stop()
         else
             reasons[#reasons + 1] = addresses.message(server, item[1], options)
