@@ -42,8 +42,9 @@ end
 
 -- Returns how many templates of a site are broken.
 local function check_templates(app, path)
-    local count, broken = require "tornado.web.check"(app)
+    local count, broken, remarks = require "tornado.web.check"(app)
     for _, problem in ipairs(broken) do fail(problem) end
+    for _, remark in ipairs(remarks) do io.stderr:write(path, ": note: ", remark, "\n") end
     if #broken == 0 then
         print(("%s: good%s"):format(path, count > 0 and (", %d templates"):format(count) or ""))
     end

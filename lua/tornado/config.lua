@@ -441,8 +441,8 @@ end
 
 --- Where the first of those options stands in the configuration file, for what is wrong with it:
 --- "ctornado.conf:7: "; "" when none does.
-function config.place(options, names)
-    for name in names:gmatch "[%w_]+" do
+function config.place(options, list)
+    for name in list:gmatch "[%w_]+" do
         local place = (options.places or {})[name]
         if place then return place .. ": " end
     end

@@ -86,7 +86,7 @@ end
 
 -- As Lua's own: asks each of package.loaders. Nil and the reason when none knows the module.
 local function find_anywhere(name)
-    local reasons = { ("module '%s' not found%s:"):format(name, hint_for(name)) }
+    local reasons = {}
     for _, loader in ipairs(package_loaders) do
         local ok, found = pcall(loader, name) -- a broken file's error names that, not this line
         if not ok then
@@ -100,7 +100,7 @@ local function find_anywhere(name)
         end
         if type(found) == "string" then reasons[#reasons + 1] = found end
     end
-    return nil, table.concat(reasons)
+    return nil, ("module '%s' not found%s:%s"):format(name, hint_for(name), table.concat(reasons))
 end
 
 loading.require = loading.new(package.loaded, find_anywhere)

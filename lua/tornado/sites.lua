@@ -38,8 +38,8 @@ local function describe(value)
 end
 
 --- Loads the site in folder `path`. Returns its Application, or nil and the reason with
--- file:line; then true, when it is the path that is wrong. Modules beside app.lua can be required. The application's `path` is the folder, its
--- `environment` has the globals of the site.
+-- file:line, and true when it is the path that is wrong. Modules beside app.lua can be required.
+-- The application's `path` is the folder, its `environment` has the globals of the site.
 function sites.load(path)
     local file = path .. "/app.lua"
     files.note(file)

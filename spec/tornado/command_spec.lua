@@ -97,6 +97,17 @@ describe("tornado.command", function()
         expect({ "check", "--config=/no/such/file" }, 1, "^$", "/no/such/file: cannot be read")
     end)
 
+    it("has notes of folders for static files that are not there", function()
+        local site, put = new_folder(finally, "x")
+        put("app.lua", 'local web = require "tornado.web"\nreturn web.Application({ ' ..
+            '{ "/files/(.*)", web.StaticFileHandler, { path = "/no/files" } },' ..
+            '{ "/here/(.*)", web.StaticFileHandler, { path = "/tmp" } } }, ' ..
+            '{ static_path = "/no/static" })')
+        expect({ "check", "--site=" .. site }, 0, ": good\n$", "^" .. site:gsub("%p", "%%%0") ..
+            ": note: /%(robots[^\n]*: no such folder for static files: /no/static\n[^\n]*note: " ..
+            "/files/%(%.%*%): no such folder for static files: /no/files\n$")
+    end)
+
     it("checks the templates of sites", function()
         local site, put = new_folder(finally, "pages/sub")
         put("app.lua", 'return require("tornado.web").Application({}, ' ..
@@ -261,8 +272,8 @@ ctornado: SITE/pages/c.html:2: unknown operator: 'nonsense'
     it("names the line of an application whose routes are wrong", function()
         for route, why in pairs {
             ["{ '/(', Handler }"] = 'bad url pattern "/%(": missing closing parenthesis',
-            ["{ '/', nil }"] = 'bad rule 1, "/": its handler is nil; is that name defined above%?\n$',
-            ["web.group('/a', {}, { { '/b', Handlre } })"] = 'bad rule 1, "/b": its handler is nil',
+            ["{ '/', nil }"] = 'bad rule 1, "/": its handler is nil; is that name [^\n]*\n$',
+            ["web.group('/a', {}, { { '/b', None } })"] = 'bad rule 1, "/b": its handler is nil',
             ["{ '/b', Handler, 5 }"] = 'bad rule "/b": expected a table of kwargs, got number',
             ["{ '/s/(.*)', web.StaticFileHandler, { paht = '.' } }"] =
                 'bad rule "/s/%(%.%*%)": StaticFileHandler needs its folder, as { path = FOLDER }',

@@ -119,7 +119,7 @@ describe("tornado.config", function()
                 ['sites = { { host = "x" } }'] = "option sites: expected a list of folders",
                 ['sites = { { path = "x", prefix = "p" } }'] = "option sites: expected a list",
                 ['sites = { { path = "x", perfix = "/p" } }'] =
-                    'option sites: expected a list.* got a site with "perfix" %(did you mean "prefix"',
+                    'sites: expected a list.* got a site with "perfix" %(did you mean "prefix"',
                 ['sites = { { path = "x", prefix = "/p/" } }'] = 'got prefix = "/p/" %(it begins',
                 ['sites = { { path = "x", host = 5 } }'] = "got host = 5$",
                 ['sites = { path = "x" }'] = "got one site: put { } around it",

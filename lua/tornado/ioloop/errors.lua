@@ -45,8 +45,8 @@ function errors.protect(fn, ...)
 end
 
 --- A traceback of protect() without the framework's own functions that have called it.
-function errors.own_part(trace)
-    return (trace:gsub("\n\t%[C%]: in function 'xpcall'\n\ttornado/ioloop/errors%.lua:.*", ""))
+function errors.own_part(text)
+    return (text:gsub("\n\t%[C%]: in function 'xpcall'\n\ttornado/ioloop/errors%.lua:.*", ""))
 end
 
 --- Logs what a callback raised.

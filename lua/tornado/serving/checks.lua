@@ -31,8 +31,8 @@ local function check_certificates(options, reasons)
         say(reasons, options, "keyfile", "keyfile: set certfile, too, or it is not HTTPS")
     end
     if options.certfile ~= "" and #options.listen > 0 then
-        say(reasons, options, "certfile", "certfile: with listen it stands beside an address, as " ..
-            '{ "*:443", certfile = "FILE" }, or that one is not HTTPS')
+        say(reasons, options, "certfile", 'certfile: with listen it stands beside an address, ' ..
+            'as { "*:443", certfile = "FILE" }, or that one is not HTTPS')
     end
 end
 
