@@ -270,7 +270,8 @@ static void on_serving(ct_master *m, ct_child *c) {
     m->ready = true;
     ct_master_succeed(m);
     ct_log_line(m->loop->log, CT_LEVEL_INFO, "master",
-                "%u workers serve; SIGHUP reloads, SIGTERM ends", m->count);
+                "%u worker%s; SIGHUP reloads, SIGTERM ends", m->count,
+                m->count == 1 ? " serves" : "s serve");
 }
 
 /* A worker's Lua asks for a reload. */

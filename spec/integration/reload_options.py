@@ -85,7 +85,7 @@ def configured(binary, text, app=None):
         conf.write_text(f"control = '{path}'\n{text}\n")
         with Server(binary, f"--config={conf}", site=site.path) as server:
             if "workers" in text or "supervise" in text:
-                server.await_line("workers serve")
+                server.await_line("workers? serve")
             else:
                 harness.await_socket(path)
             yield server, site, again, lambda: json.loads(command("status", "json"))
