@@ -128,7 +128,7 @@ const char *ct_listen_reason(const ct_address *at, int error) {
             return "address already in use: another program listens there, "
                    "or the file is no socket; choose another path";
         return "address already in use: another program listens there; stop "
-               "it or choose another --port";
+               "it or choose another port";
     case EADDRNOTAVAIL:
         return "no such address on this machine: `ip address` lists them, "
                "*:PORT means all";
