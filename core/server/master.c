@@ -122,11 +122,6 @@ static void end_reload(ct_master *m) {
     if (again || resized) ct_master_reload(m, asker);
 }
 
-/* Its word may still be on the way, when its row says so to everybody. */
-static bool serves(const ct_child *c) {
-    return c->served || c->row->state == CT_WORKER_SERVING;
-}
-
 static void ask(ct_master *m, ct_child *c) {
     ct_child_say(c, "reload\n");
     c->asked = true;
@@ -138,7 +133,7 @@ static void ask_others(ct_master *m) {
         ct_child *c = &m->children[i];
 
         if (!c->pid || c->kill_at) continue; /* the next one has the new code */
-        c->behind = !serves(c);
+        c->behind = !c->served;
         if (!c->behind) ask(m, c);
     }
 }
@@ -185,7 +180,7 @@ void ct_master_reload(ct_master *m, ct_control_peer *asker) {
     ct_master_notify(m, "RELOADING=1");
     if (!first->pid) hurry(m, first);
     ask(m, first);
-    if (!serves(first))
+    if (!first->served)
         on_answer(m, first, false,
                   "worker 1 is down, and starts anew: see the log, and ask "
                   "again when it serves");
@@ -371,7 +366,7 @@ static void ask_worker(const ct_master *m, ct_control_peer *peer,
     const ct_child *c = n >= 1 && n <= m->count ? &m->children[n - 1] : NULL;
     int fd;
 
-    if (!c || !c->pid || !serves(c)) {
+    if (!c || !c->pid || !c->served) {
         ct_control_answer(peer, false,
                           c ? "that worker is down" : "no such worker");
         return;

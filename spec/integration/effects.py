@@ -27,26 +27,18 @@ class Hold:
     """The way to hold processes behind a text, in a folder of its own; a context manager: at its
     end all go on. `env` is for the server."""
 
-    def __init__(self, path, text, before):
+    def __init__(self, path, text):
         library = path / "hold.so"
         subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library),
                         str(harness.ROOT / "spec/faults/shim/hold.c"), "-ldl"], check=True)
         self.pipe = path / "pipe"
-        self.env = {"LD_PRELOAD": str(library), "HOLD_AT": str(self.pipe),
-                    "HOLD_BEFORE" if before else "HOLD_AFTER": text}
-        if not before:
-            self.begin()
-
-    def begin(self):
         os.mkfifo(self.pipe)
+        self.env = {"LD_PRELOAD": str(library), "HOLD_AFTER": text, "HOLD_AT": str(self.pipe)}
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.end()
-
-    def end(self):
         with contextlib.suppress(FileNotFoundError):
             fd = os.open(self.pipe, os.O_RDWR)
             self.pipe.unlink()
@@ -54,10 +46,9 @@ class Hold:
 
 
 @contextlib.contextmanager
-def holding(text, before=False):
-    """A Hold behind a text, or before it, and then from hold.begin() on; and its folder."""
+def holding(text):
     with harness.folder() as path:
-        yield Hold(path, text, before), path
+        yield Hold(path, text), path
 
 
 def holds(path, pid):
@@ -157,23 +148,6 @@ def answers():
                 if workers > 1:
                     check("3 workers from now on" in server.log(), "no third worker")
                     same(server.log().count("] reloaded"), 2, "reloads")
-
-    @case("answers", "status: who serves takes part in a reload")
-    def _(binary):
-        with holding("serving\n", before=True) as (hold, _), \
-                Cluster(binary, env=hold.env) as server, hold:
-            hold.begin()
-            os.kill(victim := server.pids()[0], signal.SIGKILL)
-            server.await_workers(victim)
-            server.write("two")
-            with socket.socket(socket.AF_UNIX) as s:
-                s.settimeout(harness.PATIENCE)
-                s.connect(str(server.socket))
-                s.sendall(b"reload\n")
-                server.ask_status()  # behind it
-                hold.end()
-                same(s.recv(3), b"ok\n", "the answer")
-            same({server.get("/").body for _ in range(30)}, {b"two"}, "bodies")
 
     for what, clients in (("that has nothing to do any more", 0), ("that has connections", 5)):
         @each(SUITE, "answers", f"upgrade, of a process {what}: the next one has taken over")

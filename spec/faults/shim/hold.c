@@ -1,7 +1,7 @@
 /* Preloaded: holds a process behind each write(), sendto() or sendmsg() that has the
- * text HOLD_AFTER in it, and before each send() with HOLD_BEFORE, so that a test finds
- * what is so at that moment, and what comes later. It goes on when somebody opens the
- * pipe HOLD_AT for writing, and none is held while there is no such pipe. */
+ * text HOLD_AFTER in it, so that a test finds what is so at that moment, and what comes
+ * later. It goes on when somebody opens the pipe HOLD_AT for writing, and holds no
+ * more when that is gone. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* RTLD_NEXT */
@@ -14,8 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static void hold(const char *name, const void *p, size_t n) {
-    const char *text = getenv(name), *at = getenv("HOLD_AT");
+static void hold(const void *p, size_t n) {
+    const char *text = getenv("HOLD_AFTER"), *at = getenv("HOLD_AT");
     int error = errno, fd;
 
     if (!text || !at || !memmem(p, n, text, strlen(text))) return;
@@ -31,7 +31,7 @@ ssize_t write(int fd, const void *p, size_t n) {
 
     if (!real) *(void **)&real = dlsym(RTLD_NEXT, "write");
     done = real(fd, p, n);
-    hold("HOLD_AFTER", p, n);
+    hold(p, n);
     return done;
 }
 
@@ -43,16 +43,8 @@ ssize_t sendto(int fd, const void *p, size_t n, int flags,
 
     if (!real) *(void **)&real = dlsym(RTLD_NEXT, "sendto");
     done = real(fd, p, n, flags, to, size);
-    hold("HOLD_AFTER", p, n);
+    hold(p, n);
     return done;
-}
-
-ssize_t send(int fd, const void *p, size_t n, int flags) {
-    static ssize_t (*real)(int, const void *, size_t, int);
-
-    if (!real) *(void **)&real = dlsym(RTLD_NEXT, "send");
-    hold("HOLD_BEFORE", p, n);
-    return real(fd, p, n, flags);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *m, int flags) {
@@ -61,7 +53,6 @@ ssize_t sendmsg(int fd, const struct msghdr *m, int flags) {
 
     if (!real) *(void **)&real = dlsym(RTLD_NEXT, "sendmsg");
     done = real(fd, m, flags);
-    if (m->msg_iovlen)
-        hold("HOLD_AFTER", m->msg_iov->iov_base, m->msg_iov->iov_len);
+    if (m->msg_iovlen) hold(m->msg_iov->iov_base, m->msg_iov->iov_len);
     return done;
 }
