@@ -74,7 +74,8 @@ typedef enum ct_fetch_failure {
     CT_FETCH_CLOSED,     /* the connection, within the response or before */
     CT_FETCH_HEADER_MAX, /* the head is over max_header_size */
     CT_FETCH_BODY_MAX,
-    CT_FETCH_BAD /* a response that HTTP does not allow */
+    CT_FETCH_BAD,      /* a response that HTTP does not allow */
+    CT_FETCH_NO_TUNNEL /* a proxy's: code and head are its answer to CONNECT */
 } ct_fetch_failure;
 
 enum { CT_FETCH_TIMES = 7 };

@@ -47,7 +47,7 @@ int ct_abi_executor_reset(ct_vm *vm, uint32_t executor);
 /* Frees it when its last call is over; takes no more. */
 void ct_abi_executor_close(ct_vm *vm, uint32_t executor);
 
-/* CPUs that this process may use; at least 1. */
+/* CPUs that this process may keep busy (base/cpus.h); at least 1. */
 uint32_t ct_abi_cpu_count(void);
 
 /* -- Files on threads: `path` ends in a zero byte ------------------------------ */

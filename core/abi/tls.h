@@ -19,6 +19,16 @@ int ct_abi_tls_free(ct_vm *vm, uint32_t tls);
 int ct_abi_tls_certificate(ct_vm *vm, uint32_t tls, const char *certificate,
                            const char *key, const char *ocsp);
 
+typedef struct ct_tls_dates {
+    double not_before, not_after; /* seconds since 1970 */
+    ct_str whose;                 /* the subject, or an alternative name */
+} ct_tls_dates;
+
+/* Of the certificate with that number, in the order of the calls above, from 0: OK,
+ * EOF (there are fewer), CLOSED. */
+int ct_abi_tls_dates(ct_vm *vm, uint32_t tls, uint32_t number,
+                     ct_tls_dates *out);
+
 enum { CT_VERIFY_NONE, CT_VERIFY_OPTIONAL, CT_VERIFY_REQUIRED };
 
 int ct_abi_tls_verify(ct_vm *vm, uint32_t tls, uint32_t how, const char *file,

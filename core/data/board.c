@@ -14,6 +14,12 @@ void ct_board_set_workers(ct_board *b, uint32_t workers) {
     if (b->used < workers) b->used = workers;
 }
 
+void ct_board_serve(ct_board_row *r) {
+    uint32_t starting = CT_WORKER_STARTING;
+
+    atomic_compare_exchange_strong(&r->state, &starting, CT_WORKER_SERVING);
+}
+
 void ct_board_clear(ct_board_row *r) {
     r->generation = r->old = 0;
     r->started = 0;

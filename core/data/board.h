@@ -65,6 +65,11 @@ typedef struct ct_board {
  * whoever is there now, which one that has just begun does not take back. */
 void ct_board_clear(ct_board_row *r);
 
+/* One that was starting serves. A worker says so when the master has been told, and a
+ * master when it hears of it: so who sees the state, and who reads of it in the log, finds
+ * both of them ready. The later of the two changes nothing. */
+void ct_board_serve(ct_board_row *r);
+
 /* Whether a worker is in that state. */
 bool ct_board_has(const ct_board *b, ct_worker_state state);
 

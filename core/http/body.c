@@ -130,7 +130,8 @@ size_t ct_body_feed(ct_request *r, const char *p, size_t n) {
         if (size) sink(r, data, size);
         if (v == CT_WIRE_DONE)
             r->body.done = true;
-        else if (r->body.size + (double)r->wire.left > r->body.max &&
+        else if (r->body.size + (double)ct_wire_body_left(&r->wire) >
+                     r->body.max &&
                  r->body.mode != CT_BODY_DISCARD)
             r->body.over = true; /* a chunk says that it will be too large */
     }

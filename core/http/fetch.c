@@ -30,20 +30,48 @@ static bool may_go_on(const ct_fetch *f) {
            (f->head.code == 407 && f->flags & CT_FETCH_PROXY_DIGEST);
 }
 
+/* The final response is here, with its head at least. */
+static bool has_answer(const ct_fetch *f) {
+    return f->head.whole && !f->of_proxy && !may_go_on(f);
+}
+
+/* Whether the head at hand answers CONNECT: then libcurl has another code, or none,
+ * for the response. One that opens the tunnel is forgotten. */
+static bool is_of_proxy(ct_fetch *f) {
+    ct_response *head = &f->head;
+    long code = 0;
+
+    if (!f->tunnels) return false;
+    curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &code);
+    f->of_proxy = head->code != (uint32_t)code;
+    if (f->of_proxy && head->whole && head->code < 300)
+        ct_response_init(head, head->max);
+    return f->of_proxy;
+}
+
+/* A line of the head. What a proxy's fields say of a body is ignored (RFC 9110
+ * §9.3.6), so they may say anything. */
+static bool take_line(ct_fetch *f, const char *p, size_t n) {
+    bool good = ct_response_line(&f->head, p, n);
+
+    return is_of_proxy(f) ? !f->head.over : good;
+}
+
 size_t ct_fetch_on_head(char *p, size_t size, size_t n, void *arg) {
     ct_fetch *f = arg;
     ct_response *head = &f->head;
     bool whole = head->whole;
 
     n *= size;
-    if (!ct_response_line(head, p, n))
+    if (!take_line(f, p, n))
         return ct_fetch_give_up(
             f, head->over ? CT_FETCH_HEADER_MAX : CT_FETCH_BAD, head->why);
-    if (whole || !head->whole) return n;
+    if (whole || !head->whole || f->of_proxy) return n;
     if (head->has_length && (double)head->length > f->max_body &&
         !(f->flags & CT_FETCH_HEAD) && head->code != 304)
         return ct_fetch_give_up(f, CT_FETCH_BODY_MAX,
                                 "Content-Length too long");
+    ct_fetch_tls_watch(f);
     if (f->flags & CT_FETCH_STREAM && !may_go_on(f)) ct_fetch_tell(f);
     return n;
 }
@@ -67,7 +95,7 @@ void ct_fetch_on_silence(ct_fetch *f) {
     const ct_response *head = &f->head;
 
     if (!(f->flags & (CT_FETCH_BODY | CT_FETCH_UPLOAD)) || !f->running ||
-        !head->whole || f->recv_paused || head->code == 417 || may_go_on(f))
+        f->recv_paused || head->code == 417 || !has_answer(f))
         return;
     ct_list_remove(&f->node);
     ct_list_add(&f->client->answered, &f->node);
@@ -75,7 +103,7 @@ void ct_fetch_on_silence(ct_fetch *f) {
 
 /* Whether all of the response is here, as far as its head tells. */
 static bool is_answered(const ct_fetch *f) {
-    return f->head.whole && !may_go_on(f) && f->head.has_length &&
+    return has_answer(f) && f->head.has_length &&
            f->raw >= (double)f->head.length;
 }
 
@@ -89,6 +117,7 @@ static double seconds_of(const ct_fetch *f, CURLINFO what) {
 }
 
 static ct_fetch_failure failure_of(const ct_fetch *f, CURLcode result) {
+    if (f->of_proxy && f->head.whole) return CT_FETCH_NO_TUNNEL;
     switch (result) {
     case CURLE_OPERATION_TIMEDOUT:
         return seconds_of(f, CURLINFO_PRETRANSFER_TIME_T) > 0
@@ -139,6 +168,7 @@ void ct_fetch_finish(ct_fetch *f, CURLcode result) {
     if (result != CURLE_OK || has_connected(f)) f->dirty = true;
     if (result == CURLE_SEND_ERROR && is_answered(f)) result = CURLE_OK;
     check_head(f, result);
+    if (result == CURLE_OK) ct_fetch_tls_check(f);
     if (result == CURLE_OK) ct_fetch_body_check(f);
     if (result != CURLE_OK && f->failure == CT_FETCH_OK) {
         f->failure = failure_of(f, result);
@@ -177,14 +207,14 @@ void ct_fetch_describe(ct_fetch *f, ct_fetch_info *out) {
                                 : curl_easy_strerror(f->code);
 
     f->told = false;
-    *out =
-        (ct_fetch_info){ .whole = f->head.whole && (f->done || !may_go_on(f)),
-                         .done = f->done,
-                         .failure = f->failure,
-                         .curl = f->code,
-                         .code = f->head.code,
-                         .version = f->head.version,
-                         .why = { why, (uint32_t)strlen(why) } };
+    *out = (ct_fetch_info){ .whole = f->head.whole && !f->of_proxy &&
+                                     (f->done || !may_go_on(f)),
+                            .done = f->done,
+                            .failure = f->failure,
+                            .curl = f->code,
+                            .code = f->head.code,
+                            .version = f->head.version,
+                            .why = { why, (uint32_t)strlen(why) } };
     if (lines->len)
         out->head = (ct_str){ ct_buf_bytes(lines), (uint32_t)lines->len };
     if (!f->done) return;
@@ -297,13 +327,14 @@ static void reset(ct_fetch *f) {
     ct_buf_fini(&f->fields);
     ct_buf_fini(&f->url);
     ct_buf_fini(&f->method);
-    f->set = f->dirty = false;
+    f->set = f->dirty = f->proxied = false;
 }
 
 /* Forgets what was one request's. */
 static void clear(ct_fetch *f) {
     if (f->dirty) reset(f);
     ct_fetch_body_fini(f);
+    ct_fetch_tls_fini(f);
     ct_buf_fini(&f->upload);
     if (f->head.lines.size > 4096) ct_response_fini(&f->head);
     ct_free(f->data);
@@ -314,6 +345,7 @@ static void clear(ct_fetch *f) {
     f->why[0] = 0;
     f->reason = NULL;
     f->done = f->told = f->upload_ended = f->refused = false;
+    f->tunnels = f->of_proxy = false;
     f->sent = (ct_fetch_sent){ 0 };
     f->recv_paused = f->send_paused = false;
 }

@@ -53,8 +53,13 @@ typedef struct ct_fetch {
     bool dirty; /* `easy` has more: reset before it serves again */
     bool upload_ended;
     bool recv_paused, send_paused;
-    bool more;    /* `gunzip` has more than `body` had room for */
-    bool refused; /* the address was not public */
+    bool more;          /* `gunzip` has more than `body` had room for */
+    bool refused;       /* the address was not public */
+    bool proxied;       /* `easy` has a proxy */
+    bool tunnels;       /* ... which is asked for a tunnel */
+    bool of_proxy;      /* `head` is its answer to that */
+    bool session_ended; /* by the server, with close_notify */
+    void *session; /* an SSL that the body ends with, compared alone; or NULL */
 } ct_fetch;
 
 /* A fetch of the client, new or recycled; NULL when libcurl has no memory. */
@@ -105,6 +110,13 @@ bool ct_fetch_body_resume(ct_fetch *f) __attribute__((warn_unused_result));
 bool ct_fetch_body_is_full(const ct_fetch *f);
 void ct_fetch_body_check(ct_fetch *f);
 void ct_fetch_body_fini(ct_fetch *f);
+
+/* For fetch.c: bodies that end with their TLS session (fetch_tls.c). Behind the
+ * head: listens for the session's end if this body is one; at the end of the fetch:
+ * gives up when there was none; forgets. */
+void ct_fetch_tls_watch(ct_fetch *f);
+void ct_fetch_tls_check(ct_fetch *f);
+void ct_fetch_tls_fini(ct_fetch *f);
 
 /* For fetch_setup.c: libcurl's callbacks. */
 size_t ct_fetch_on_head(char *p, size_t size, size_t n, void *arg);

@@ -203,12 +203,23 @@ static void set_method(ct_fetch *f, const ct_fetch_request *r) {
         set_plain(f);
 }
 
+static bool is_secure(ct_str url) {
+    return url.n > 6 && strncmp(url.p, "https:", 6) == 0;
+}
+
+/* What a proxy says to CONNECT is told when that is no tunnel. */
+static void set_tunnel(ct_fetch *f, ct_str url) {
+    f->tunnels =
+        is_secure(url) && (f->proxied || f->flags & CT_FETCH_ENV_PROXY);
+    if (f->tunnels)
+        curl_easy_setopt(f->easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 0L);
+}
+
 /* Whether to wait and see if the first connection can be shared (HTTP/2): the
  * handshake of TLS tells soon. Of plain HTTP the first response would, and that may
  * be a long poll's. */
 static bool set_url(ct_fetch *f, ct_str url) {
-    bool wait = f->flags & CT_FETCH_HTTP2 ||
-                (url.n > 6 && strncmp(url.p, "https:", 6) == 0);
+    bool wait = f->flags & CT_FETCH_HTTP2 || is_secure(url);
 
     curl_easy_setopt(f->easy, CURLOPT_PIPEWAIT, (long)wait);
     return !renew(&f->url, url) ||
@@ -234,6 +245,7 @@ bool ct_fetch_setup(ct_fetch *f, const ct_fetch_request *r) {
         curl_easy_setopt(f->easy, CURLOPT_PROXY, NULL);
     }
     if (!set_url(f, r->url)) return false;
+    set_tunnel(f, r->url);
     set_method(f, r);
     return set_fields(f, r->fields);
 }
@@ -268,7 +280,10 @@ bool ct_fetch_text_set(ct_fetch *f, ct_fetch_text what, const char *text) {
         return set_list(f, CURLOPT_CONNECT_TO, &f->connect_to, text);
     if (what == CT_FETCH_RESOLVE)
         return set_list(f, CURLOPT_RESOLVE, &f->resolve, text);
-    if (what == CT_FETCH_PROXY) curl_easy_setopt(f->easy, CURLOPT_NOPROXY, "");
+    if (what == CT_FETCH_PROXY) {
+        f->proxied = true;
+        curl_easy_setopt(f->easy, CURLOPT_NOPROXY, "");
+    }
     if (what == CT_FETCH_CA_CERTS) /* these and no others */
         curl_easy_setopt(f->easy, CURLOPT_CAPATH, NULL);
     return curl_easy_setopt(f->easy, options[what], text) == CURLE_OK;

@@ -24,30 +24,36 @@ static bool is_full(const ct_listener *l) {
     return !spare && ct_seat_is_full(l->server);
 }
 
-/* The table is full: say so, rather than let the client wait. */
-static void turn_away(const ct_listener *l, int fd, const ct_peer *peer) {
-    static const char full[] =
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
-        "Retry-After: 1\r\nConnection: close\r\n\r\n";
-    ct_server *s = l->server;
+static void complain(ct_server *s, const ct_peer *peer, bool full) {
     char ip[CT_ADDRESS_TEXT];
 
-    if (!l->tls) (void)!write(fd, full, sizeof full - 1); /* best effort */
-    close(fd);
-    if (ct_seat_is_full(s))
-        ct_count_add(&l->counters->full, 1);
-    else
-        ct_count_add(&l->counters->full_ip, 1);
     if (s->scarce || s->loop->clock.mono_ms < s->complain_at) return;
     s->complain_at = s->loop->clock.mono_ms + 1000;
     ct_peer_ip(peer, ip);
-    if (ct_seat_is_full(s))
+    if (full)
         ct_log_line(s->loop->log, CT_LEVEL_WARNING, "http",
                     "max_connections (%u) reached: new clients get 503",
                     s->options.max_connections);
     else
         ct_log_line(s->loop->log, CT_LEVEL_WARNING, "http",
                     "max_connections_per_ip reached: %s gets 503", ip);
+}
+
+/* The table is full: say so, rather than let the client wait. It is counted before
+ * the client knows. What that has sent already is taken first: close() would make a
+ * reset of it, and many systems drop what they have not read yet behind one, the 503
+ * too (RFC 9112 section 9.6). */
+static void turn_away(const ct_listener *l, int fd, const ct_peer *peer) {
+    static const char text[] =
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
+        "Retry-After: 1\r\nConnection: close\r\n\r\n";
+    bool full = ct_seat_is_full(l->server);
+
+    ct_count_add(full ? &l->counters->full : &l->counters->full_ip, 1);
+    complain(l->server, peer, full);
+    if (!l->tls) (void)!write(fd, text, sizeof text - 1); /* best effort */
+    (void)!recv(fd, l->server->loop->scratch, CT_LOOP_SCRATCH, 0);
+    close(fd);
 }
 
 static void open_conn(ct_listener *l, int fd, const ct_peer *peer) {

@@ -92,6 +92,10 @@ static inline bool ct_wire_has_body(const ct_wire *w) {
  * misreads these. `p` is the head given to ct_wire_head(). */
 size_t ct_wire_canonical(const ct_wire *w, const char *p, char *out);
 
+/* Bytes of content that the body is known to go on with: of its length, or of a chunk
+ * whose size has been judged with its whole line. */
+uint64_t ct_wire_body_left(const ct_wire *w);
+
 /* Decodes the next `n` bytes of the body. Takes `*used` of them, of which the
  * `*size` bytes at `*data` (inside `p`) are content; it returns after each run
  * of content, so call it until used == n or DONE or BAD. DONE: the body is

@@ -233,12 +233,14 @@ static bool refuse_byte(ct_wire *w) {
     return refuse(w, 400, "bad trailer");
 }
 
-/* Adds a digit to the chunk's size, which stays below 2^63. */
+/* Adds a digit to the chunk's size, which stays below 2^63 (RFC 9112 §7.1: digits that
+ * overflow are to be expected). */
 static bool add_digit(ct_wire *w, uint8_t c) {
     uint8_t digit = (uint8_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
 
-    if (w->left >> 59 || w->step == MAX_SIZE_DIGITS)
-        return refuse(w, 400, "huge chunk");
+    if (w->left >> 59) return refuse(w, 400, "huge chunk");
+    if (w->step == MAX_SIZE_DIGITS)
+        return refuse(w, 400, "a chunk size of too many digits");
     w->left = w->left << 4 | digit;
     w->step++;
     return true;
@@ -298,6 +300,10 @@ static ct_wire_verdict take_chunked(ct_wire *w, const char *p, size_t n,
     if (i < n) *used = i + take(w, p + i, n - i, data, size);
     if (w->state == DATA && w->left == 0) w->state = DATA_CR;
     return CT_WIRE_MORE;
+}
+
+uint64_t ct_wire_body_left(const ct_wire *w) {
+    return w->chunked && w->state != DATA ? 0 : w->left;
 }
 
 ct_wire_verdict ct_wire_body(ct_wire *w, const char *p, size_t n, size_t *used,

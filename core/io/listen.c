@@ -14,6 +14,7 @@
 #include <event2/event_struct.h>
 #include <event2/util.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -54,7 +55,7 @@ static bool is_same(const ct_address *a, const ct_address *b) {
 }
 
 bool ct_listen_is_same(const ct_listen *a, const ct_listen *b) {
-    return is_same(&a->asked, &b->asked);
+    return is_same(&a->asked, &b->asked) && is_same(&a->at, &b->at);
 }
 
 /* Whether both descriptors are of one socket. */
@@ -70,26 +71,64 @@ static bool has_socket(const ct_listen *l, int fd) {
     return false;
 }
 
-/* One that this process was started with, or while a generation is loaded that
- * of the one before; but none that `first` has. */
-static const ct_listen *find_socket(const ct_listen *first) {
+/* Whether `other` is of the generation of `l`; or (`before`) may give it a socket:
+ * this process was started with that, or, while a generation is loaded, one before
+ * has it. */
+static bool is_of(const ct_listen *other, const ct_listen *l, bool before) {
+    if (!before) return !other->inherited && other->staged == l->staged;
+    return !other->staged && (other->inherited || l->loop->staging);
+}
+
+/* Of those, and asked for as `l` was, the first one at the place with that number,
+ * from 0; or NULL: then *place is how many there are. One place is one port. */
+static const ct_listen *find_place(const ct_listen *l, bool before,
+                                   unsigned *place) {
+    const ct_list *end = &l->loop->listens, *m;
+    unsigned found = 0;
+
+    for (const ct_list *n = end->next; n != end; n = n->next) {
+        const ct_listen *other = ct_list_of(n, const ct_listen, node), *same;
+
+        if (!is_of(other, l, before) || !is_same(&other->asked, &l->asked))
+            continue;
+        for (m = end->next; m != n; m = m->next) {
+            same = ct_list_of(m, const ct_listen, node);
+            if (is_of(same, l, before) && ct_listen_is_same(same, other)) break;
+        }
+        if (m == n && found++ == *place) return other;
+    }
+    *place = found;
+    return NULL;
+}
+
+/* Several may have asked for port 0 of an address: the second one gets the port
+ * that the second one before has, and so on. */
+static const ct_listen *find_socket(const ct_listen *l) {
+    unsigned place = 0;
+
+    if (ct_address_port(&l->asked) == 0 && l->asked.sa.ss_family != AF_UNIX) {
+        place = UINT_MAX;
+        (void)find_place(l, false, &place);
+    }
+    return find_place(l, true, &place);
+}
+
+/* One more of the sockets that are bound as that of `first`, but none that it has. */
+static const ct_listen *find_more(const ct_listen *first) {
     const ct_list *end = &first->loop->listens;
 
     for (const ct_list *n = end->next; n != end; n = n->next) {
-        const ct_listen *other = ct_list_of(n, ct_listen, node);
+        const ct_listen *other = ct_list_of(n, const ct_listen, node);
 
-        if (other->staged || !is_same(&other->asked, &first->asked)) continue;
-        if (!other->inherited && !first->loop->staging) continue;
-        if (!has_socket(first, other->fd)) return other;
+        if (is_of(other, first, true) && ct_listen_is_same(other, first) &&
+            !has_socket(first, other->fd))
+            return other;
     }
     return NULL;
 }
 
-/* Shares a socket with others: 1, or 0 when there is none to share, -1 with errno
- * set. */
-static int share_socket(ct_listen *l, const ct_listen *first) {
-    const ct_listen *other = find_socket(first);
-
+/* Shares the socket of another one: 1, or 0 when there is none, -1 with errno set. */
+static int share_socket(ct_listen *l, const ct_listen *other) {
     if (!other) return 0;
     l->fd = fcntl(other->fd, F_DUPFD_CLOEXEC, 0);
     if (l->fd == -1) return -1;
@@ -106,7 +145,7 @@ static bool find_name(ct_listen *l) {
 }
 
 static bool open_listener(ct_listen *l, int backlog, char *why, size_t size) {
-    int shared = share_socket(l, l);
+    int shared = share_socket(l, find_socket(l));
 
     if (shared > 0)
         (void)listen(l->fd, backlog); /* it may be another one now */
@@ -265,7 +304,7 @@ static void add_more(ct_listen *first) {
 
     do {
         next = make(first->loop, &first->asked, first->fn, first->arg);
-        if (share_socket(next, first) < 1) break;
+        if (share_socket(next, find_more(first)) < 1) break;
         watch(next);
         l->more = next;
         l = next;

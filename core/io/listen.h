@@ -18,7 +18,9 @@ typedef void ct_peer_fn(int fd, const ct_address *peer, void *arg);
  * answers) is replaced; mode 0600. On failure returns NULL and writes the reason
  * ("127.0.0.1:80: Permission denied: ...") to `why` (`size` bytes, a string).
  * While loop->staging is set, a socket of the same address that is open already
- * is shared, and nothing is accepted before ct_listen_commit(). Borrows `loop`.
+ * is shared, and nothing is accepted before ct_listen_commit(): of several with
+ * port 0, each has that of its place, in the order in which they were opened.
+ * Borrows `loop`.
  * Caller frees with ct_listen_free(). */
 ct_listen *ct_listen_new(ct_loop *loop, const ct_address *at, int backlog,
                          ct_peer_fn *fn, void *arg, char *why, size_t size);
@@ -53,7 +55,7 @@ void ct_listen_own(ct_loop *loop);
  * what it has not, those that wait in the queue are accepted first. */
 void ct_listen_leave(ct_loop *loop, bool all);
 
-/* True when both were asked for with the same address. */
+/* True when both were asked for with the same address, and have the same port. */
 bool ct_listen_is_same(const ct_listen *a, const ct_listen *b);
 
 /* What was opened while loop->staging was set begins to accept, and what was open

@@ -123,6 +123,24 @@ static void fill(sigset_t *set, bool ends) {
     for (int i = 0; i < (ends ? 6 : 3); i++) sigaddset(set, list[i]);
 }
 
+pid_t ct_signals_fork(void) {
+    sigset_t all, before, held;
+    pid_t pid;
+
+    sigfillset(&all);
+    fill(&held, false);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid = fork();
+    if (pid == 0) {
+        signal(SIGINT, SIG_DFL);
+        signal(SIGTERM, SIG_DFL);
+        signal(SIGQUIT, SIG_DFL);
+        before = held;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return pid;
+}
+
 void ct_signals_hold(bool ends) {
     sigset_t set;
 

@@ -4,6 +4,7 @@
 #define CT_SIGNALS_H
 
 #include "io/loop.h"
+#include <sys/types.h>
 
 typedef struct ct_signals ct_signals;
 typedef void ct_signals_fn(int signal, void *arg);
@@ -19,6 +20,11 @@ ct_signals *ct_signals_new(ct_loop *loop, const int *list, int n,
 void ct_signals_patience(unsigned interrupt, unsigned terminate);
 
 void ct_signals_free(ct_signals *s);
+
+/* fork(), for what exec() follows. No handler of this process runs in the child: it would
+ * write to the loop that both have. SIGINT, SIGTERM and SIGQUIT end the child, and
+ * SIGHUP, SIGUSR1 and SIGUSR2 are held, behind exec() too. */
+pid_t ct_signals_fork(void);
 
 /* Holds back the signals that would kill a process which does not watch them: SIGHUP,
  * SIGUSR1 and SIGUSR2 of one that starts; with `ends` also SIGINT, SIGTERM and SIGQUIT,

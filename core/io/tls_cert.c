@@ -14,6 +14,7 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 enum { MADE_DAYS = 30 };
 
@@ -81,7 +82,9 @@ static bool read_chain(ct_tls_cert *c, const char *path, char *why,
     return false;
 }
 
-static bool read_key(ct_tls_cert *c, const char *path, char *why, size_t size) {
+/* `missing` says that there is no key in it. */
+static bool read_key(ct_tls_cert *c, const char *path, const char *missing,
+                     char *why, size_t size) {
     BIO *file = open_file(path, why, size);
     bool asked = false;
 
@@ -89,7 +92,7 @@ static bool read_key(ct_tls_cert *c, const char *path, char *why, size_t size) {
     c->key = PEM_read_bio_PrivateKey(file, NULL, no_password, &asked);
     BIO_free(file);
     if (c->key) return true;
-    say_missing(why, size, path, "no key (PEM) in it, and no other keyfile");
+    say_missing(why, size, path, missing);
     if (asked)
         snprintf(why, size,
                  "%s: the key is encrypted; expected one that is not", path);
@@ -99,10 +102,13 @@ static bool read_key(ct_tls_cert *c, const char *path, char *why, size_t size) {
 bool ct_tls_cert_load(ct_tls_cert *out, const char *certificate,
                       const char *key, const char *ocsp, char *why,
                       size_t size) {
+    const char *missing =
+        key ? "no key (PEM) in it" : "no key (PEM) in it, and no other keyfile";
+
     *out = (ct_tls_cert){ 0 };
     if (!key) key = certificate;
     if (!read_chain(out, certificate, why, size)) goto fail;
-    if (!read_key(out, key, why, size)) goto fail;
+    if (!read_key(out, key, missing, why, size)) goto fail;
     if (X509_check_private_key(out->leaf, out->key) != 1) {
         snprintf(why, size, "%s: the key does not belong to the certificate %s",
                  key, certificate);
@@ -268,5 +274,49 @@ void ct_tls_cert_describe(X509 *x, ct_buf *out) {
     add_name(out, "subject", X509_get_subject_name(x));
     add_name(out, "issuer", X509_get_issuer_name(x));
     add_alternatives(out, x);
+    ERR_clear_error();
+}
+
+/* -- Dates ----------------------------------------------------------------- */
+
+static double seconds_of(const ASN1_TIME *at) {
+    struct tm tm;
+
+    return ASN1_TIME_to_tm(at, &tm) == 1 ? (double)timegm(&tm) : 0;
+}
+
+void ct_tls_cert_dates(const X509 *x, double *not_before, double *not_after) {
+    *not_before = seconds_of(X509_get0_notBefore(x));
+    *not_after = seconds_of(X509_get0_notAfter(x));
+    ERR_clear_error();
+}
+
+static void add_first_alternative(ct_buf *out, X509 *x) {
+    ct_buf all = { 0 };
+
+    add_alternatives(&all, x); /* the section, the name, the value */
+    if (all.len) {
+        const char *p = ct_buf_bytes(&all);
+
+        p += strlen(p) + 1;
+        p += strlen(p) + 1;
+        ct_buf_add(out, p, strlen(p));
+    }
+    ct_buf_fini(&all);
+}
+
+void ct_tls_cert_whose(X509 *x, ct_buf *out) {
+    BIO *text = BIO_new(BIO_s_mem());
+    char *p = NULL;
+    long n = 0;
+
+    if (text && X509_NAME_print_ex(text, X509_get_subject_name(x), 0,
+                                   XN_FLAG_RFC2253) > 0)
+        n = BIO_get_mem_data(text, &p);
+    if (n > 0)
+        ct_buf_add(out, p, (size_t)n);
+    else
+        add_first_alternative(out, x);
+    BIO_free(text);
     ERR_clear_error();
 }

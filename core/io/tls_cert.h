@@ -45,6 +45,13 @@ bool ct_tls_cert_is_for(const ct_tls_cert *c, const char *name);
  * value with a zero byte inside, which only a forger writes, is left out. */
 void ct_tls_cert_describe(X509 *x, ct_buf *out);
 
+/* From when to when it is good, in seconds since 1970; 0 for what is no date. */
+void ct_tls_cert_dates(const X509 *x, double *not_before, double *not_after);
+
+/* Appends whom it is for, in one line: its subject (RFC 2253), or the first of its
+ * alternative names where that is empty. */
+void ct_tls_cert_whose(X509 *x, ct_buf *out);
+
 /* "WHAT: OpenSSL's reason" for the oldest error of its queue, which is emptied.
  * With an empty queue `otherwise` is the reason. */
 void ct_tls_reason(char *why, size_t size, const char *what,

@@ -203,6 +203,10 @@ bool ct_tls_context_add_made(ct_tls_context *c, char *why, size_t size) {
            add(c, cert, "self-signed certificate", why, size);
 }
 
+X509 *ct_tls_context_certificate(const ct_tls_context *c, uint32_t number) {
+    return number < (uint32_t)c->cert_count ? c->certs[number].leaf : NULL;
+}
+
 /* -- Whom to trust --------------------------------------------------------- */
 
 /* A session is resumed only where it would have been made: what was asked of a
@@ -260,8 +264,8 @@ bool ct_tls_context_verify(ct_tls_context *c, ct_tls_verify verify,
         mode = SSL_VERIFY_PEER;
         if (c->server && !file && !dir) {
             snprintf(why, size,
-                     "client certificates: expected a file or folder of the "
-                     "authorities that sign them");
+                     "client certificates: set ca_certs, a file or folder of "
+                     "the authorities that sign them");
             return false;
         }
         if (!trust(c, file, dir, why, size)) return false;

@@ -55,6 +55,10 @@ bool ct_tls_context_add(ct_tls_context *c, const char *certificate,
 bool ct_tls_context_add_made(ct_tls_context *c, char *why, size_t size)
     __attribute__((warn_unused_result));
 
+/* The certificate with that number, in the order in which they were added, from 0;
+ * NULL: there are fewer. Borrows; valid as long as the context. */
+X509 *ct_tls_context_certificate(const ct_tls_context *c, uint32_t number);
+
 /* Says whom to trust: PEM authorities in `file`, or hashed in the folder `dir`, or
  * (both NULL) those of the system; servers that ask need one of the two. */
 bool ct_tls_context_verify(ct_tls_context *c, ct_tls_verify verify,

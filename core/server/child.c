@@ -7,6 +7,7 @@
 #include "io/address.h"
 #include "io/listen.h"
 #include "io/listen_socket.h"
+#include "io/signals.h"
 #include "server/inherit.h"
 #include <errno.h>
 #include <event2/event.h>
@@ -251,16 +252,19 @@ void ct_child_name(uint32_t index) {
     prctl(PR_SET_NAME, name);
 }
 
-/* For the user "www": group first, or there would be no right left to set it. */
-static bool drop_privileges(const ct_vm_wishes *w) {
+/* For the user "www": group first, or there would be no right left to set it.
+ * Returns why it cannot be, or NULL. */
+static const char *drop_privileges(const ct_vm_wishes *w) {
+    static const char no_right[] = "the master must be root";
     const struct passwd *user = *w->user ? getpwnam(w->user) : NULL;
     const struct group *group = *w->group ? getgrnam(w->group) : NULL;
 
-    if ((*w->user && !user) || (*w->group && !group)) return false;
-    if (user && initgroups(user->pw_name, user->pw_gid) == -1) return false;
-    if (user && setgid(user->pw_gid) == -1) return false;
-    if (group && setgid(group->gr_gid) == -1) return false;
-    return !user || setuid(user->pw_uid) == 0;
+    if (*w->user && !user) return "there is no such user";
+    if (*w->group && !group) return "there is no such group";
+    if (user && initgroups(user->pw_name, user->pw_gid) == -1) return no_right;
+    if (user && setgid(user->pw_gid) == -1) return no_right;
+    if (group && setgid(group->gr_gid) == -1) return no_right;
+    return user && setuid(user->pw_uid) == -1 ? no_right : NULL;
 }
 
 static void become(const ct_child *c, const ct_vm_wishes *wishes,
@@ -268,22 +272,18 @@ static void become(const ct_child *c, const ct_vm_wishes *wishes,
     ct_inherit place = { .worker = c->index,
                          .shared = *shared,
                          .channel = channel };
-    sigset_t held; /* as ct_signals_hold() does, until it watches them */
+    const char *why;
     char name[64];
 
     snprintf(name, sizeof name, "ctornado: worker %u", c->index);
-    sigemptyset(&held);
-    sigaddset(&held, SIGHUP);
-    sigaddset(&held, SIGUSR1);
-    sigaddset(&held, SIGUSR2);
-    sigprocmask(SIG_SETMASK, &held, NULL);
     if (!ct_inherit_leave(&place, c->addresses ? c->addresses : "")) _exit(70);
-    if (!drop_privileges(wishes)) {
+    why = drop_privileges(wishes);
+    if (why) {
         dprintf(STDERR_FILENO,
                 "ctornado: user, group: a worker cannot become "
-                "\"%s%s%s\": the master must be root, the name known\n",
+                "\"%s%s%s\": %s\n",
                 wishes->user, *wishes->user && *wishes->group ? ":" : "",
-                wishes->group);
+                wishes->group, why);
         _exit(1);
     }
     argv[0] = name;
@@ -352,7 +352,7 @@ bool ct_child_start(ct_child *c, const ct_vm_wishes *wishes,
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
                    ends) == -1)
         return false;
-    c->pid = fork();
+    c->pid = ct_signals_fork();
     if (c->pid == 0) become(c, wishes, shared, ends[1], argv);
     close(ends[1]);
     c->pidfd = c->pid > 0 ? (int)syscall(SYS_pidfd_open, c->pid, 0) : -1;

@@ -157,11 +157,23 @@ bool ct_control_is_at(const ct_control *c, const char *path) {
     return strcmp(c->path, path) == 0;
 }
 
+void ct_control_leave(ct_control *c, const ct_control_peer *one) {
+    ct_list *n, *next;
+
+    if (!c) return;
+    for (n = c->peers.next; n != &c->peers; n = next) {
+        ct_control_peer *p = ct_list_of(n, ct_control_peer, node);
+
+        next = n->next;
+        if (p != one) close_peer(p);
+    }
+    ct_listen_free(c->listen);
+    c->listen = NULL;
+}
+
 void ct_control_free(ct_control *c) {
     if (!c) return;
-    while (!ct_list_is_empty(&c->peers))
-        close_peer(ct_list_of(c->peers.next, ct_control_peer, node));
-    ct_listen_free(c->listen);
+    ct_control_leave(c, NULL);
     ct_free(c->path);
     ct_free(c);
 }

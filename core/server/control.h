@@ -30,6 +30,10 @@ void ct_control_answer(ct_control_peer *peer, bool ok, const char *text);
 /* Gives up the peer without an answer; its socket is the caller's. */
 int ct_control_release(ct_control_peer *peer);
 
+/* Listens no more: closes all peers but `one`, which may be NULL.
+ * NULL is fine. */
+void ct_control_leave(ct_control *c, const ct_control_peer *one);
+
 /* Closes all; NULL is fine. Peers that wait for their answer are over too. */
 void ct_control_free(ct_control *c);
 

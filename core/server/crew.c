@@ -14,7 +14,6 @@ bool ct_master_place(ct_master *m, uint32_t i) {
     c->row = &m->board->rows[i];
     c->fn = ct_master_on_child;
     c->arg = m;
-    c->kill_at = 0;
     c->lost = false;
     if (!i) return ct_child_listen(c, m->wishes, NULL);
     return ct_child_join(c, m->wishes, m->children);
@@ -80,28 +79,30 @@ static bool hire(ct_master *m, uint32_t i) {
 }
 
 /* Fewer workers: the last ones leave, when what was on the way to them has come.
- * More: they begin where the first one is. Each knows by its generation how many
- * there are, so all get another one. */
-static void resize(ct_master *m, uint32_t wanted) {
+ * More: they begin where the first one is. False: there are as many as before. */
+static bool resize(ct_master *m, uint32_t wanted) {
     uint32_t before = m->target;
     bool more = true;
 
     while (more && m->target < wanted) more = hire(m, m->target);
     while (m->target > wanted)
         m->children[--m->target].leave_at = ct_board_now() + CT_MASTER_LEAVE;
-    if (m->target == before) return;
+    if (m->target == before) return false;
     ct_board_set_workers(m->board, m->target);
     ct_master_spread(m);
     ct_log_line(m->loop->log, CT_LEVEL_INFO, "master", "%u workers from now on",
                 m->target);
-    ct_master_reload(m, NULL);
+    return true;
 }
 
 void ct_master_control(ct_master *m) {
     char why[256];
 
     if (m->control && ct_control_is_at(m->control, m->wishes->control)) return;
-    ct_control_free(m->control);
+    if (m->former) /* its asker still waits */
+        ct_control_free(m->control);
+    else
+        m->former = m->control;
     m->control = NULL;
     if (!*m->wishes->control) return;
     m->control = ct_control_new(m->loop, m->wishes->control,
@@ -112,10 +113,10 @@ void ct_master_control(ct_master *m) {
 }
 
 /* The workers have what is theirs of it already. */
-void ct_master_adopt(ct_master *m) {
+bool ct_master_adopt(ct_master *m) {
     ct_vm_wishes *next = m->next;
 
-    if (!next) return;
+    if (!next) return false;
     m->next = NULL;
     ct_wishes_stay(next, m->wishes);
     if (m->trim_at) ct_master_trim(m);
@@ -125,5 +126,5 @@ void ct_master_adopt(ct_master *m) {
     ct_master_control(m);
     for (uint32_t i = 0; i < m->target; i++)
         ct_child_keep(&m->children[i], next);
-    resize(m, next->workers);
+    return resize(m, next->workers);
 }

@@ -16,12 +16,14 @@ static void say(const ct_elder *e, const char *word) {
     (void)send(e->channel, word, strlen(word), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+/* It is said when it is so: somebody may wait for the line. */
 static void take_over(ct_elder *e) {
     e->waiting = false;
-    ct_log_line(e->loop->log, CT_LEVEL_INFO, "upgrade", "taken over");
     e->fn(e->arg);
     ct_listen_commit(e->loop, false); /* frees what nobody asked for */
     ct_listen_own(e->loop);
+    ct_log_line(e->loop->log, CT_LEVEL_INFO, "upgrade", "taken over");
+    say(e, "taken");
 }
 
 /* "go", or its end. */

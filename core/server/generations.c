@@ -17,16 +17,18 @@ static const double SWEEP = 1; /* seconds */
 
 /* Frees one that has said that it is through, unless a thread works for it. */
 static bool free_old(ct_generations *g, ct_vm *vm) {
+    uint32_t number = vm->generation;
+
     if (ct_vm_is_busy(vm)) {
         ct_timer_start(g->sweep, SWEEP, false);
         return false;
     }
     ct_list_remove(&vm->node);
     g->old_count--;
-    ct_log_line(g->loop->log, CT_LEVEL_INFO, "reload",
-                "generation %u has ended", vm->generation);
     ct_listener_disown(g->server, vm->events);
     (void)!ct_vm_free(vm); /* no thread works for it */
+    ct_log_line(g->loop->log, CT_LEVEL_INFO, "reload",
+                "generation %u has ended", number);
     return true;
 }
 

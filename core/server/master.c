@@ -83,8 +83,25 @@ static void take_note(ct_master *m) {
     ct_log_line(m->loop->log, CT_LEVEL_WARNING, "master", "reload: %s", m->why);
 }
 
+/* The new wishes may have given up the control socket that he has asked on. One who
+ * asked for another number of workers has them; they will be told of it another time. */
+static void answer(ct_master *m) {
+    bool half = m->failed && m->resized;
+    char text[CT_CHILD_ANSWER + 64];
+
+    snprintf(text, sizeof text, "%s%s",
+             half ? "workers do not know how many they are: " : "", m->why);
+    if (m->asker) ct_control_answer(m->asker, !m->failed || half, text);
+    m->asker = NULL;
+    m->resized = false;
+    ct_control_free(m->former);
+    m->former = NULL;
+}
+
+/* Whoever waits for the answer, or the line, finds that all of it has been done. */
 static void end_reload(ct_master *m) {
-    bool again = m->again && m->failed;
+    bool again = m->again && m->failed, resized = false;
+    ct_control_peer *asker;
 
     m->reloading = m->again = false;
     m->board->reloads += !m->failed;
@@ -93,14 +110,16 @@ static void end_reload(ct_master *m) {
     if (!m->failed) take_note(m);
     for (char *p = m->why; *p; p++)
         if (*p == '\x1f') *p = '\n';
-    if (m->asker) ct_control_answer(m->asker, !m->failed, m->why);
-    m->asker = NULL;
+    if (!m->failed && !m->stopping) resized = ct_master_adopt(m);
     ct_master_notify(m, "READY=1");
     ct_log_line(m->loop->log, m->failed ? CT_LEVEL_ERROR : CT_LEVEL_INFO,
                 "master",
                 m->failed ? "reload: nothing has changed" : "reloaded");
-    if (again) ct_master_reload(m, NULL);
-    if (!m->failed && !m->stopping) ct_master_adopt(m);
+    if (!resized) answer(m);
+    m->resized |= resized;
+    asker = m->asker;
+    m->asker = NULL;
+    if (again || resized) ct_master_reload(m, asker);
 }
 
 static void ask(ct_master *m, ct_child *c) {
@@ -113,7 +132,7 @@ static void ask_others(ct_master *m) {
     for (uint32_t i = 1; i < m->target; i++) {
         ct_child *c = &m->children[i];
 
-        if (!c->pid) continue; /* its next start has the new code */
+        if (!c->pid || c->kill_at) continue; /* the next one has the new code */
         c->behind = !c->served;
         if (!c->behind) ask(m, c);
     }
@@ -152,7 +171,7 @@ void ct_master_reload(ct_master *m, ct_control_peer *asker) {
         return;
     }
     m->reloading = true;
-    m->failed = false;
+    m->failed = m->again = false;
     m->asker = asker;
     m->why[0] = 0;
     ct_vm_wishes_free(m->next);
@@ -202,15 +221,16 @@ static void give_up(ct_master *m, int status) {
 
 static void on_death(ct_master *m, ct_child *c, int status) {
     int pid = c->row->pid;
+    bool left;
 
     m->running--;
-    if (!ct_master_is_ending(m) || WIFSIGNALED(status))
-        describe_end(m, c, pid, status);
     ct_board_clear(c->row);
     c->row->pid = 0;
     c->row->state = CT_WORKER_NONE;
     ct_metrics_clear(m->metrics, c->index - 1);
     ct_peers_clear(m->peers, c->index - 1);
+    if (!ct_master_is_ending(m) || WIFSIGNALED(status))
+        describe_end(m, c, pid, status);
     on_answer(m, c, false, "a worker died");
     ct_master_retired(m, c);
     if (!m->stopping && !m->ready && !c->served) give_up(m, status);
@@ -218,9 +238,14 @@ static void on_death(ct_master *m, ct_child *c, int status) {
         if (!m->running) ct_loop_stop(m->loop);
         return;
     }
+    left = c->kill_at;
     c->kill_at = c->leave_at = 0;
     if (c->index > m->target) {
         ct_child_fini(c);
+        return;
+    }
+    if (left) { /* it is wanted again */
+        ct_master_start(m, c);
         return;
     }
     c->early = ct_board_now() - c->began < EARLY ? c->early + 1 : 0;
@@ -234,6 +259,7 @@ static void on_death(ct_master *m, ct_child *c, int status) {
 
 static void on_serving(ct_master *m, ct_child *c) {
     c->served = true;
+    ct_board_serve(c->row);
     ct_master_lose(m, c, false);
     if (c->behind) ct_child_say(c, "reload\n");
     c->behind = false;
@@ -242,14 +268,15 @@ static void on_serving(ct_master *m, ct_child *c) {
     for (uint32_t i = 0; i < m->count; i++)
         if (!m->children[i].served) return;
     m->ready = true;
-    ct_log_line(m->loop->log, CT_LEVEL_INFO, "master",
-                "%u workers serve; SIGHUP reloads, SIGTERM ends", m->count);
     ct_master_succeed(m);
+    ct_log_line(m->loop->log, CT_LEVEL_INFO, "master",
+                "%u worker%s; SIGHUP reloads, SIGTERM ends", m->count,
+                m->count == 1 ? " serves" : "s serve");
 }
 
 /* A worker's Lua asks for a reload. */
 static void on_wanted(ct_master *m) {
-    if (m->reloading)
+    if (m->reloading || !m->ready || m->elder->waiting)
         m->again = true;
     else
         ct_master_reload(m, NULL);
@@ -445,6 +472,7 @@ int ct_master_run(ct_loop *loop, const ct_vm_wishes *wishes, ct_shared *shared,
     ct_signals_hold(true);
     ct_upgrade_fini(&m.upgrade);
     ct_control_free(m.control);
+    ct_control_free(m.former);
     if (!m.upgrade.done) ct_pidfile_remove(m.wishes->pid_file);
     if (!elder->waiting) ct_child_remove_files(m.children);
     ct_timer_free(m.tick);

@@ -35,6 +35,7 @@ typedef struct ct_master {
     void *peers; /* see http/peers.h: cleared of who died */
     ct_signals *signals;
     ct_control *control;
+    ct_control *former; /* given up by a reload, till that is answered */
     ct_timer *tick;     /* every second: looks at all workers */
     ct_upgrade upgrade; /* who takes its place */
     ct_elder *elder;    /* whose place it takes; borrowed */
@@ -52,7 +53,8 @@ typedef struct ct_master {
     /* A reload: */
     ct_control_peer *asker; /* or NULL: a signal's */
     bool reloading;
-    bool again;          /* a worker asked for another one meanwhile */
+    bool again;          /* a worker asked for one meanwhile, or too early */
+    bool resized;        /* it is the second one, see ct_master_adopt() */
     uint32_t waited_for; /* answers */
     bool failed;
     char why
@@ -110,7 +112,8 @@ bool ct_master_place(ct_master *m, uint32_t i)
 /* Tells one to leave. */
 void ct_master_dismiss(const ct_master *m, ct_child *c);
 
-/* Opens the control socket that is wanted, unless it is open. */
+/* Opens the control socket that is wanted, unless it is open. The one before is
+ * `former` then. */
 void ct_master_control(ct_master *m);
 
 /* New connections come to each worker alike, from here on. */
@@ -127,7 +130,9 @@ void ct_master_trim(ct_master *m);
  * be closed. */
 bool ct_master_is_settling(const ct_master *m);
 
-/* A reload has brought other wishes (m->next): does what can be done. */
-void ct_master_adopt(ct_master *m);
+/* A reload has brought other wishes (m->next): does what can be done. True when there
+ * is another number of workers now: each knows that by its generation, so all need the
+ * next one. */
+bool ct_master_adopt(ct_master *m);
 
 #endif

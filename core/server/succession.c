@@ -30,8 +30,9 @@ static void on_alone(void *arg) {
     if (m->surplus) m->trim_at = ct_board_now() + CT_MASTER_LEAVE;
     m->board->heir = 0;
     ct_pidfile_write(m->wishes->pid_file, m->loop->log);
-    ct_master_notify(m, "READY=1");
     ct_master_control(m);
+    ct_master_notify(m, "READY=1"); /* who waits for it may use both */
+    if (m->again) ct_master_reload(m, NULL);
 }
 
 void ct_master_succeed(ct_master *m) {
@@ -83,9 +84,8 @@ void ct_master_upgrade(ct_master *m, ct_control_peer *asker) {
 /* When no worker accepts any more. */
 static void await_retired(ct_master *m) {
     if (m->waited_for) return;
-    ct_upgrade_hand_over(&m->upgrade); /* first: its asker is of control */
-    ct_control_free(m->control);
-    m->control = NULL;
+    ct_control_leave(m->control, m->upgrade.asker);
+    ct_upgrade_hand_over(&m->upgrade);
     if (!m->running) ct_loop_stop(m->loop);
 }
 

@@ -1,6 +1,6 @@
 /* Both sides talk in packets: the new program says "serving", or "error" with a
  * reason before it ends, and later "stop"; this one answers "go" when it has let go
- * of what only one can have. fork() has only exec() behind it, and no allocation:
+ * of what only one can have, and the new one "taken" when it has that. fork() has only exec() behind it, and no allocation:
  * threads of this process may have held locks. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/upgrade.h"
@@ -9,11 +9,13 @@
 #include "base/mem.h"
 #include "data/past.h"
 #include "io/listen.h"
+#include "io/signals.h"
 #include "server/inherit.h"
 #include "server/notify.h"
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +25,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { WORD = 4096 };
+enum {
+    WORD = 4096,
+    TAKE = 5 /* seconds until who has asked is told, without "taken" */
+};
 
 static void answer(ct_upgrade *u, bool ok, const char *text) {
     if (u->asker) ct_control_answer(u->asker, ok, text);
@@ -73,8 +78,22 @@ static void succeed(ct_upgrade *u) {
 }
 
 void ct_upgrade_hand_over(ct_upgrade *u) {
-    answer(u, true, "");
     if (u->channel != -1) (void)send(u->channel, "go", 2, MSG_NOSIGNAL);
+    ct_timer_start(u->limit, TAKE, false);
+}
+
+/* This process is through before the new one has said that it has taken over. */
+static void await_taken(ct_upgrade *u) {
+    struct pollfd wait = { .fd = u->channel, .events = POLLIN };
+    char word[WORD];
+    ssize_t n = u->channel != -1;
+
+    while (u->asker && n > 0 && poll(&wait, 1, TAKE * 1000) > 0) {
+        n = recv(u->channel, word, sizeof word - 1, MSG_DONTWAIT);
+        word[n > 0 ? n : 0] = 0;
+        if (strcmp(word, "taken") == 0) answer(u, true, "");
+    }
+    answer(u, n > 0, n > 0 ? "" : "the new program has ended");
 }
 
 static void on_word(evutil_socket_t fd, short what, void *arg) {
@@ -93,6 +112,8 @@ static void on_word(evutil_socket_t fd, short what, void *arg) {
         succeed(u);
     else if (u->loading && strncmp(word, "error ", 6) == 0)
         doom(u, word + 6);
+    else if (u->done && strcmp(word, "taken") == 0)
+        answer(u, true, "");
     else if (u->done && strcmp(word, "stop") == 0)
         u->fn(true, u->arg);
 }
@@ -118,12 +139,14 @@ static void on_end(evutil_socket_t fd, short what, void *arg) {
                  "the new program ended with exit code %d: its log says why",
                  WEXITSTATUS(status));
     fail(u, u->why ? u->why : text);
+    answer(u, false, text); /* it had only begun to take over */
 }
 
 static void on_limit(void *arg) {
     ct_upgrade *u = arg;
     char why[96];
 
+    if (u->done) answer(u, true, "");
     if (!u->loading) return;
     snprintf(why, sizeof why, "the new program did not serve within %d seconds",
              CT_UPGRADE_TIMEOUT);
@@ -153,11 +176,8 @@ _Noreturn static void become(const ct_upgrade *u, int end,
                              const ct_shared *memory, const char *sockets,
                              char **env) {
     char why[WORD];
-    sigset_t none;
     int n;
 
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
     if (fcntl(end, F_SETFD, 0) == 0 && ct_shared_keep(memory) &&
         ct_inherit_keep(sockets))
         execvpe(u->argv[0], u->argv, env);
@@ -179,7 +199,7 @@ static bool start(ct_upgrade *u, const char *sockets) {
     ct_past_lend(u->counted, &memory);
     given[2] = ct_shared_text(&memory);
     env = environment(given);
-    u->pid = fork();
+    u->pid = ct_signals_fork();
     if (u->pid == 0) become(u, ends[1], &memory, sockets, env);
     ct_free(env);
     for (int i = 0; i < GIVEN; i++) ct_free(given[i]);
@@ -258,6 +278,7 @@ void ct_upgrade_cancel(ct_upgrade *u) {
 void ct_upgrade_fini(ct_upgrade *u) {
     if (!u->loop) return;
     ct_upgrade_cancel(u);
+    await_taken(u);
     close_channel(u);
     if (u->pid) {
         event_del(&u->on_end);

@@ -17,8 +17,8 @@
 enum { CT_UPGRADE_TIMEOUT = 60 }; /* seconds until the new program must serve */
 
 /* The new one serves: this process is to accept no more, to give up its control
- * socket and the files of its sockets, to call ct_upgrade_hand_over() then, and to
- * end when it is through; or (`stop`) the new one was told to stop, and this one
+ * socket (all but `asker`) and the files of its sockets, to call
+ * ct_upgrade_hand_over() then, and to end when it is through; or (`stop`) the new one was told to stop, and this one
  * shall, too. */
 typedef void ct_upgrade_fn(bool stop, void *arg);
 
@@ -50,7 +50,7 @@ void ct_upgrade_init(ct_upgrade *u, ct_loop *loop, const ct_shared *shared,
 void ct_upgrade_begin(ct_upgrade *u, ct_control_peer *asker, const char *more,
                       const char *not_now);
 
-/* The new one may have what only one can have, and `asker` is told. */
+/* The new one may have what only one can have, and `asker` is told when it has. */
 void ct_upgrade_hand_over(ct_upgrade *u);
 
 /* Why nothing else may be begun now (a reload, another upgrade), or NULL. */
@@ -59,6 +59,7 @@ const char *ct_upgrade_is_in_the_way(const ct_upgrade *u);
 /* The server is to end: so does a new program that does not serve yet. */
 void ct_upgrade_cancel(ct_upgrade *u);
 
+/* Where `asker` waits, this does until the new one has taken over, for some seconds. */
 void ct_upgrade_fini(ct_upgrade *u);
 
 #endif

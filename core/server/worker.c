@@ -58,7 +58,7 @@ static void tell_master(const ct_worker *w, bool ok, const char *text) {
 }
 
 static void reload(ct_worker *w);
-static void open_control(ct_worker *w, const char *path);
+static ct_control *move_control(ct_worker *w, const char *path);
 
 /* What the new generation wants and a running process cannot do. */
 static void take_note(ct_worker *w, char *out, size_t size) {
@@ -72,15 +72,33 @@ static void take_note(ct_worker *w, char *out, size_t size) {
     ct_log_line(&w->log, CT_LEVEL_WARNING, "reload", "%s", out);
 }
 
-/* Alone: the control socket and the file with its number, if they are elsewhere. */
-static void renew_place(ct_worker *w) {
+/* Alone: the control socket and the file with its number, if they are elsewhere.
+ * Returns the control socket of before. */
+static ct_control *renew_place(ct_worker *w) {
     const ct_vm *vm = w->generations.current;
     char **path = &w->wishes->pid_file;
 
-    open_control(w, vm->control);
     ct_pidfile_move(*path, vm->pid_file, &w->log);
     ct_free(*path);
     *path = ct_memdup(vm->pid_file, strlen(vm->pid_file));
+    return move_control(w, vm->control);
+}
+
+/* Alone: who has asked is answered when all else is done, on the control socket that
+ * he has asked on. */
+static void end_reload(ct_worker *w, bool ok, const char *text) {
+    ct_control *before = NULL;
+    char note[256] = "";
+
+    w->board->reloads += ok;
+    w->board->reloads_failed += !ok;
+    if (ok) take_note(w, note, sizeof note);
+    if (ok) before = renew_place(w);
+    notify(w, "READY=1");
+    ct_generations_tell(&w->generations, ok, text);
+    if (w->asker) ct_control_answer(w->asker, ok, ok ? note : text);
+    w->asker = NULL;
+    ct_control_free(before);
 }
 
 /* The master tries it on the first worker, and learns from it what is wanted. What was
@@ -88,26 +106,17 @@ static void renew_place(ct_worker *w) {
 static void on_reloaded(bool ok, const char *text, void *arg) {
     ct_worker *w = arg;
     bool again = w->again && !ok;
-    char note[256] = "";
 
     ct_figures_show(w->row, &w->generations);
+    w->again = false;
+    if (!w->inherit.worker) {
+        end_reload(w, ok, text);
+        if (again) reload(w);
+        return;
+    }
     if (ok && w->inherit.worker == 1)
         ct_wishes_send(w->generations.current->wishes, w->inherit.channel);
-    if (w->inherit.worker) {
-        tell_master(w, ok, text);
-    } else {
-        w->board->reloads += ok;
-        w->board->reloads_failed += !ok;
-    }
-    if (ok && !w->inherit.worker) take_note(w, note, sizeof note);
-    if (w->asker) ct_control_answer(w->asker, ok, ok ? note : text);
-    w->asker = NULL;
-    w->again = false;
-    if (w->inherit.worker) return;
-    if (ok) renew_place(w);
-    notify(w, "READY=1");
-    ct_generations_tell(&w->generations, ok, text);
-    if (again) reload(w);
+    tell_master(w, ok, text);
 }
 
 static void reload(ct_worker *w) {
@@ -140,12 +149,22 @@ static void reload_for(ct_worker *w, ct_control_peer *peer) {
 static void on_wanted(void *arg) {
     ct_worker *w = arg;
 
-    if (w->inherit.worker)
+    if (!w->serving || w->elder.waiting)
+        w->again = true;
+    else if (w->inherit.worker)
         (void)send(w->inherit.channel, "reload\n", 7, MSG_NOSIGNAL);
     else if (ct_generations_are_loading(&w->generations))
         w->again = true;
     else
         reload_for(w, NULL);
+}
+
+/* What was wanted before there was anything to reload. */
+static void resume(ct_worker *w) {
+    bool again = w->again;
+
+    w->again = false;
+    if (again) on_wanted(w);
 }
 
 /* -- Questions to Lua ------------------------------------------------------ */
@@ -182,9 +201,8 @@ static void on_upgraded(bool must_stop, void *arg) {
         return;
     }
     ct_generations_retire(&w->generations, true);
-    ct_upgrade_hand_over(&w->upgrade); /* first: its asker is of control */
-    ct_control_free(w->control);
-    w->control = NULL;
+    ct_control_leave(w->control, w->upgrade.asker);
+    ct_upgrade_hand_over(&w->upgrade);
 }
 
 static void on_signal(int signal, void *arg) {
@@ -295,19 +313,20 @@ static void on_master(evutil_socket_t fd, short what, void *arg) {
     }
 }
 
-/* At another path than before, if that has changed. */
-static void open_control(ct_worker *w, const char *path) {
+/* At another path than before, if that has changed. Returns the one that is given up,
+ * to be freed, or NULL. */
+static ct_control *move_control(ct_worker *w, const char *path) {
     ct_control *before = w->control;
     char why[256];
 
-    if (before && path && ct_control_is_at(before, path)) return;
+    if (before && path && ct_control_is_at(before, path)) return NULL;
     w->control = NULL;
-    ct_control_free(before);
-    if (!path || !*path) return;
+    if (!path || !*path) return before;
     w->control = ct_control_new(&w->loop, path, on_command, w, why, sizeof why);
     if (!w->control)
         ct_log_line(&w->log, CT_LEVEL_WARNING, "control",
                     "%s: only signals control this server", why);
+    return before;
 }
 
 /* It is alone: an elder has let go. */
@@ -317,19 +336,22 @@ static void on_alone(void *arg) {
     w->board->heir = 0;
     ct_past_carry(&w->past);
     ct_pidfile_write(w->wishes->pid_file, &w->log);
-    notify(w, "READY=1");
-    open_control(w, w->generations.current->control);
+    ct_control_free(move_control(w, w->generations.current->control));
+    notify(w, "READY=1"); /* who waits for it may use both */
+    resume(w);
 }
 
 /* The first generation has loaded its sites. */
 static void begin_serving(ct_worker *w) {
     w->serving = w->past.loaded = true;
     ct_wishes_wait(w->generations.current->wishes);
-    w->row->state = CT_WORKER_SERVING;
     ct_figures_show(w->row, &w->generations);
     if (!w->elder.waiting) ct_listen_commit(&w->loop, false);
-    if (w->inherit.worker) {
+    if (w->inherit.worker)
         (void)send(w->inherit.channel, "serving\n", 8, MSG_NOSIGNAL);
+    ct_board_serve(w->row); /* last: who sees it may rely on all of it */
+    if (w->inherit.worker) {
+        resume(w);
         return;
     }
     w->wishes = w->generations.current->wishes;

@@ -2,10 +2,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "abi.h"
 
+#include "base/cpus.h"
 #include "base/mem.h"
 #include "io/disk.h"
 #include "vm/job.h"
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -71,16 +71,8 @@ bool ct_vm_free_jobs(ct_vm *vm) {
     return true;
 }
 
-/* More than a cpu_set_t has is not worth another way. */
 uint32_t ct_abi_cpu_count(void) {
-    cpu_set_t set;
-    long n;
-
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        n = CPU_COUNT(&set);
-    else
-        n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 ? (uint32_t)n : 1;
+    return ct_cpus();
 }
 
 /* -- Files ------------------------------------------------------------------- */

@@ -12,6 +12,8 @@
 #include <string.h>
 
 _Static_assert(sizeof(ct_tls_info) == 72, "ct_tls_info as the FFI lays it out");
+_Static_assert(sizeof(ct_tls_dates) == 32,
+               "ct_tls_dates as the FFI lays it out");
 _Static_assert((int)CT_VERIFY_REQUIRED == (int)CT_TLS_REQUIRED, "the same");
 
 /* -- Contexts -------------------------------------------------------------- */
@@ -202,6 +204,22 @@ static int certificate(ct_vm *vm, const ct_stream *s, int der, ct_str *out) {
         ct_buf_fini(&b);
     }
     X509_free(peer);
+    return status;
+}
+
+int ct_abi_tls_dates(ct_vm *vm, uint32_t tls, uint32_t number,
+                     ct_tls_dates *out) {
+    const ct_tls_context *c = context_of(vm, tls);
+    X509 *x = c ? ct_tls_context_certificate(c, number) : NULL;
+    ct_buf b = { 0 };
+    int status;
+
+    *out = (ct_tls_dates){ .whose = { "", 0 } };
+    if (!x) return c ? CT_EOF : CT_CLOSED;
+    ct_tls_cert_dates(x, &out->not_before, &out->not_after);
+    ct_tls_cert_whose(x, &b);
+    status = put(vm, ct_buf_bytes(&b), b.len, &out->whose);
+    ct_buf_fini(&b);
     return status;
 }
 

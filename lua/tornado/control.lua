@@ -25,7 +25,7 @@ function control.path(options, addresses)
 end
 
 --- Says a command to the server behind `path`. Returns true or false and the answer's text; nil and
--- why nobody answers.
+-- why nobody answers, and true when that is because who was to answer has ended.
 function control.ask(path, command, seconds)
     local stream = require("tornado.iostream").IOStream() -- a server has no need of it here
     local ok, err = pcall(stream.connect, stream, "unix:" .. path)
@@ -38,7 +38,7 @@ function control.ask(path, command, seconds)
     stream:close()
     if not ok then return nil, type(text) == "table" and text.message or tostring(text) end
     local word, rest = text:match("^(%l+)\n(.*)$")
-    if not word then return nil, "the server has ended without an answer" end
+    if not word then return nil, "the server has ended without an answer", true end
     return word == "ok", rest
 end
 
@@ -64,9 +64,9 @@ local ROW = "%-8s %-8s %-9s %-11s %12s %9s %12s %10s %8s"
 function control.describe(json)
     local status, now = escape.json_decode(json), core.now()
     local lines = {
-        ("ctornado %s, pid %d, %s: %d requests, %d worker%s, %d replaced"):format(status.version,
-            status.pid, up(status, now), status.handled, #status.workers,
-            #status.workers == 1 and "" or "s", status.replaced),
+        ("ctornado %s, pid %d, %s: %d request%s, %d worker%s, %d replaced"):format(status.version,
+            status.pid, up(status, now), status.handled, status.handled == 1 and "" or "s",
+            #status.workers, #status.workers == 1 and "" or "s", status.replaced),
         ROW:format("worker", "pid", "state", "generation", "connections", "requests", "handled",
             "Lua KiB", "up"),
     }

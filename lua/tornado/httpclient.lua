@@ -155,7 +155,8 @@ end
 local function is_passing(err)
     if not util.isinstance(err, errors.HTTPClientError) then return false end
     if util.isinstance(err, errors.HTTPTimeoutError) then return false end
-    return err.curl_code == 7 or util.isinstance(err, errors.HTTPStreamClosedError)
+    if err.curl_code == 7 or TRY_LATER[err.code] then return true end
+    return util.isinstance(err, errors.HTTPStreamClosedError)
         and err.curl_code ~= 0 and err.curl_code ~= 23 -- 23: we gave up ourselves
 end
 
@@ -300,7 +301,8 @@ end
 --- network_interface, streaming_callback, header_callback, proxy_host, proxy_port, proxy_username,
 --- ca_certs, client_key, client_cert, ssl_options, unix_socket, resolve, and those of which
 --- httpclient/request.lua has the defaults. Raises a ValueError for what is wrong by itself,
---- HTTPTimeoutError, HTTPStreamClosedError, and HTTPClientError with code 599 for other failures.
+--- HTTPTimeoutError, HTTPStreamClosedError, HTTPClientError with a proxy's code when that opens no
+--- tunnel for HTTPS, and with code 599 for other failures.
 function AsyncHTTPClient:fetch(url, options)
     local response = fetch(self, url, options)
     return response

@@ -448,6 +448,11 @@ function HTTPServer:reload_certificates()
     tls.reload(self._tls)
 end
 
+--- The certificates of ssl_options, as SSLContext:certificates() has them; none for plain HTTP.
+function HTTPServer:certificates()
+    return self._tls and self._tls.context:certificates() or {}
+end
+
 --- A function(request) for an HTTPServer of its own, which sends clients to the same place over
 -- HTTPS on `port` (default 443).
 function httpserver.redirect_to_https(port)

@@ -287,9 +287,11 @@ function metrics.gauge(name, options)
     return metric
 end
 
---- For the framework: a gauge of the server's own.
-function metrics.of_server(name, help)
-    return define(Gauge, name, "sum", { help = help, labels = NONE, of_server = true })
+--- For the framework: a gauge of the server's own. `options`: labels, merge.
+function metrics.of_server(name, help, options)
+    options = options or NONE
+    return define(Gauge, name, options.merge or "sum",
+        { help = help, labels = options.labels or NONE, of_server = true })
 end
 
 --- Upper bounds for seconds, from 0.5 ms to a minute.

@@ -23,7 +23,9 @@ local SIGNALS = {
 
 local running = {} -- handle -> Subprocess: kept until it has ended, whoever holds it
 
---- The number of CPUs that this process may use (taskset, systemd's CPUAffinity), at least 1.
+--- The number of CPUs that this process may use (taskset, systemd's CPUAffinity), or that its
+-- control group has time for, rounded up, if that is less (a container's limit, systemd's
+-- CPUQuota); at least 1.
 -- Tornado: counts all that there are.
 function process.cpu_count()
     return core.cpu_count()

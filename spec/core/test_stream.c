@@ -501,7 +501,7 @@ static void test_in_use(void) {
                          why, sizeof why));
     CHECK(strncmp(why, text, strlen(text)) == 0);
     CHECK(strstr(why, ": address already in use: another program listens "
-                      "there; stop it or choose another --port") != NULL);
+                      "there; stop it or choose another port") != NULL);
     ct_address other = *ct_listen_address(s.listen);
     ((struct sockaddr_in *)&other.sa)->sin_addr.s_addr = htonl(0x01020304);
     CHECK(!ct_listen_new(&loop, &other, 1, on_peer, &s, why, sizeof why));

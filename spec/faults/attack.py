@@ -2,6 +2,7 @@
 says "ready", and goes on until its stdin ends.
 """
 # SPDX-License-Identifier: Apache-2.0
+import json
 import resource
 import select
 import socket
@@ -10,6 +11,7 @@ import threading
 
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
 POST = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
+BURST = 50  # connections opened at once
 OVER = threading.Event()
 
 
@@ -102,26 +104,48 @@ def flood(port, count):
     print(total, refused, flush=True)
 
 
+def end_of(s):
+    """How a connection ended that was one too many: the status, and "reset" if it ended so."""
+    text, how = b"", ""
+    try:
+        while piece := s.recv(4096):
+            text += piece
+    except OSError as err:
+        how = f", {type(err).__name__}"
+    s.close()
+    return text[9:12].decode() + how
+
+
+def knock(port, count):
+    """`count` connections to a server that is full; returns how often each end was seen."""
+    ends = {}
+    for done in range(0, count, BURST):
+        burst = [connect(port) for _ in range(BURST)]
+        for s in burst:
+            send(s, HEAD + b"\r\n")
+        for s in burst:
+            s.settimeout(10)
+            end = end_of(s)
+            ends[end] = ends.get(end, 0) + 1
+        OVER.wait(0.005)
+    return ends
+
+
 def hold(port, count):
-    """Opens connections with one request each, and keeps those that are answered;
-    prints how many were answered, and how many refused."""
-    sockets, refused = [], 0
-    for _ in range(count):
-        s = socket.socket()
-        s.settimeout(10)
-        try:
-            s.connect(("127.0.0.1", port))
-            s.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            text = s.recv(4096)
-        except OSError:
-            text = b""
-        if b" 200 " in text[:20]:
-            sockets.append(s)
-        else:
-            refused += 1
-            s.close()
+    """Opens connections until it has `count` that got a reply, and that many again, which are
+    to be refused. Prints how those ended."""
+    sockets = []
+    while len(sockets) < count:
+        burst = [connect(port) for _ in range(min(BURST, count - len(sockets)))]
+        for s in burst:
+            send(s, HEAD + b"\r\n")
+        for s in burst:
+            s.settimeout(10)
+            if b" 200 " not in s.recv(4096)[:20]:
+                sys.exit("refused before the limit")
+        sockets += burst
     print("ready", flush=True)
-    print(len(sockets), refused, flush=True)
+    print(json.dumps(knock(port, count)), flush=True)
     OVER.wait()
 
 

@@ -17,8 +17,8 @@ import subprocess
 import sys
 import time
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
+sys.dont_write_bytecode = True  # or common would leave a __pycache__ here
+import common
 import clusters
 import harness
 import upgrading
@@ -87,30 +87,6 @@ class Upgradable(upgrading.Upgradable):
         (self.home / "app.lua").write_text(APP % version)
 
 
-class Wrk:
-    """wrk's load until result() is asked for, which is what it says in the end."""
-
-    def __init__(self, server):
-        self.process = subprocess.Popen(
-            ["wrk", "-t1", f"-c{CONNECTIONS}", "-d1h", "--latency",
-             f"{server.scheme}://127.0.0.1:{server.port}/"], text=True, stdout=subprocess.PIPE)
-
-    def running(self):
-        return self.process.poll() is None
-
-    def result(self):
-        self.process.send_signal(signal.SIGINT)
-        text = self.process.communicate()[0]
-        same(self.process.returncode, 0, "wrk's exit code")
-        errors = re.search(r"Socket errors: (.*)", text)
-        bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-        p99, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", text).groups()
-        number = int(re.search(r"(\d+) requests in", text).group(1))
-        return {"p99": float(p99) * {"us": 0.001, "ms": 1, "s": 1000}[unit],
-                "errors": errors and errors.group(1), "bad": bad and bad.group(1),
-                "requests": number}
-
-
 class Client:
     """A connection that stays open: idle, or a WebSocket."""
 
@@ -150,7 +126,7 @@ class Trial:
 
     def phase(self, name, act, times, may_lose=False, seconds=PHASE):
         """Calls act(i) `times` times under load, spread over so many seconds or more."""
-        load = Wrk(self.server)
+        load = common.Wrk(self.server.port, CONNECTIONS, self.server.scheme)
         for i in range(max(times, 1)):
             started = time.monotonic()
             check(load.running(), f"{name}: wrk has ended")

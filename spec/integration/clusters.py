@@ -35,7 +35,7 @@ end
 
 local Slow = web.RequestHandler:extend "Slow"
 function Slow:get()
-    gen.sleep(2.5)
+    while not core.file_kind(self:get_argument "till") do gen.sleep(0.005) end
     self:write("slow")
 end
 
@@ -57,7 +57,7 @@ class Cluster(HomeServer):
 
     def start(self):
         super().start()
-        self.await_line(r"\d workers serve")
+        self.await_line(r"\d workers? serve")
         return self
 
     def command(self, *words):

@@ -269,6 +269,15 @@ def resources():
                     same((reply.status, reply.closes, reply.get("retry-after")),
                          (503, True, "1"), "status, close, Retry-After")
                     c.end()
+            os.kill(server.process.pid, signal.SIGSTOP)
+            early = [server.connect() for _ in range(5)]
+            for c in early:
+                c.send(GET)
+            os.kill(server.process.pid, signal.SIGCONT)
+            for c in early:
+                same(c.reply().status, 503, "status of who had sent already")
+                c.end()  # a reset here could cost other systems the reply
+                c.close()
             same(len(re.findall(r"max_connections \(10\) reached: new clients get 503",
                                 server.log())), 1, server.log())
             inside[0].send(GET)

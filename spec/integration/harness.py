@@ -114,6 +114,16 @@ def free_port():
             return port
 
 
+def await_socket(path):
+    """Waits until connections are taken on a unix socket: its file is there before that."""
+    def look():
+        with socket.socket(socket.AF_UNIX) as s, \
+                contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            s.connect(str(path))
+            return True
+    until(look, f"a server on {path}")
+
+
 def stat_of(pid):
     """What /proc says of a process from its state on, or None when it is gone."""
     try:

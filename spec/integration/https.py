@@ -70,20 +70,20 @@ class Certificates:
         return ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                 "-keyout", self / f"{name}.key", "-out", self / f"{name}.crt")
 
-    def _sign(self, name, names):
+    def _sign(self, name, names, days=9):
         self._run("req", *self._new(name), "-subj", f"/CN={name}")
         (self / "ext").write_text(f"subjectAltName={names}\n")
         self._run("x509", "-req", "-in", self / f"{name}.crt", "-out", self / f"{name}.crt",
-                  "-CA", self / "ca.crt", "-CAkey", self / "ca.key", "-days", "9",
+                  "-CA", self / "ca.crt", "-CAkey", self / "ca.key", "-days", days,
                   "-extfile", self / "ext")
 
     def _chain(self, name):
         (self / f"{name}-chain.crt").write_text(
             (self / f"{name}.crt").read_text() + (self / "ca.crt").read_text())
 
-    def renew(self, name, names):
-        """Another certificate in the place of one."""
-        self._sign(name, names)
+    def renew(self, name, names, days=9):
+        """Another certificate in the place of one, for so many days."""
+        self._sign(name, names, days)
 
     def serial(self, name):
         done = subprocess.run(["openssl", "x509", "-in", self / f"{name}.crt", "-noout",
@@ -160,7 +160,7 @@ def cluster(server, *options, workers=2, **names):
     with serve(server.binary, f"--workers={workers}", f"--control={control}", *options,
                **names) as other:
         if workers > 1:
-            other.await_line("workers serve")
+            other.await_line("workers? serve")
         until(control.exists, "the control socket")
         yield other
 

@@ -14,6 +14,7 @@ import tempfile
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
+from clusters import APP
 from harness import HOST, LAST, Server, check, free_port, same, until
 from reloading import Load, answers, ask, serving
 
@@ -84,7 +85,9 @@ def configured(binary, text, app=None):
         conf.write_text(f"control = '{path}'\n{text}\n")
         with Server(binary, f"--config={conf}", site=site.path) as server:
             if "workers" in text or "supervise" in text:
-                server.await_line("workers serve")
+                server.await_line("workers? serve")
+            else:
+                harness.await_socket(path)
             yield server, site, again, lambda: json.loads(command("status", "json"))
 
 
@@ -105,15 +108,14 @@ def options():
             for client in clients:
                 client.start()
             for n in (4, 1, 3):
-                check("reload: done" in again(f"workers = {n}"), "reload")
-                server.await_line(f"{n} workers from now on")
+                same(again(f"workers = {n}"), "reload: done\n", "reload")
+                check(f"{n} workers from now on" in server.log(), "nothing has changed")
                 await_workers(status, n)
-                until(lambda: server.log().count("] reloaded") % 2 == 0, "the second reload")
+            until(lambda: all(c.wrong or c.done > 50 for c in clients), "requests of each client")
             for client in clients:
                 client.enough.set()
                 client.join(harness.PATIENCE)
                 check(not client.wrong, "a client saw:", client.wrong)
-                check(client.done > 50, f"only {client.done} requests")
             check("died" not in server.log(), server.log())
 
     @case(g, "fewer workers: what the others counted stays, and what more of them count is added")
@@ -123,17 +125,38 @@ def options():
                 server.get("/")
             same(status()["handled"], 60, "requests")
             for n in (1, 3):
-                again(f"workers = {n}")
+                same(again(f"workers = {n}"), "reload: done\n", "reload")
                 await_workers(status, n)
                 same(status()["handled"], 60, f"requests, when {n} are left")
             for _ in range(60):
                 server.get("/")
             until(lambda: status()["handled"] == 120, "all requests of both times")
 
+    @case(g, "a worker that still leaves is wanted again: it keeps nobody waiting")
+    def _(binary):
+        more = "\nstop_timeout = 600"
+        with configured(binary, "workers = 2" + more, app=APP % "one") as (
+                server, site, again, status), contextlib.ExitStack() as stack:
+            def other():
+                c = stack.enter_context(server.connect())
+                return ask(c, "/who")[0] == "2" and c
+            c = until(other, "a connection to the second worker")
+            c.send(f"GET /slow?till={site.path}/go HTTP/1.1\r\n".encode() + HOST + b"\r\n")
+            until(lambda: status()["workers"][1]["requests"] == 1, "the request")
+            same(again("workers = 1" + more), "reload: done\n", "fewer")
+            server.await_line("stopping: 1 requests under way")
+            same(again("workers = 2" + more), "reload: done\n", "more")
+            (site.path / "go").touch()
+            same(c.reply().body, b"slow", "the reply")
+            server.await_line(r"\[I .*worker 2 .* ended with exit code 0")
+            await_workers(status, 2)
+            now = status()
+            same((now["replaced"], now["reloads_failed"]), (0, 0), "replaced, failed reloads")
+
     @case(g, "a master of one worker gets more")
     def _(binary):
         with configured(binary, "supervise = true") as (server, _, again, status):
-            again("supervise = true\nworkers = 2")
+            same(again("supervise = true\nworkers = 2"), "reload: done\n", "reload")
             await_workers(status, 2)
             check("no folder" not in server.log(), server.log())
 
@@ -141,10 +164,8 @@ def options():
     def _(binary):
         with configured(binary, "workers = 2", app=TALK) as (server, _, again, status):
             for n in (3, 2):
-                again(f"workers = {n}")
-                server.await_line(f"{n} workers from now on")
+                same(again(f"workers = {n}"), "reload: done\n", "reload")
                 await_workers(status, n)
-                until(lambda: server.log().count("] reloaded") % 2 == 0, "the second reload")
                 streams = listen_everywhere(server, n)
                 for i in range(10):
                     server.get(f"/say?text={n}-{i}")
@@ -176,8 +197,8 @@ def options():
             with configured(binary, kind) as (_, site, again, status):
                 other = site.path / "other"
                 same(again(kind, then=other), "reload: done\n", "the reload")
-                until(lambda: other.exists() and not (site.path / "control").exists(), "it")
                 check(status()["workers"], "status")
+                until(lambda: not (site.path / "control").exists(), "the end of the old one")
 
         @case(g, f"log files and levels change: {kind or 'alone'}")
         def _(binary, kind=kind):
@@ -212,6 +233,36 @@ def options():
                 for _ in range(20):
                     check(answers(port), "the new one is closed")
                 check(status()["workers"], "status")
+
+    @case(g, "two on port 0 keep their ports, and their clients")
+    def _(binary):
+        both = "listen = { '127.0.0.1:0', { '127.0.0.1:0', redirect = 443 } }"
+        third = "listen = { '127.0.0.1:0', { '127.0.0.1:0', redirect = 443 }, '127.0.0.1:0' }"
+
+        def status_of(c):
+            c.send(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            return c.reply().status
+
+        def look(ports):
+            for port, want in zip(ports, (200, 301, 200)):
+                for _ in range(12):
+                    with harness.Connection(port) as c:
+                        same(status_of(c), want, f"the status of port {port}, of {ports}")
+        for kind in "", "workers = 2":
+            with configured(binary, f"{kind}\n{both}") as (server, _, again, _):
+                def ports():
+                    found = re.findall(r"ctornado \S+ on http://127.0.0.1:(\d+)", server.log())
+                    return list(dict.fromkeys(map(int, found)))
+                until(lambda: len(ports()) == 2, "two ports")
+                look(ports())
+                kept = [harness.Connection(port) for port in ports()]
+                same([status_of(c) for c in kept], [200, 301], "those that are kept")
+                for text in both, third, both, both:
+                    same(again(f"{kind}\n{text}"), "reload: done\n", "reload")
+                    same([status_of(c) for c in kept], [200, 301], "those that are kept")
+                    look(ports()[:2 if kind else text.count(":0")])
+                for c in kept:
+                    c.close()
 
     @case(g, "a new unix socket for several workers is refused, and nothing has changed")
     def _(binary):

@@ -5,17 +5,20 @@ stapled OCSP responses, and certificates that are renewed.
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
 import json
+import math
 import os
+import pathlib
 import re
 import signal
 import ssl
 import subprocess
 import sys
 import threading
+import time
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import https
-from harness import LAST, PATIENCE, Server, Suite, check, same, state_of, until
+from harness import (LAST, PATIENCE, Connection, Server, Suite, check, same, state_of, until)
 from https import GET, Tls, cluster, command, context, files, reload, report, s_client
 
 suite = Suite()
@@ -264,6 +267,43 @@ def renewed(server):
                 client.join(PATIENCE)
                 check(not client.wrong, "a client saw:", client.wrong)
                 check(client.done >= 10, f"only {client.done} requests")
+
+
+def expiries():
+    """What the admin listener has of certificates: file name -> time."""
+    with Connection(files / "admin") as c:
+        c.send(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        text = c.reply().body.decode()
+    lines = re.findall(r'^ctornado_tls_certificate_not_after_timestamp_seconds'
+                       r'\{file=".*/(\w+)\.crt",subject="CN=\w+"\} (\S+)$', text, re.M)
+    return {name: float(value) for name, value in lines}
+
+
+@suite.case("certificates", "one that is over, or soon, is warned of, and is a metric", alone=True)
+def late(server):
+    for workers in (1, 2):
+        files.renew("old", "DNS:a.test", days=-1)
+        files.renew("new", "DNS:a.test", days=90)
+        more = f'{{ {{ certfile = "{files / "new.crt"}", keyfile = "{files / "new.key"}" }} }}'
+        with cluster(server, f"--admin=unix:{files / 'admin'}", workers=workers,
+                     certfile="old.crt", keyfile="old.key", certificates=more) as other:
+            warning = r"conf-\d+:1: \S+/old\.crt: the certificate of CN=old expired on \d{4}-"
+            until(lambda: re.search(warning, other.log()), "the warning")
+            same(len(re.findall("the certificate of", other.log())), 1, other.log())
+            found = expiries()
+            same(set(found), {"old", "new"}, "the metrics")
+            check(-100000 < found["old"] - time.time() < 0, found)
+            check(abs(found["new"] - time.time() - 90 * 86400) < 1000, found)
+            files.renew("old", "DNS:a.test", days=5)
+            reload(other)
+            until(lambda: expiries()["old"] > time.time(), "the new date")
+            same(len(re.findall("the certificate of", other.log())), 1, other.log())
+            config = pathlib.Path(next(a for a in other.process.args
+                                       if "--config=" in a).split("=", 1)[1])
+            config.write_text(config.read_text().replace("/old.", "/new."))
+            reload(other)
+            until(lambda: math.isnan(expiries()["old"]), "the old one to be gone")
+            check(expiries()["new"] > time.time(), "the new one is not shown")
 
 
 def broken(server):

@@ -109,7 +109,6 @@ def deaths():
             upgrade.join()
             until(lambda: server.count("taken over"), "the new process to take over")
             until(lambda: not before & server.processes(), "the end of the old ones")
-            until(server.socket.exists, "the control socket")
             server.pid = status(server)["pid"]
             for _ in range(20):
                 same(server.get("/").body, b"two", "the new process")

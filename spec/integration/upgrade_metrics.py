@@ -77,8 +77,8 @@ end
 class Site(Upgradable):
     """One with an admin listener."""
 
-    def __init__(self, binary, workers, *options):
-        super().__init__(binary, *options, workers=workers)
+    def __init__(self, binary, workers, *options, **more):
+        super().__init__(binary, *options, workers=workers, **more)
         self.options = (*self.options, f"--admin=unix:{self.home / 'admin'}")
 
     def write(self, version, help="Visits."):

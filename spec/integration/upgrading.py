@@ -17,6 +17,7 @@ GET = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
 BOTH = (1, 2)  # workers: a single process, and a master
 
 APP = """
+local core = require "tornado.core"
 local gen = require "tornado.gen"
 local web = require "tornado.web"
 local websocket = require "tornado.websocket"
@@ -28,7 +29,7 @@ local Wait = web.RequestHandler:extend "Wait"
 function Wait:get()
     self:write("begun, ")
     self:flush()
-    gen.sleep(0.7)
+    while not core.file_kind(self:get_argument "till") do gen.sleep(0.005) end
     self:write("ended")
 end
 
@@ -68,8 +69,8 @@ class Upgradable(HomeServer):
     def start(self):
         super().start()
         if self.workers and self.workers > 1:
-            self.await_line(r"\d workers serve")
-        until(self.socket.exists, "the control socket")
+            self.await_line(r"\d workers? serve")
+        harness.await_socket(self.socket)
         self.pid = self.process.pid
         return self
 
@@ -81,11 +82,11 @@ class Upgradable(HomeServer):
         return done.returncode, done.stdout, done.stderr
 
     def upgrade(self):
-        """Upgrades, and waits until the new process has all. Returns the old one's pid."""
+        """Upgrades. Returns the old one's pid."""
         before, old = self.count("taken over"), self.pid
         code, _, err = self.command("upgrade")
         same(code, 0, f"upgrade: {err}\n{self.log()}")
-        until(lambda: self.count("taken over") > before, "the new process to take over")
+        check(self.count("taken over") > before, "the new process has not taken over")
         self.pid = int(re.findall(r"process (\d+) serves", self.log())[-1])
         return old
 

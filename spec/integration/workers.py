@@ -101,10 +101,12 @@ def masters():
     @case(g, "SIGTERM lets requests finish")
     def _(binary):
         with Cluster(binary, "--stop-timeout=600") as server, server.connect() as c:
-            c.send(b"GET /slow HTTP/1.1\r\n" + HOST + b"\r\n")
+            c.send(f"GET /slow?till={server.home}/go HTTP/1.1\r\n".encode() + HOST + b"\r\n")
             until(lambda: any(w["requests"] for w in server.ask_status()["workers"]),
                   "the request to be under way")
             server.end()
+            server.await_line("stopping: 1 requests under way")
+            (server.home / "go").touch()
             reply = c.reply()
             same(reply.body, b"slow", "the reply")
             check(reply.closes, "it does not say that it closes")
@@ -212,11 +214,11 @@ def deaths():
                 victim = pids[i % 2]
                 os.kill(victim, signal.SIGKILL)
                 pids = server.await_workers(victim)
+            until(lambda: all(c.wrong or c.done > 20 for c in clients), "requests of each client")
             for client in clients:
                 client.enough.set()
                 client.join(harness.PATIENCE)
                 check(not client.wrong, "a client saw:", client.wrong)
-                check(client.done > 20, f"only {client.done} requests")
             lost = sum(client.lost for client in clients)
             check(lost <= 6 * 8, f"{lost} connections were lost")
             same(server.ask_status()["replaced"], 8, "replaced")
@@ -358,7 +360,7 @@ def commands():
     def _(binary):
         with tempfile.TemporaryDirectory() as path:
             with Server(binary, f"--control={path}/c") as server:
-                until(lambda: pathlib.Path(f"{path}/c").exists(), "the socket")
+                harness.await_socket(f"{path}/c")
                 same(oct(os.stat(f"{path}/c").st_mode & 0o777), "0o600", "its mode")
                 for words, code in (("reload", 0), ("status", 0), ("quit", 0)):
                     done = subprocess.run([str(binary), words, f"--control={path}/c"],

@@ -100,11 +100,12 @@ end
 -- Starts a long one, and returns it when it is under way: the question whether it is would be one
 -- itself, and may come first.
 local function start_profile(control, ...)
+    local options = { ... }
     local command
     repeat
-        command = start("profile", "5m", control, "--output=/dev/null", ...)
+        command = start("profile", "5m", control, "--output=/dev/null", unpack(options))
         testing.wait_until(function()
-            local _, _, err = profile("50ms", control, "--output=/dev/null")
+            local _, _, err = profile("50ms", control, "--output=/dev/null", unpack(options))
             return err:find("under way already", 1, true) or not testing.is_running(command)
         end)
     until testing.is_running(command)
@@ -184,6 +185,21 @@ describe("tornado.profile", function()
         assert.matches("generation 1: .*It ended early: the server was reloaded",
             end_profile(first, control))
         assert.matches("generation 2: ", (profile_of("200ms", control, "--output=/dev/null")))
+    end)
+
+    it("says so when its worker ends, and the server goes on", function()
+        local _, control = serve(true, "--workers=2")
+        local function pid_of(worker)
+            local _, out = run { "status", "json", control }
+            return escape.json_decode(out).workers[worker].pid
+        end
+        local first = start_profile(control, "--worker=2")
+        assert.equal(0, os.execute("kill -9 " .. pid_of(2)))
+        testing.wait_until(function() return not testing.is_running(first) end)
+        assert.matches("profile: worker 2 has ended meanwhile, .* the server goes on\n$",
+            testing.output_of(first))
+        assert.equal(1, testing.stop_command(first))
+        first.pipe = nil
     end)
 
     it("leaves the watchdog at work", function()

@@ -63,8 +63,13 @@ local function collect(path, own, seconds)
     local worker, why = own.worker, nil
     if not worker then worker, why = busiest(path) end
     if not worker then return worker, why end
-    return control.ask(path, ("worker %d\nprofile %.3f %d"):format(worker, seconds, own.hz or 100),
-        seconds + PATIENCE)
+    local ok, text, is_cut = control.ask(path, ("worker %d\nprofile %.3f %d"):format(worker,
+        seconds, own.hz or 100), seconds + PATIENCE)
+    if is_cut and control.ask(path, "status", 10) then
+        return false, ("worker %d has ended meanwhile, and what it had seen is lost; the server " ..
+            "goes on"):format(worker)
+    end
+    return ok, text
 end
 
 local function percent(part, whole)

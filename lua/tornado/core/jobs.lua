@@ -61,7 +61,7 @@ function jobs.executor_close(executor)
     C.ct_abi_executor_close(vm, executor)
 end
 
---- The CPUs of this machine that are online.
+--- CPUs that this process may keep busy, at least 1.
 function jobs.cpu_count()
     return C.ct_abi_cpu_count()
 end

@@ -39,6 +39,15 @@ function tls.tls_certificate(handle, file, key, ocsp)
     return outcome(C.ct_abi_tls_certificate(vm, handle, file or "", key or "", ocsp or ""))
 end
 
+local dates = ffi.new("ct_tls_dates")
+
+--- Of certificate `number`, from 0: its subject, and from when to when it is good (seconds since
+--- 1970); nil when there are fewer.
+function tls.tls_dates(handle, number)
+    if C.ct_abi_tls_dates(vm, handle, number, dates) ~= C.CT_OK then return nil end
+    return to_string(dates.whose.p, dates.whose.n), dates.not_before, dates.not_after
+end
+
 local VERIFY = {
     none = C.CT_VERIFY_NONE, optional = C.CT_VERIFY_OPTIONAL, required = C.CT_VERIFY_REQUIRED,
 }

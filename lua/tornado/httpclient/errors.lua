@@ -4,8 +4,9 @@ local util = require "tornado.util"
 
 local errors = {}
 
---- Raised for a response that is no success, and with the code 599 when there is none. Fields:
---- code, message, response (or nil), curl_code (libcurl's, of a failure that it reported).
+--- Raised for a response that is no success, for a proxy's that opens no tunnel to the server (the
+--- code and the response are the proxy's), and with the code 599 when there is none. Fields: code,
+--- message, response (or nil), curl_code (libcurl's, of a failure that it reported).
 local HTTPClientError = util.Error:extend "HTTPClientError"
 errors.HTTPClientError = HTTPClientError
 

@@ -36,15 +36,42 @@ local function wait(self)
     ioloop.wait(waiter)
 end
 
+-- The result ------------------------------------------------------------------------------
+
+local function response_of(self, parts)
+    local code, version, head = core.fetch_head()
+    local response = HTTPResponse(self.request, code)
+    response._head = head
+    response._decoded = band(self.plan.flags, DECODE) ~= 0
+    response.version = version == 20 and "HTTP/2" or version == 10 and "HTTP/1.0" or "HTTP/1.1"
+    response.effective_url = parts.url
+    response.start_time = self.start_time
+    local times = core.fetch_times()
+    response.time_info = times
+    response.request_time = times.total
+    return response
+end
+
 -- Failures --------------------------------------------------------------------------
 
-local function failure_of()
+-- A proxy that opens no tunnel has answered, in the server's place: raised in any case, for nobody
+-- may take that for the server's answer. Tornado: a 599 without a response.
+local function no_tunnel(self, parts, code)
+    local response = response_of(self, parts)
+    response.body = ""
+    return errors.HTTPClientError(response.code,
+        "the proxy opened no tunnel: " .. response.reason, response, code)
+end
+
+local function failure_of(self, parts)
     local kind, code, why = core.fetch_failure()
     if not kind then return nil end
     if kind == core.FETCH_TIMEOUT then
         return errors.HTTPTimeoutError("Timeout during request", code)
     elseif kind == core.FETCH_CONNECT_TIMEOUT then
         return errors.HTTPTimeoutError("Timeout while connecting", code)
+    elseif kind == core.FETCH_NO_TUNNEL then
+        return no_tunnel(self, parts, code)
     elseif kind == core.FETCH_FAILED then
         return errors.HTTPClientError(599, why, nil, code)
     end
@@ -108,21 +135,7 @@ local function exchange(self)
     end
 end
 
--- The result ------------------------------------------------------------------------------
-
-local function response_of(self, parts)
-    local code, version, head = core.fetch_head()
-    local response = HTTPResponse(self.request, code)
-    response._head = head
-    response._decoded = band(self.plan.flags, DECODE) ~= 0
-    response.version = version == 20 and "HTTP/2" or version == 10 and "HTTP/1.0" or "HTTP/1.1"
-    response.effective_url = parts.url
-    response.start_time = self.start_time
-    local times = core.fetch_times()
-    response.time_info = times
-    response.request_time = times.total
-    return response
-end
+-- The exchange -------------------------------------------------------------------------
 
 -- By itself: a function that has a closure in it cannot be compiled.
 local function start_upload(self)
@@ -156,7 +169,7 @@ local function perform(self, parts)
     else
         exchange(self)
     end
-    local err = failure_of()
+    local err = failure_of(self, parts)
     if err then error(err, 0) end
     local response = response_of(self, parts)
     if self.pieces then

@@ -131,6 +131,23 @@ function SSLContext:reload()
     core.tls_free(old)
 end
 
+--- Its own certificates: a list of { certfile (nil: made here), subject (a line, "CN=example.org"),
+-- not_before, not_after (seconds since 1970) }.
+function SSLContext:certificates()
+    local list, files = {}, {}
+    if self._options.certfile then files[1] = self._options.certfile end
+    for _, one in ipairs(self._options.certificates) do files[#files + 1] = one.certfile end
+    while self.handle do
+        local subject, not_before, not_after = core.tls_dates(self.handle, #list)
+        if not subject then break end
+        list[#list + 1] = {
+            certfile = files[#list + 1], subject = subject, not_before = not_before,
+            not_after = not_after,
+        }
+    end
+    return list
+end
+
 --- Sets the keys that session tickets are made and read with: a string of 80 random bytes, or of
 -- 160, of which the first half makes them. Machines with the same keys resume each other's
 -- sessions. Without this, all server contexts of all workers share keys that are made anew from

@@ -6,15 +6,22 @@ local Message = require "tornado.pubsub.message"
 local util = require "tornado.util"
 
 local PATIENCE = 5 -- seconds
+local STEPS = 50   -- turns of the loop, at least: while that stands still, nothing can come
 local MAX_BYTES = 16777216
 
 local Waiting = Local:extend "WaitingBackend"
 
---- Takes the store to go on with and join(state), which gives the hub its next backend.
-function Waiting:init(store, join)
+local function wait(self, step, left)
+    if left == 0 then return self:take() end
+    self._timer = ioloop.call_later(step, wait, self, step, left - 1)
+end
+
+--- Takes the store to go on with, join(state), which gives the hub its next backend, and after how
+--- many seconds that is called without a state (5).
+function Waiting:init(store, join, patience)
     self.store, self._join = store, join
     self._list, self._older, self._bytes = {}, {}, 0
-    self._timer = ioloop.call_later(PATIENCE, self.take, self)
+    wait(self, (patience or PATIENCE) / STEPS, STEPS)
 end
 
 local function keep(self, list, topic, data)

@@ -1,7 +1,9 @@
 -- What a server listens on: options as a list of addresses with what stands beside each, and a
 -- listener of each.
+local certificates = require "tornado.serving.certificates"
+local config = require "tornado.config"
+local core = require "tornado.core"
 local httpserver = require "tornado.httpserver"
-local log = require "tornado.log"
 local util = require "tornado.util"
 
 local addresses = {}
@@ -62,22 +64,18 @@ local function server_of(app, item, options)
     return server, scheme
 end
 
---- Listens on an address of list() for an Application. Returns its HTTPServer, or raises what
--- message() explains.
+--- Listens on an address of list() for an Application. Returns its HTTPServer, and what is to be
+-- logged when all is as the options say; or raises what message() explains.
 function addresses.listen(app, item, options)
     local server, scheme = server_of(app, item, options)
     local bound = server:listen_on(item[1])
-    log.gen_log:info("ctornado %s on %s%s", util.version, bound:find("^unix:") and "" or scheme,
-        bound)
-    return server
+    return server, ("ctornado %s on %s%s"):format(util.version,
+        bound:find("^unix:") and "" or scheme, bound)
 end
 
 -- Where the options of list() stand; "" when it was on the command line.
 local function place_of(options)
-    local places = options.places or {}
-    local place = places.listen
-    if #options.listen == 0 then place = places.certfile or places.port or places.address end
-    return place and place .. ": " or ""
+    return config.place(options, #options.listen > 0 and "listen" or "certfile port address")
 end
 
 --- What listen() has raised, as text that says where the address stands. What is wrong with its
@@ -88,12 +86,21 @@ function addresses.message(err, address, options)
     return place_of(options) .. (inner and address .. ": " .. inner or text)
 end
 
+--- Looks after the certificates of the HTTPServers that serve these options.
+function addresses.watch(servers, options)
+    certificates.watch(servers, place_of(options))
+end
+
 --- Looks for what would be wrong, certificates included, without opening anything; adds it to a
--- list of texts.
+-- list of texts. Certificates that expire are logged.
 function addresses.check(options, reasons)
     for _, item in ipairs(addresses.list(options)) do
-        local ok, server = pcall(server_of, httpserver.redirect_to_https(443), item, options)
+        local ok, server = core.address_check(item[1])
         if ok then
+            ok, server = pcall(server_of, httpserver.redirect_to_https(443), item, options)
+        end
+        if ok then
+            certificates.warn({ server }, place_of(options))
             server:stop()
         else
             reasons[#reasons + 1] = addresses.message(server, item[1], options)

@@ -310,6 +310,42 @@ describe("tornado.httpclient with a bad server", function()
         assert.equal(407, select(2, pcall(client.fetch, client, url, options)).code)
     end)
 
+    it("tells what a proxy says when it opens no tunnel", function()
+        open()
+        local host, port = base:match "//(.*):(%d+)$"
+        local told = {}
+        local function via(code, more)
+            local options = { proxy_host = host, proxy_port = tonumber(port) }
+            for name, value in pairs(more or {}) do options[name] = value end
+            local ok, err = pcall(client.fetch, client,
+                ("https://somewhere.test:%d/page"):format(code), options)
+            assert.is_false(ok)
+            return err
+        end
+        local body = { method = "POST", body = ("x"):rep(1000) }
+        for _, code in ipairs { 407, 403, 502, 302 } do
+            for _, more in ipairs { {}, { raise_error = false }, body, { retries = 1 },
+                { header_callback = function(line) told[#told + 1] = line end },
+                { streaming_callback = function(piece) told[#told + 1] = piece end } } do
+                local err = via(code, more)
+                assert.equal(httpclient.HTTPClientError, err.class, tostring(err))
+                assert.equal(code, err.code)
+                assert.equal("the proxy opened no tunnel: The Proxy Says", err.message)
+                assert.equal(code, err.response.code)
+                assert.equal("The Proxy Says", err.response.reason)
+                assert.matches("^Digest", err.response.headers:get "Proxy-Authenticate")
+                assert.equal("", err.response.body)
+            end
+        end
+        assert.same({}, told)
+        local digests = { proxy_username = "u", proxy_password = "p",
+            proxy_auth_mode = "digest" }
+        assert.equal(403, via(407, digests).code)
+        for _, more in ipairs { {}, digests, body } do
+            assert.equal(599, via(299, more).code)
+        end
+    end)
+
     it("sends nothing of one request with the next", function()
         open { max_clients = 1 }
         fetch("/digest", { auth_username = "u", auth_password = "p", auth_mode = "digest" })
@@ -400,6 +436,26 @@ describe("tornado.httpclient over TLS", function()
         assert.equal(200, client:fetch(base .. "/keep", mine).code)
         fails(base .. "/keep", { ca_certs = ca })
         assert.equal(200, client:fetch(base .. "/keep", mine).code)
+    end)
+
+    -- RFC 9112 §9.8: whoever cuts the connection would shorten the body.
+    it("takes a body that ends with the connection when the server says that it ends", function()
+        local base = open "good"
+        local options = { ca_certs = certificates .. "/ca.pem" }
+        for _ = 1, 2 do
+            options.streaming_callback = nil
+            assert.equal("all of it", client:fetch(base .. "/until-goodbye", options).body)
+            assert.matches("before the TLS session", fails(base .. "/until-close", options))
+            local ok, err = pcall(client.fetch, client, base .. "/until-close", options)
+            assert.is_false(ok)
+            assert.equal(httpclient.HTTPStreamClosedError, err.class)
+            local pieces = {}
+            options.streaming_callback = function(piece) pieces[#pieces + 1] = piece end
+            client:fetch(base .. "/until-goodbye", options)
+            assert.matches("before the TLS session", fails(base .. "/until-close", options))
+            assert.equal("all of itall of it", table.concat(pieces))
+        end
+        assert.equal("once", client:fetch(base .. "/once", { ca_certs = options.ca_certs }).body)
     end)
 
     it("refuses names that are wrong and certificates that are over", function()

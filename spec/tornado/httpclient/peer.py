@@ -64,6 +64,7 @@ RAW = {
                          b"206 Partial Content"),
     "/bomb": length(gzip.compress(b"\0" * 20000000), b"Content-Encoding: gzip\r\n"),
     "/until-close": OK + b"\r\nall of it",
+    "/until-goodbye": OK + b"\r\nall of it",
     "/early": length(b"no", status=b"413 Too Large"),
     "/cookies": OK + b"Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n",
     "/badplace": b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n",
@@ -143,6 +144,20 @@ def read_head(connection):
     return data
 
 
+def tunnel(connection, head):
+    """What a proxy says to CONNECT: the port is the status, 443 is a tunnel that is shut at once."""
+    port = head.split()[1].rsplit(b":", 1)[1]
+    if port == b"299":  # its lengths mean nothing (RFC 9110 9.3.6)
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\nContent-Length: 5\r\n"
+                           b"Transfer-Encoding: chunked\r\n\r\n")
+        return False
+    if port == b"407" and b"Digest" in head:
+        port = b"403"
+    connection.sendall(length(b"<b>no</b>", b'Proxy-Authenticate: Digest realm="r", nonce="n"\r\n'
+                              b"Location: /elsewhere\r\n", port + b" The Proxy Says"))
+    return True
+
+
 def serve(connection):
     """True when the connection can go on."""
     head = read_head(connection)
@@ -151,12 +166,16 @@ def serve(connection):
     path = head.split()[1].decode().split("?")[0]
     if path in RAW:
         connection.sendall(RAW[path])
+        if path == "/until-goodbye" and isinstance(connection, ssl.SSLSocket):
+            connection.unwrap()
         if path == "/early":  # or what was not read would reset the connection
             connection.shutdown(socket.SHUT_WR)
             while connection.recv(65536):
                 pass
     elif path in HASTY:
         hasty(connection, path)
+    elif head.startswith(b"CONNECT "):
+        return tunnel(connection, head)
     elif path.startswith("http://"):
         digest(connection, head, of_proxy=True)
         return True

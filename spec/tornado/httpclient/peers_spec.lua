@@ -130,6 +130,7 @@ describe("tornado.httpclient", function()
         proxy.proxy_password = "wrong"
         ok, err = pcall(client.fetch, client, "https://" .. address .. "/keep", proxy)
         assert.is_false(ok)
-        assert.equal(599, err.code)
+        assert.equal(40, math.floor(err.code / 10)) -- 401, or 407, as tinyproxy's version has it
+        assert.equal(err.code, err.response.code)
     end)
 end)

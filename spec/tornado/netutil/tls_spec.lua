@@ -51,7 +51,7 @@ describe("tornado.netutil.tls", function()
             ["^/no/such/file: No such file or directory$"] = { certfile = "/no/such/file" },
             ["^/dev/null: no certificate %(PEM%) in it$"] = { certfile = "/dev/null" },
             ["^NONE SUCH: no cipher match$"] = { self_signed = true, ciphers = "NONE SUCH" },
-            ["^client certificates: expected"] = { self_signed = true, cert_reqs = "required" },
+            ["^client certificates: set ca_certs"] = { self_signed = true, cert_reqs = "required" },
             ["^ticket keys: expected one or two of 80 bytes, got 3 bytes$"] =
                 { self_signed = true, ticket_keys = "abc" },
         } do
@@ -75,6 +75,33 @@ describe("tornado.netutil.tls", function()
         assert.is_false(pcall(made.reload, made))
         assert.equal(before, made.handle)
         made:rotate_ticket_keys()
+    end)
+
+    it("says whose its certificates are, and until when they are good", function()
+        local made = context({ self_signed = true }, true)
+        local one = made:certificates()[1]
+        assert.equal("CN=localhost", one.subject)
+        assert.is_nil(one.certfile)
+        assert.is_true(math.abs(one.not_before + 3600 - core.now()) < 60)
+        assert.equal(30 * 86400 + 3600, one.not_after - one.not_before)
+        local path = os.tmpname()
+        finally(function() os.remove(path) end)
+        for subject, want in pairs { ["/"] = "only.test", ["/O=a, b/CN=c"] = "CN=c,O=a\\, b" } do
+            assert.equal(0, os.execute(("openssl req -x509 -newkey ec -pkeyopt "
+                .. "ec_paramgen_curve:P-256 -nodes -days 2 -subj '%s' -addext "
+                .. "subjectAltName=DNS:only.test,DNS:b.test -keyout %s.k -out %s 2> /dev/null; "
+                .. "cat %s.k >> %s; rm %s.k"):format(subject, path, path, path, path, path)))
+            local other = context({ certificates = { { certfile = path } }, self_signed = true },
+                true)
+            local list = other:certificates()
+            assert.equal(2, #list)
+            assert.equal(path, list[1].certfile)
+            assert.equal(want, list[1].subject)
+            assert.equal(2 * 86400, list[1].not_after - list[1].not_before)
+            assert.equal("CN=localhost", list[2].subject)
+            other:close()
+            assert.same({}, other:certificates())
+        end
     end)
 
     it("takes ticket keys of 80 or 160 bytes", function()

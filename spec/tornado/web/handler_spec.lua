@@ -693,6 +693,33 @@ describe("tornado.web.handler", function()
             assert.equal(413, response.code)
         end)
 
+        -- A size is judged with its line, wherever that is cut (RFC 9112 §7.1).
+        it("in chunks get one answer, in whatever pieces they come", function()
+            local head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            testing.expect_log("body larger than 10 bytes")
+            local server = serve { max_body_size = 10, post = echo }
+            for _, case in ipairs {
+                { "10000000000000000\r\nx", 400 }, { "fffffffffffffffffz\r\nx", 400 },
+                { "8000000000000000\r\nx", 400 }, { "7fffffffffffffff\r\nx", 413 },
+                { "b;a=b\r\n123", 413 }, { "5\r\n12345\r\n6\r\n1", 413 },
+                { "ffffz\r\nx", 400 }, { "ffff;=\r\nx", 400 }, { "ffff \r\nx", 400 },
+                { "ffff\rx", 400 }, { ("0"):rep(32) .. "1\r\nx", 400 },
+                { ("0"):rep(31) .. "1\r\nx\r\n0\r\n\r\n", 200 },
+                { "a\r\n1234567890\r\n0\r\n\r\n", 200 },
+            } do
+                local bytes, code = case[1], case[2]
+                for cut = 0, #bytes - 1 do
+                    local connection = server:connect()
+                    connection:send(head .. bytes:sub(1, cut))
+                    for _ = 1, 3 do gen.moment() end
+                    connection:send(bytes:sub(cut + 1))
+                    local response = connection:read_response()
+                    assert.equal(code, response.code, bytes .. " cut at " .. cut)
+                    connection:close()
+                end
+            end
+        end)
+
         it("over the limit get 413 from the application's or the server's max_body_size", function()
             testing.expect_log("body larger than 3 bytes")
             local server = serve({ post = echo }, { max_body_size = 3 })
