@@ -9,7 +9,8 @@
 -- sent and keeps the rest back; then the heir ADOPTs the end of the elder's socket and has it
 -- RESUME. Of two that want to leave, the older one goes first: it does not answer the other one,
 -- which asks again when it has another elder. One whose heir is in another process, after an
--- upgrade, stays: an end of a socket is told by its descriptor.
+-- upgrade, cannot leave so, as an end of a socket is told by its descriptor: it stays as long as
+-- the elder has subscribers, or those before it.
 --
 -- What is said here is said to other programs, too: other frames are another CT_KIN_FRAMES
 -- (server/elder.h), and then nothing goes over an upgrade.
@@ -73,7 +74,9 @@ function Kin:init(hub)
     self._head, self._body = false, false -- of the frame that is looked at
     generation.hold("kin", function()
         local elder, heir = self._ends.elder, self._ends.heir
-        if elder and heir then return 1 end -- it is the way between those two
+        if elder and heir and (not heir.far or hub._presence:has "elder") then
+            return 1 -- it is the way between those two
+        end
         return heir and (heir.writes or heir.held) and 1 or 0
     end, nil, function() self:leave() end)
 end
