@@ -11,6 +11,10 @@ enum { CT_ACCEPT_SHARE = 1 /* SO_REUSEPORT */ };
 uint32_t ct_abi_accept(ct_vm *vm, const char *address, uint32_t backlog,
                        uint32_t mode, uint32_t flags);
 
+/* CT_OK for an address that may be listened on, whether it is there or not; else
+ * CT_ERROR, and ct_abi_why() has what was expected. */
+int ct_abi_address_check(ct_vm *vm, const char *address);
+
 /* Begins to accept, or pauses. CT_EVENT_ACCEPT brings each new channel. */
 int ct_abi_accept_watch(ct_vm *vm, uint32_t acceptor, int on);
 

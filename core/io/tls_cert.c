@@ -82,7 +82,9 @@ static bool read_chain(ct_tls_cert *c, const char *path, char *why,
     return false;
 }
 
-static bool read_key(ct_tls_cert *c, const char *path, char *why, size_t size) {
+/* `missing` says that there is no key in it. */
+static bool read_key(ct_tls_cert *c, const char *path, const char *missing,
+                     char *why, size_t size) {
     BIO *file = open_file(path, why, size);
     bool asked = false;
 
@@ -90,7 +92,7 @@ static bool read_key(ct_tls_cert *c, const char *path, char *why, size_t size) {
     c->key = PEM_read_bio_PrivateKey(file, NULL, no_password, &asked);
     BIO_free(file);
     if (c->key) return true;
-    say_missing(why, size, path, "no key (PEM) in it, and no other keyfile");
+    say_missing(why, size, path, missing);
     if (asked)
         snprintf(why, size,
                  "%s: the key is encrypted; expected one that is not", path);
@@ -100,10 +102,13 @@ static bool read_key(ct_tls_cert *c, const char *path, char *why, size_t size) {
 bool ct_tls_cert_load(ct_tls_cert *out, const char *certificate,
                       const char *key, const char *ocsp, char *why,
                       size_t size) {
+    const char *missing =
+        key ? "no key (PEM) in it" : "no key (PEM) in it, and no other keyfile";
+
     *out = (ct_tls_cert){ 0 };
     if (!key) key = certificate;
     if (!read_chain(out, certificate, why, size)) goto fail;
-    if (!read_key(out, key, why, size)) goto fail;
+    if (!read_key(out, key, missing, why, size)) goto fail;
     if (X509_check_private_key(out->leaf, out->key) != 1) {
         snprintf(why, size, "%s: the key does not belong to the certificate %s",
                  key, certificate);

@@ -264,8 +264,8 @@ bool ct_tls_context_verify(ct_tls_context *c, ct_tls_verify verify,
         mode = SSL_VERIFY_PEER;
         if (c->server && !file && !dir) {
             snprintf(why, size,
-                     "client certificates: expected a file or folder of the "
-                     "authorities that sign them");
+                     "client certificates: set ca_certs, a file or folder of "
+                     "the authorities that sign them");
             return false;
         }
         if (!trust(c, file, dir, why, size)) return false;

@@ -252,16 +252,19 @@ void ct_child_name(uint32_t index) {
     prctl(PR_SET_NAME, name);
 }
 
-/* For the user "www": group first, or there would be no right left to set it. */
-static bool drop_privileges(const ct_vm_wishes *w) {
+/* For the user "www": group first, or there would be no right left to set it.
+ * Returns why it cannot be, or NULL. */
+static const char *drop_privileges(const ct_vm_wishes *w) {
+    static const char no_right[] = "the master must be root";
     const struct passwd *user = *w->user ? getpwnam(w->user) : NULL;
     const struct group *group = *w->group ? getgrnam(w->group) : NULL;
 
-    if ((*w->user && !user) || (*w->group && !group)) return false;
-    if (user && initgroups(user->pw_name, user->pw_gid) == -1) return false;
-    if (user && setgid(user->pw_gid) == -1) return false;
-    if (group && setgid(group->gr_gid) == -1) return false;
-    return !user || setuid(user->pw_uid) == 0;
+    if (*w->user && !user) return "there is no such user";
+    if (*w->group && !group) return "there is no such group";
+    if (user && initgroups(user->pw_name, user->pw_gid) == -1) return no_right;
+    if (user && setgid(user->pw_gid) == -1) return no_right;
+    if (group && setgid(group->gr_gid) == -1) return no_right;
+    return user && setuid(user->pw_uid) == -1 ? no_right : NULL;
 }
 
 static void become(const ct_child *c, const ct_vm_wishes *wishes,
@@ -269,16 +272,18 @@ static void become(const ct_child *c, const ct_vm_wishes *wishes,
     ct_inherit place = { .worker = c->index,
                          .shared = *shared,
                          .channel = channel };
+    const char *why;
     char name[64];
 
     snprintf(name, sizeof name, "ctornado: worker %u", c->index);
     if (!ct_inherit_leave(&place, c->addresses ? c->addresses : "")) _exit(70);
-    if (!drop_privileges(wishes)) {
+    why = drop_privileges(wishes);
+    if (why) {
         dprintf(STDERR_FILENO,
                 "ctornado: user, group: a worker cannot become "
-                "\"%s%s%s\": the master must be root, the name known\n",
+                "\"%s%s%s\": %s\n",
                 wishes->user, *wishes->user && *wishes->group ? ":" : "",
-                wishes->group);
+                wishes->group, why);
         _exit(1);
     }
     argv[0] = name;

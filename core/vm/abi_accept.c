@@ -80,6 +80,12 @@ int ct_abi_accept_address(ct_vm *vm, uint32_t acceptor, ct_str *out) {
     return CT_OK;
 }
 
+int ct_abi_address_check(ct_vm *vm, const char *address) {
+    ct_address at;
+
+    return ct_vm_address(vm, &at, address) ? CT_OK : CT_ERROR;
+}
+
 int ct_abi_accept_close(ct_vm *vm, uint32_t acceptor) {
     vm_acceptor *a = ct_slots_get(&vm->acceptors, acceptor);
 

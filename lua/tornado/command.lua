@@ -3,6 +3,7 @@
 local config = require "tornado.config"
 local control = require "tornado.control"
 local core = require "tornado.core"
+local errors = require "tornado.ioloop.errors"
 local files = require "tornado.autoreload.files"
 local gen = require "tornado.gen"
 local help = require "tornado.command.help"
@@ -41,8 +42,9 @@ end
 
 -- Returns how many templates of a site are broken.
 local function check_templates(app, path)
-    local count, broken = require "tornado.web.check"(app)
+    local count, broken, remarks = require "tornado.web.check"(app)
     for _, problem in ipairs(broken) do fail(problem) end
+    for _, remark in ipairs(remarks) do io.stderr:write(path, ": note: ", remark, "\n") end
     if #broken == 0 then
         print(("%s: good%s"):format(path, count > 0 and (", %d templates"):format(count) or ""))
     end
@@ -66,11 +68,11 @@ function commands.check(options, rest)
     watchdog.start(0, options.cpu_limit)
     for _, site in ipairs(options.sites) do
         local path = type(site) == "table" and site.path or site
-        local app, why = sites.load(path)
+        local app, why, is_path = sites.load(path)
         if app then
             failed = failed + check_templates(app, path)
         else
-            fail(why)
+            fail((is_path and config.place(options, "sites") or "") .. why)
             failed = failed + 1
         end
     end
@@ -138,11 +140,6 @@ local function end_script(signal)
     core.exit(128 + signal)
 end
 
--- The traceback of a script, without what has called it.
-local function own_part(trace)
-    return (trace:gsub("\n\t%[C%]: in function 'xpcall'\n\ttornado/ioloop/errors%.lua:.*", ""))
-end
-
 local function run_script(path, rest)
     files.note(path)
     local chunk, why = loadfile(path)
@@ -158,7 +155,7 @@ local function run_script(path, rest)
     collectgarbage()
     for _ = 1, 2 do gen.moment() end
     if ok then return DONE end
-    fail(trace and own_part(trace) or tostring(err))
+    fail(trace and errors.own_part(trace) or tostring(err))
     return FAILED
 end
 
@@ -190,6 +187,9 @@ function commands.run(options, rest)
 end
 
 function commands.test(_, rest)
+    for _, argument in ipairs(rest) do
+        if argument == "--help" or argument == "-h" then return commands.help(nil, { "test" }) end
+    end
     return require("tornado.testing.runner")(rest)
 end
 

@@ -19,7 +19,7 @@ config.OPTIONS = {
     { "listen", "listen", {}, "addresses instead of address and port: HOST:PORT, unix:/PATH" },
     { "certfile", "string", "", "HTTPS on address and port: PEM certificate, or self-signed" },
     { "keyfile", "string", "", "the key of certfile; empty: it is in certfile itself" },
-    { "tls_ticket_rotation", "seconds", 43200, "that a session tickets' key lasts; 0: ever", 0 },
+    { "tls_ticket_rotation", "seconds", 43200, "that a key of session tickets lasts; 0: ever", 0 },
     { "backlog", "integer", 4096, "connections that may wait to be accepted", 1, 65535 },
     { "stop_delay", "seconds", 0, "to go on serving, not ready, before it begins to end", 0 },
     { "stop_timeout", "seconds", 10, "that requests under way have when the server is to end", 0 },
@@ -218,21 +218,41 @@ function check.networks(value)
     return networks ~= nil, bad
 end
 
-local SITE_KEYS = { path = true, host = true, prefix = true }
+local SITE_KEYS = { "path", "host", "prefix" }
 
-local function is_site(site)
-    if type(site) == "string" then return true end
-    if type(site) ~= "table" or type(site.path) ~= "string" then return false end
-    for key, value in pairs(site) do
-        if not SITE_KEYS[key] or type(value) ~= "string" then return false end
+-- What is wrong with a key of a site, or nil.
+local function bad_key(key, value)
+    for _, known in ipairs(SITE_KEYS) do
+        if key == known then
+            return type(value) ~= "string" and ("%s = %s"):format(key, tostring(value)) or nil
+        end
     end
-    return not site.prefix or site.prefix:find("^/[^/].*[^/]$") or site.prefix:find("^/[^/]$")
+    local near = util.nearest(tostring(key), SITE_KEYS)
+    return ("a site with %s%s"):format(type(key) == "string" and ('"%s"'):format(key) or
+        "more than that", near and (' (did you mean "%s"?)'):format(near) or "")
 end
 
+-- What is wrong with one of the list, or nil.
+local function bad_site(site)
+    if type(site) == "string" then return nil end
+    if type(site) ~= "table" then return tostring(site) end
+    for key, value in pairs(site) do
+        local bad = bad_key(key, value)
+        if bad then return bad end
+    end
+    if not site.path then return "a site without path" end
+    local prefix = site.prefix
+    if not prefix or prefix:find "^/[^/].*[^/]$" or prefix:find "^/[^/]$" then return nil end
+    return ('prefix = "%s" (it begins with "/" and does not end with one)'):format(prefix)
+end
+
+-- Also returns what is wrong in it.
 function check.sites(value)
     if type(value) ~= "table" then return false end
+    if value.path then return false, "one site: put { } around it" end
     for key, site in pairs(value) do
-        if type(key) ~= "number" or not is_site(site) then return false end
+        local bad = type(key) ~= "number" and ('"%s"'):format(tostring(key)) or bad_site(site)
+        if bad then return false, bad end
     end
     return true
 end
@@ -254,7 +274,7 @@ end
 
 local EXPECTED = {
     listen = 'a list of "HOST:PORT" and { "HOST:PORT", certfile = "FILE", keyfile = "FILE" }',
-    integer = "an integer", workers = "a number or auto", seconds = "seconds",
+    integer = "an integer", workers = "a number or auto", seconds = "seconds, as a number",
     bytes = "bytes (64K, 1M)",
     boolean = "true or false", switch = "true, false or auto",
     string = "a string", list = "a list of strings",
@@ -415,8 +435,18 @@ function config.load(given)
     for name, value in pairs(given) do values[name] = value end
     override(values, places, given)
     values.places = places
-    if values.site ~= "" then values.sites = { values.site } end
+    if values.site ~= "" then values.sites, places.sites = { values.site }, places.site end
     return values
+end
+
+--- Where the first of those options stands in the configuration file, for what is wrong with it:
+--- "ctornado.conf:7: "; "" when none does.
+function config.place(options, list)
+    for name in list:gmatch "[%w_]+" do
+        local place = (options.places or {})[name]
+        if place then return place .. ": " end
+    end
+    return ""
 end
 
 -- 65536 as "64K".

@@ -64,9 +64,9 @@ local ROW = "%-8s %-8s %-9s %-11s %12s %9s %12s %10s %8s"
 function control.describe(json)
     local status, now = escape.json_decode(json), core.now()
     local lines = {
-        ("ctornado %s, pid %d, %s: %d requests, %d worker%s, %d replaced"):format(status.version,
-            status.pid, up(status, now), status.handled, #status.workers,
-            #status.workers == 1 and "" or "s", status.replaced),
+        ("ctornado %s, pid %d, %s: %d request%s, %d worker%s, %d replaced"):format(status.version,
+            status.pid, up(status, now), status.handled, status.handled == 1 and "" or "s",
+            #status.workers, #status.workers == 1 and "" or "s", status.replaced),
         ROW:format("worker", "pid", "state", "generation", "connections", "requests", "handled",
             "Lua KiB", "up"),
     }

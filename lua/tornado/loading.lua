@@ -3,6 +3,7 @@
 local core = require "tornado.core"
 local files = require "tornado.autoreload.files"
 local ioloop = require "tornado.ioloop"
+local util = require "tornado.util"
 
 local coroutine_running, package_loaders = coroutine.running, package.loaders
 
@@ -52,11 +53,12 @@ local function load(loaded, busy, chunk, name)
 end
 
 --- Makes a `require` that keeps modules in the table `loaded`. find(name) returns a module's
--- chunk; or nil, for what otherwise(name) shall load. A module that is loaded by a coroutine which
+-- chunk; or nil and why there is none; or nil, nil and where it has looked ("\n\tno file ..."), for
+-- what otherwise(name, that) shall load. A module that is loaded by a coroutine which
 -- waits is waited for by others that require it; one that requires itself is an error.
 function loading.new(loaded, find, otherwise)
     local busy = {} -- name -> { owner, waiters }, while it is loaded
-    return function(name)
+    return function(name, looked)
         if type(name) ~= "string" then
             error("bad module name: expected string, got " .. type(name), 2)
         end
@@ -65,16 +67,26 @@ function loading.new(loaded, find, otherwise)
         end
         local value = loaded[name]
         if value then return value end
-        local chunk, why = find(name)
+        local chunk, why, here = find(name)
         if chunk then return (load(loaded, busy, chunk, name)) end
-        if why then error(why, 2) end
-        return otherwise(name)
+        if not why then return otherwise(name, here) end
+        error(looked and why:gsub("\n", function(line) return looked .. line end, 1) or why, 2)
     end
+end
+
+-- " (did you mean 'tornado.web'?)", or "".
+local function hint_for(name)
+    local wanted, known = name:match "^tornado%.(.*)", {}
+    if not wanted then return "" end
+    for script in pairs(core.scripts()) do known[#known + 1] = script:match "^tornado%.(.*)" end
+    table.sort(known)
+    local near = util.nearest(wanted, known)
+    return near and (" (did you mean 'tornado.%s'?)"):format(near) or ""
 end
 
 -- As Lua's own: asks each of package.loaders. Nil and the reason when none knows the module.
 local function find_anywhere(name)
-    local reasons = { ("module '%s' not found:"):format(name) }
+    local reasons = {}
     for _, loader in ipairs(package_loaders) do
         local ok, found = pcall(loader, name) -- a broken file's error names that, not this line
         if not ok then
@@ -88,7 +100,7 @@ local function find_anywhere(name)
         end
         if type(found) == "string" then reasons[#reasons + 1] = found end
     end
-    return nil, table.concat(reasons)
+    return nil, ("module '%s' not found%s:%s"):format(name, hint_for(name), table.concat(reasons))
 end
 
 loading.require = loading.new(package.loaded, find_anywhere)
@@ -98,11 +110,13 @@ loading.require = loading.new(package.loaded, find_anywhere)
 --- Those of the sites that were loaded.
 loading.folders = {}
 
+-- The file of a module; or nil, and where it was looked for.
 local function module_file(folder, name)
     local base = folder .. "/" .. name:gsub("%.", "/")
     for _, file in ipairs { base .. ".lua", base .. "/init.lua" } do
         if core.file_kind(file) == "file" then return file end
     end
+    return nil, ("\n\tno file '%s.lua'\n\tno file '%s/init.lua'"):format(base, base)
 end
 
 local function refuse_global(_, name)
@@ -117,8 +131,8 @@ function loading.environment(folder)
     local env, loaded = {}, {}
     for name, value in pairs(_G) do env[name] = value end
     env.require = loading.new(loaded, function(name)
-        local file = module_file(folder, name)
-        if not file then return nil end
+        local file, looked = module_file(folder, name)
+        if not file then return nil, nil, looked end
         files.note(file)
         local chunk, why = loadfile(file)
         if not chunk then error(why, 0) end

@@ -190,8 +190,7 @@ function Router:add_rules(rules)
         elseif type(rule) == "table" and #rule >= 2 and #rule <= 4 then
             self:add(rule[1], rule[2], rule[3], rule[4] or rule.name)
         else
-            matchers.app_error("bad rule " .. i .. ": expected {pattern, target, kwargs, "
-                .. "name} or a Rule, got " .. type(rule))
+            matchers.refuse_rule(i, rule)
         end
     end
 end

@@ -4,6 +4,8 @@ local addresses = require "tornado.serving.addresses"
 local admin = require "tornado.admin"
 local autoreload = require "tornado.autoreload"
 local certificates = require "tornado.serving.certificates"
+local checks = require "tornado.serving.checks"
+local config = require "tornado.config"
 local control = require "tornado.control"
 local core = require "tornado.core"
 local executor = require "tornado.concurrent.executor"
@@ -31,12 +33,12 @@ local function set_logs(options)
     log.set_level(options.log_level)
     log.set_format(options.log_format)
     local ok, why = core.log_open(options.log_file)
-    if not ok then return nil, "log_file: " .. why end
+    if not ok then return nil, config.place(options, "log_file") .. "log_file: " .. why end
     local access = options.access_log
     if access == "" and options.debug then access = "stderr" end
     require("tornado.web").Application.access_log = access ~= ""
     ok, why = log.open_access(access, options.access_log_format)
-    if not ok then return nil, "access_log: " .. why end
+    if not ok then return nil, config.place(options, "access_log") .. "access_log: " .. why end
     tracing.configure { accept = options.trace_accept, begin = options.trace_begin }
     return true
 end
@@ -66,7 +68,8 @@ local function set_limits(options)
     httpserver.max_body_size = options.max_body_size
     httpserver.handler_timeout = options.handler_timeout
     if core.file_kind(options.body_temp_dir) ~= "folder" then
-        return nil, "body_temp_dir: no such folder: " .. options.body_temp_dir
+        return nil, config.place(options, "body_temp_dir") ..
+            "body_temp_dir: no such folder: " .. options.body_temp_dir
     end
     core.set_temp_dir(options.body_temp_dir)
     return true
@@ -84,7 +87,9 @@ function serving.set_tools(options)
         timeout = options.resolver_timeout, tries = options.resolver_tries,
         deadline = options.resolver_deadline, max_ttl = options.resolver_max_ttl,
     }
-    if not ok then return nil, "resolver_servers: " .. why end
+    if not ok then
+        return nil, config.place(options, "resolver_servers") .. "resolver_servers: " .. why
+    end
     return true
 end
 
@@ -93,7 +98,7 @@ local function load_everything(options)
         return nil, { "no site to serve: give --site=DIR, or sites = { ... } in " ..
             options.config .. "; ctornado new DIR makes one" }
     end
-    local app, reasons = sites.load_all(options.sites)
+    local app, reasons = sites.load_all(options.sites, config.place(options, "sites"))
     if not app then return nil, reasons end
     return app
 end
@@ -233,8 +238,10 @@ local function set_early(options)
     if core.generation() > 1 then return true end
     local ok, why = set_logs(options)
     if ok then ok, why = set_limits(options) end
-    if ok then ok, why = admin.open_early(options.admin) end
-    return ok, { why }
+    if not ok then return nil, { why } end
+    ok, why = admin.open_early(options.admin)
+    if not ok then return nil, { config.place(options, "admin") .. why } end
+    return true
 end
 
 -- Of a later generation, behind all else that may fail: logs are the process's.
@@ -255,7 +262,7 @@ local function listen(app, servers, lines, options)
         servers[i], lines[i] = result, line
     end
     local ok, why = admin.open(options.admin)
-    if not ok then return nil, { why } end
+    if not ok then return nil, { config.place(options, "admin") .. why } end
     return true
 end
 
@@ -322,7 +329,7 @@ local function set_master_log(options)
     log.set_format(options.log_format)
     if not options.log_file:find "^journal%f[:%z]" then return true end
     local ok, why = core.log_open(options.log_file)
-    return ok, why and "log_file: " .. why
+    return ok, why and config.place(options, "log_file") .. "log_file: " .. why
 end
 
 -- What a master needs to know; of one that is alone, what it does not do.
@@ -341,40 +348,16 @@ local function wishes(options)
     }
 end
 
--- Options that do not go together.
-local function check_options(options)
-    local seen = {}
-    for _, item in ipairs(addresses.list(options)) do
-        if seen[item[1]] and not item[1]:find ":0$" then
-            return nil, "listen: " .. item[1] .. " stands there twice"
-        end
-        seen[item[1]] = true
-        if item[1] == options.admin then
-            return nil, "admin: " .. options.admin .. " is an address of the sites, which " ..
-                "strangers may reach: give it one of its own"
-        end
-    end
-    if options.keyfile ~= "" and options.certfile == "" then
-        return nil, "keyfile: set certfile, too, or it is not HTTPS"
-    end
-    if options.certfile ~= "" and #options.listen > 0 then
-        return nil, "certfile: with listen it stands beside an address, as " ..
-            '{ "*:443", certfile = "FILE" }, or that one is not HTTPS'
-    end
-    local is_master = core.worker() > 0 or workers_of(options) > 1 or options.supervise
-    if not is_master and options.user .. options.group ~= "" then
-        return nil, "user, group: a master gives them to its workers: set supervise = true or " ..
-            "more workers"
-    end
-    return true
+-- Whether a master is in front of this process, or is to be.
+local function has_master(options)
+    return core.worker() > 0 or workers_of(options) > 1 or options.supervise
 end
 
 --- Looks for what start() would find wrong with the options, certificates included, without
 --- opening anything. Returns a list of reasons.
 function serving.check(options)
-    local _, why = check_options(options)
-    local reasons = { why }
-    addresses.check(options, reasons)
+    local reasons = checks.together(options, has_master(options))
+    checks.from_outside(options, reasons)
     return reasons
 end
 
@@ -408,11 +391,11 @@ end
 --- Loads the sites of the options (see tornado.config), starts them and listens. Returns true, or
 -- nil and a list of reasons.
 function serving.start(options)
-    local ok, why = check_options(options)
-    if not ok then return nil, { why } end
+    local wrong = checks.together(options, has_master(options))
+    if #wrong > 0 then return nil, wrong end
+    local ok, why
     if core.generation() == 1 then confine(options) end
-    if core.generation() == 1 and core.worker() == 0 and
-        (workers_of(options) > 1 or options.supervise) then
+    if core.generation() == 1 and core.worker() == 0 and has_master(options) then
         ok, why = set_master_log(options)
         if not ok then return nil, { why } end
         core.supervise(wishes(options)) -- each worker comes here again, and serves

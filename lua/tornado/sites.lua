@@ -1,6 +1,7 @@
 -- Sites: a folder with app.lua that returns a web.Application; one or several,
 -- chosen by host and by the beginning of the path.
 local core = require "tornado.core"
+local errors = require "tornado.ioloop.errors"
 local files = require "tornado.autoreload.files"
 local ioloop = require "tornado.ioloop"
 local loading = require "tornado.loading"
@@ -23,10 +24,13 @@ local function run_chunk(chunk, path)
     local ok, result, trace = ioloop.protect(chunk)
     if ok then return result end
     local why = tostring(result)
-    if type(result) == "string" or util.isinstance(result, util.Error) then why = trace or why end
+    if type(result) == "string" or util.isinstance(result, util.Error) then
+        why = trace and errors.own_part(trace) or why
+    end
     if why:find(path, 1, true) then return nil, why end
     local inner = why:match("^tornado/[%w_/]+%.lua:%d+: (.*)$")
-    return nil, (inner and place_of_return(path) or path) .. ": " .. (inner or why)
+    if not inner then return nil, path .. ": " .. why end
+    return nil, place_of_return(path) .. ": " .. inner:gsub("\nstack traceback:.*", "")
 end
 
 local function describe(value)
@@ -34,17 +38,17 @@ local function describe(value)
 end
 
 --- Loads the site in folder `path`. Returns its Application, or nil and the reason with
--- file:line. Modules beside app.lua can be required. The application's `path` is the folder, its
--- `environment` has the globals of the site.
+-- file:line, and true when it is the path that is wrong. Modules beside app.lua can be required.
+-- The application's `path` is the folder, its `environment` has the globals of the site.
 function sites.load(path)
     local file = path .. "/app.lua"
     files.note(file)
     files.note_tree(path, "code", "%.lua$")
     if core.file_kind(path) ~= "folder" then
-        return nil, path .. ": no such site: expected a folder with app.lua"
+        return nil, path .. ": no such site: expected a folder with app.lua", true
     end
     if core.file_kind(file) ~= "file" then
-        return nil, file .. ": missing; it should return a web.Application"
+        return nil, file .. ": missing; it should return a web.Application", true
     end
     local chunk, why = loadfile(file)
     if not chunk then return nil, why end
@@ -100,20 +104,20 @@ local function order(a, b)
     return a.index < b.index
 end
 
---- Loads all sites of the configuration. Returns what a server needs, or nil and a list of
--- reasons.
-function sites.load_all(list)
+--- Loads all sites of the configuration; `place` ("ctornado.conf:7: ") is where the list stands.
+-- Returns what a server needs, or nil and a list of reasons.
+function sites.load_all(list, place)
     local mounts, reasons = Mounts(), {}
     for i, site in ipairs(list) do
         if type(site) == "string" then site = { path = site } end
-        local app, why = sites.load(site.path)
+        local app, why, is_path = sites.load(site.path)
         if app then
             app.prefix = site.prefix
             mounts.list[#mounts.list + 1] = {
                 app = app, host = site.host and site.host:lower(), prefix = site.prefix, index = i,
             }
         else
-            reasons[#reasons + 1] = why
+            reasons[#reasons + 1] = (is_path and place or "") .. why
         end
     end
     if #reasons > 0 then return nil, reasons end

@@ -62,6 +62,13 @@ local function sections_of(html, headings)
     return sections
 end
 
+-- What is short stays in one line: browsers break behind each hyphen of --name.
+local function keep_whole(html)
+    return (html:gsub("<code>(%-[^<]*)</code>", function(code)
+        return #code <= 32 and ('<code class="whole">%s</code>'):format(code) or nil
+    end))
+end
+
 --- Takes Markdown and returns a document; link(page) gives the URL of "page.md". Others have their
 -- turn in between: the longest page takes some 20 ms.
 function document.render(text, link)
@@ -78,7 +85,7 @@ function document.render(text, link)
     gen.moment()
     return {
         title = headings[1] and headings[1].title or "", headings = headings,
-        sections = sections, html = add_colours(html),
+        sections = sections, html = keep_whole(add_colours(html)),
     }
 end
 

@@ -57,7 +57,7 @@ class Cluster(HomeServer):
 
     def start(self):
         super().start()
-        self.await_line(r"\d workers serve")
+        self.await_line(r"\d workers? serve")
         return self
 
     def command(self, *words):

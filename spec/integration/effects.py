@@ -133,7 +133,7 @@ def answers():
             (path / "app.lua").write_text(APP % "one")
             with Server(binary, f"--config={path}/conf", site=path, env=hold.env) as server, hold:
                 if workers > 1:
-                    server.await_line("workers serve")
+                    server.await_line("workers? serve")
                 harness.await_socket(f"{path}/one")
                 configure("two", workers + workers // 2)
                 with socket.socket(socket.AF_UNIX) as s:

@@ -160,7 +160,7 @@ def cluster(server, *options, workers=2, **names):
     with serve(server.binary, f"--workers={workers}", f"--control={control}", *options,
                **names) as other:
         if workers > 1:
-            other.await_line("workers serve")
+            other.await_line("workers? serve")
         until(control.exists, "the control socket")
         yield other
 

@@ -121,7 +121,7 @@ def workers(server):
 def await_serving(server):
     until(lambda: all(w["state"] == "serving" for w in workers(server)), "all to serve")
     if len(workers(server)) > 1:
-        server.await_line("workers serve")  # the master knows it, too
+        server.await_line("workers? serve")  # the master knows it, too
 
 
 def start_slow(server):

@@ -109,7 +109,7 @@ def sites():
             (cwd / "ctornado.conf").write_text('sites = { "one", "two" }')
             code, text, _ = run(binary, cwd=cwd)
             same((code, text.split("\n")[:2]), (1, [
-                f"ctornado: {name}: no such site: expected a folder with app.lua"
+                f"ctornado: ctornado.conf:1: {name}: no such site: expected a folder with app.lua"
                 for name in ("one", "two")]), "exit code, messages")
 
 
@@ -136,7 +136,7 @@ def command_lines():
     refuses(g, "bytes that are none", 2, 'ctornado: option max_body_size: expected bytes '
             '(64K, 1M), got "1X"', "--max-body-size=1X")
     refuses(g, "seconds that are none", 2, 'ctornado: option idle_timeout: expected '
-            'seconds, got "soon"', "--idle_timeout=soon")
+            'seconds, as a number, got "soon"', "--idle_timeout=soon")
     refuses(g, "a flag that is none", 2, 'ctornado: option debug: expected true or false, '
             'got "maybe"', "--debug=maybe")
     refuses(g, "a level that is none", 2, 'ctornado: option log_level: expected debug, '
@@ -248,7 +248,7 @@ def ports():
             port = taken.getsockname()[1]
             code, text, _ = run(binary, f"--site={harness.SITE}", f"--port={port}", cwd=cwd)
             says(text, f"ctornado: 127.0.0.1:{port}: address already in use: another "
-                 "program listens there; stop it or choose another --port")
+                 "program listens there; stop it or choose another port")
             same(code, 1, "exit code")
 
     @case("port", "of another ctornado")

@@ -189,7 +189,7 @@ def takes_over():
                 with Upgradable(binary, f"--config={conf}", workers=None) as server:
                     until(lambda: len(worker_pids(server)) == first, "all processes")
                     if first > 1:
-                        server.await_line(r"\d workers serve")
+                        server.await_line(r"\d workers? serve")
                     conf.write_text(f"workers = {then}\n")
                     server.await_end(server.upgrade())
                     for _ in range(60):
@@ -206,7 +206,7 @@ def takes_over():
             conf = pathlib.Path(folder) / "conf"
             conf.write_text("workers = 3\n")
             with Upgradable(binary, f"--config={conf}", workers=None) as server:
-                server.await_line(r"\d workers serve")
+                server.await_line(r"\d workers? serve")
                 for by_reload, by_upgrade in ((2, 3), (1, 3), (4, 2), (3, 3)):
                     conf.write_text(f"workers = {by_reload}\n")
                     same(server.command("reload")[0], 0, "reload")

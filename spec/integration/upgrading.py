@@ -69,7 +69,7 @@ class Upgradable(HomeServer):
     def start(self):
         super().start()
         if self.workers and self.workers > 1:
-            self.await_line(r"\d workers serve")
+            self.await_line(r"\d workers? serve")
         harness.await_socket(self.socket)
         self.pid = self.process.pid
         return self

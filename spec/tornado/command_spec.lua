@@ -77,6 +77,7 @@ describe("tornado.command", function()
         local _, text = run { "help", "profile" }
         assert.matches("\nOptions of its own:\n  %-%-worker=INTEGER ", text)
         expect({ "profile", "--help" }, 0, "^ctornado profile ", "^$")
+        expect({ "test", "--help" }, 0, "^ctornado test .*busted %-%-help", "^$")
         expect({ "help", "nwe" }, 2, "^$", 'unknown command "nwe" %(did you mean "new"%?%)')
     end)
 
@@ -86,7 +87,25 @@ describe("tornado.command", function()
             "sites/none: no such site")
         expect({ "check", "--config=" .. write 'sites = { "sites/helloworld" }' }, 0, "good", "^$")
         expect({ "check", "--config=" .. write "port = {}" }, 1, "^$", ":1: option port")
+        for _, name in ipairs { "check", "serve" } do
+            local conf = write '\nsites = { "sites/none" }'
+            expect({ name, "--config=" .. conf, "--port=0" }, 1, "^$",
+                conf .. ":2: sites/none: no such site")
+            expect({ name, "--config=" .. conf, "--site=sites/not", "--port=0" }, 1, "^$",
+                "^ctornado: sites/not: no such site")
+        end
         expect({ "check", "--config=/no/such/file" }, 1, "^$", "/no/such/file: cannot be read")
+    end)
+
+    it("has notes of folders for static files that are not there", function()
+        local site, put = new_folder(finally, "x")
+        put("app.lua", 'local web = require "tornado.web"\nreturn web.Application({ ' ..
+            '{ "/files/(.*)", web.StaticFileHandler, { path = "/no/files" } },' ..
+            '{ "/here/(.*)", web.StaticFileHandler, { path = "/tmp" } } }, ' ..
+            '{ static_path = "/no/static" })')
+        expect({ "check", "--site=" .. site }, 0, ": good\n$", "^" .. site:gsub("%p", "%%%0") ..
+            ": note: /%(robots[^\n]*: no such folder for static files: /no/static\n[^\n]*note: " ..
+            "/files/%(%.%*%): no such folder for static files: /no/files\n$")
     end)
 
     it("checks the templates of sites", function()
@@ -253,7 +272,12 @@ ctornado: SITE/pages/c.html:2: unknown operator: 'nonsense'
     it("names the line of an application whose routes are wrong", function()
         for route, why in pairs {
             ["{ '/(', Handler }"] = 'bad url pattern "/%(": missing closing parenthesis',
-            ["{ '/', nil }"] = "bad rule 1: expected",
+            ["{ '/', nil }"] = 'bad rule 1, "/": its handler is nil; is that name [^\n]*\n$',
+            ["web.group('/a', {}, { { '/b', None } })"] = 'bad rule 1, "/b": its handler is nil',
+            ["{ '/b', Handler, 5 }"] = 'bad rule "/b": expected a table of kwargs, got number',
+            ["{ '/s/(.*)', web.StaticFileHandler, { paht = '.' } }"] =
+                'bad rule "/s/%(%.%*%)": StaticFileHandler needs its folder, as { path = FOLDER }',
+            ["5"] = "bad rule 1: expected {pattern, target",
         } do
             local site = make_site("local web = require 'tornado.web'\n" ..
                 "local Handler = web.RequestHandler:extend()\n\n" ..
@@ -273,7 +297,16 @@ ctornado: SITE/pages/c.html:2: unknown operator: 'nonsense'
             ["\nlisten = { { '[::1]:1', redirect = 70000 } }"] = ":2: redirect: expected the port",
             ["\ncertfile = '" .. site .. "/app.lua'"] = ":2: [^\n]*: no certificate %(PEM%)",
             ["listen = { '[::1]:1', { '[::1]:1', redirect = 2 } }"] = "%[::1%]:1 stands there",
-            ["certfile = 'x' listen = { '127.0.0.1:1' }"] = "certfile: with listen it stands",
+            ["certfile = 'x' listen = { '127.0.0.1:1' }"] = ":1: certfile: with listen it stands",
+            ["\nlisten = { '127.0.0.1' }"] = ":2: 127.0.0.1: expected PORT, IPv4:PORT",
+            ["\naddress = 'myhost'"] = ":2: myhost:8888: expected PORT",
+            ["\nadmin = 'myhost'"] = ":2: admin: myhost: expected PORT",
+            ["\nuser = 'nobody'"] = ":2: user, group: a master gives them",
+            ["\nkeyfile = 'x'"] = ":2: keyfile: set certfile",
+            ["\nlog_file = '/no/such/folder/x'"] = ":2: log_file: no such folder: /no/such/folder",
+            ["\naccess_log = '/tmp'"] = ":2: access_log: /tmp is a folder, expected a file",
+            ["\npid_file = '/no/x'"] = ":2: pid_file: no such folder: /no",
+            ["\nbody_temp_dir = '/no/x'"] = ":2: body_temp_dir: no such folder: /no/x",
         } do
             expect({ "check", "--site=" .. site, "--config=" .. write(text) }, 1, "good", why)
         end
@@ -282,6 +315,10 @@ ctornado: SITE/pages/c.html:2: unknown operator: 'nonsense'
                 "keyfile: set certfile")
         end
         expect({ "check", "--trusted_downstream=10.0.0.0/33" }, 2, "^$", "got 10.0.0.0/33")
+        for _, name in ipairs { "log_file", "access_log" } do
+            expect({ "check", "--site=" .. site, "--" .. name .. "=journal" }, 0, "good", "^$")
+            expect({ "check", "--site=" .. site, "--" .. name .. "=here.log" }, 0, "good", "^$")
+        end
     end)
 
     it("fails when its output is lost", function()

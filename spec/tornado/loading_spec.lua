@@ -88,6 +88,12 @@ describe("require", function()
         assert.matches("no module 'no.such.module' in the binary", err)
         assert.matches("no file '[^\n]*no/such/module.lua'", err)
         assert.matches("bad module name", error_of(require, {}))
+        err = error_of(function() local x = require "tornado.tempalte" return x end)
+        assert.matches("'tornado.tempalte' not found %(did you mean 'tornado.template'%?%):", err)
+        local env = require("tornado.loading").environment "some/site"
+        err = error_of(function() local x = env.require "own.part" return x end)
+        assert.matches("module 'own.part' not found:\n\tno file 'some/site/own/part.lua'\n" ..
+            "\tno file 'some/site/own/part/init.lua'\n\tno field", err)
     end)
 
     it("of a site waits, too", function()

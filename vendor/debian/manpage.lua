@@ -32,7 +32,8 @@ from the folder it is started in, or the file that \-\-config names. Each option
 local TAIL = [[
 .SH SIGNALS
 SIGHUP loads options and sites anew; SIGTERM and SIGQUIT end the server when what is under way is
-done; SIGINT ends it at once; SIGUSR1 opens its log files anew.
+done; SIGINT ends it at once; SIGUSR1 opens its log files anew; SIGUSR2 has the program that is
+installed now take over.
 .SH EXIT STATUS
 0: done; 1: the work failed, standard error says what and where; 2: wrong usage.
 .SH FILES
@@ -40,9 +41,12 @@ done; SIGINT ends it at once; SIGUSR1 opens its log files anew.
 .I /etc/ctornado/ctornado.conf
 the options of the service
 .TP
-.I /usr/share/ctornado/sites
-sites that come with it; sites/manual is the manual, which \-\-site=/usr/share/ctornado/sites/manual
-serves
+.I /run/ctornado/control.sock
+where commands reach the service: ctornado status \-\-control=/run/ctornado/control.sock
+.TP
+.I /usr/local/share/ctornado/sites
+sites that come with it; the manual is one of them, which
+\-\-site=/usr/local/share/ctornado/sites/manual serves
 .SH SEE ALSO
 .BR systemctl (1),
 .BR busted (1)
@@ -61,6 +65,6 @@ end
 io.write(HEAD:format(util.version, synopsis()))
 for _, option in ipairs(config.OPTIONS) do
     io.write((".TP\n.B \\-\\-%s=\\fI%s\\fP\n%s\n"):format(option[1], option[2]:upper(),
-        troff(option[4]:sub(1, 1):upper() .. option[4]:sub(2))))
+        troff(option[4])))
 end
 io.write(TAIL)

@@ -71,6 +71,9 @@ did not expect fails. Needs the Debian package lua-busted.
 
   ctornado test sites/hello/spec
   ctornado test spec/tornado/web_spec.lua --filter=redirect
+  ctornado test --tags=slow --repeat=10 --output=TAP
+
+`busted --help` has its options. Exit codes: 0 all passed, 1 not, 2 wrong usage.
 ]],
     version = "ctornado version\n\nPrints the versions of ctornado and LuaJIT.\n",
     help = "ctornado help [COMMAND]\n\nPrints all commands and options, or one command's help.\n",

@@ -27,6 +27,12 @@ function sockets.accept(address, backlog, mode, reuse_port)
     return acceptor
 end
 
+--- Whether a text is an address to listen on; or nil, and what was expected.
+function sockets.address_check(address)
+    if C.ct_abi_address_check(vm, address) == C.CT_OK then return true end
+    return nil, why()
+end
+
 --- Begins to accept, or pauses; EVENT_ACCEPT brings channels.
 function sockets.accept_watch(acceptor, on)
     return C.ct_abi_accept_watch(vm, acceptor, on and 1 or 0) == C.CT_OK

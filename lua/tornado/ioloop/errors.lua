@@ -44,6 +44,11 @@ function errors.protect(fn, ...)
     return ok, a, take_trace()
 end
 
+--- A traceback of protect() without the framework's own functions that have called it.
+function errors.own_part(text)
+    return (text:gsub("\n\t%[C%]: in function 'xpcall'\n\ttornado/ioloop/errors%.lua:.*", ""))
+end
+
 --- Logs what a callback raised.
 function errors.log_failure(_, err, traceback)
     log.app_log:error("Exception in callback: " .. (traceback or util.text(err)))

@@ -27,6 +27,17 @@ end
 
 local app_error = matchers.app_error
 
+--- Raises for the `i`th of a list of rules, which is none. A handler that is nil is a name that is
+-- misspelt, or defined further below.
+function matchers.refuse_rule(i, rule)
+    if type(rule) == "table" and type(rule[1]) == "string" and rule[2] == nil then
+        app_error(('bad rule %d, "%s": its handler is nil; is that name defined above?'):format(i,
+            rule[1]))
+    end
+    app_error(("bad rule %d: expected {pattern, target, kwargs, name} or a Rule, got %s"):format(i,
+        type(rule)))
+end
+
 local function normalize_escape(hex)
     local text = char(tonumber(hex, 16))
     if find(text, "[%w._~-]") then return text end

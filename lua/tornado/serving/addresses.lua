@@ -1,6 +1,8 @@
 -- What a server listens on: options as a list of addresses with what stands beside each, and a
 -- listener of each.
 local certificates = require "tornado.serving.certificates"
+local config = require "tornado.config"
+local core = require "tornado.core"
 local httpserver = require "tornado.httpserver"
 local util = require "tornado.util"
 
@@ -73,10 +75,7 @@ end
 
 -- Where the options of list() stand; "" when it was on the command line.
 local function place_of(options)
-    local places = options.places or {}
-    local place = places.listen
-    if #options.listen == 0 then place = places.certfile or places.port or places.address end
-    return place and place .. ": " or ""
+    return config.place(options, #options.listen > 0 and "listen" or "certfile port address")
 end
 
 --- What listen() has raised, as text that says where the address stands. What is wrong with its
@@ -96,7 +95,10 @@ end
 -- list of texts. Certificates that expire are logged.
 function addresses.check(options, reasons)
     for _, item in ipairs(addresses.list(options)) do
-        local ok, server = pcall(server_of, httpserver.redirect_to_https(443), item, options)
+        local ok, server = core.address_check(item[1])
+        if ok then
+            ok, server = pcall(server_of, httpserver.redirect_to_https(443), item, options)
+        end
         if ok then
             certificates.warn({ server }, place_of(options))
             server:stop()

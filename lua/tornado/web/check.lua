@@ -1,8 +1,10 @@
--- Compiles all templates of an application, and looks for those that its code names, for `ctornado
--- check` and for reloads.
+-- Compiles all templates of an application, and looks for those that its code names and for folders
+-- of static files, for `ctornado check` and for reloads.
 local core = require "tornado.core"
 local ParseError = require("tornado.template").ParseError
 local RequestHandler = require "tornado.web.handler"
+local StaticFileHandler = require "tornado.web.static"
+local absolute = require("tornado.util.path").absolute
 local util = require "tornado.util"
 
 -- Not what editors leave beside templates, nor pictures.
@@ -99,9 +101,23 @@ local function check_site(problems, site, loader)
     end
 end
 
---- Returns how many templates the setting template_path or template_loader leads to, and a list
--- of what is wrong with them, as "file:line: message".
-return function(application)
+-- Folders of StaticFileHandler that are not there, or not yet.
+local function missing_folders(application)
+    local list, seen = {}, {}
+    for _, rule in ipairs(application.router.rules) do
+        local path = util.isinstance(rule.target, StaticFileHandler) and rule.target_kwargs.path
+        if type(path) == "string" and not seen[path] and core.file_kind(path) ~= "folder" then
+            seen[path] = true
+            list[#list + 1] = ("%s: no such folder for static files: %s"):format(
+                rule.matcher.pattern, absolute(path))
+        end
+    end
+    return list
+end
+
+-- How many templates the setting template_path or template_loader leads to, and a list of what is
+-- wrong with them.
+local function check_templates(application)
     local settings = application.settings
     if not settings.template_path and not settings.template_loader then return 0, {} end
     local stand_in = { settings = settings, application = application }
@@ -122,4 +138,11 @@ return function(application)
     end
     if loader.root and application.path then check_site(problems, application.path, loader) end
     return #names, problems
+end
+
+--- Returns how many templates an application has, a list of what is wrong with them, as "file:line:
+--- message", and a list of what may become wrong: folders that are not there.
+return function(application)
+    local count, problems = check_templates(application)
+    return count, problems, missing_folders(application)
 end

@@ -101,6 +101,11 @@ Compiler.__index = Compiler
 function Compiler:emit(path, target, kwargs, name, around)
     local why = type(target) == "table" and rate_limit.prepare(target, target.rate_limit)
     if why then app_error(why) end
+    if kwargs ~= nil and type(kwargs) ~= "table" then
+        app_error(('bad rule "%s": expected a table of kwargs, got %s'):format(path, type(kwargs)))
+    end
+    why = type(target) == "table" and target._bad_kwargs and target:_bad_kwargs(kwargs or {})
+    if why then app_error(('bad rule "%s": %s'):format(path, why)) end
     local rule = routing.URLSpec(path, target, kwargs, name)
     rule.filters = around
     self.filtered = self.filtered or around ~= nil
@@ -163,6 +168,8 @@ function Compiler:add(rule, i, prefix, around)
     elseif type(rule) == "table" and type(rule[1]) == "string" and rule[2] ~= nil and
         #rule <= 4 then
         self:add_plain(rule, prefix, around)
+    elseif type(rule) == "table" and type(rule[1]) == "string" and rule[2] == nil then
+        matchers.refuse_rule(i, rule)
     elseif prefix ~= "" or around ~= self.around then
         app_error(("bad rule %d in a group: expected {pattern, target, kwargs, name}, "
             .. "got %s"):format(i, type(rule)))

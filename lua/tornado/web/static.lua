@@ -133,11 +133,19 @@ end
 
 --- Gets { path = folder, default_filename = name or nil } from the route.
 function StaticFileHandler:initialize(options)
-    if type(options) ~= "table" or type(options.path) ~= "string" then
-        error("bad path of StaticFileHandler: expected { path = folder }", 0)
-    end
+    local why = StaticFileHandler:_bad_kwargs(options)
+    if why then error(why, 0) end
     self.root = options.path
     if options.default_filename then self.default_filename = options.default_filename end
+end
+
+local own_initialize = StaticFileHandler.initialize
+
+-- What is wrong with a route's kwargs, or nil: it is said when the site is loaded.
+function StaticFileHandler:_bad_kwargs(kwargs)
+    if self.initialize ~= own_initialize then return nil end
+    if type(kwargs) == "table" and type(kwargs.path) == "string" then return nil end
+    return "StaticFileHandler needs its folder, as { path = FOLDER }"
 end
 
 --- The path from the URL as a path of files.

@@ -34,7 +34,8 @@ function step(most, base) {
 
 export class Chart {
   // `series`: a list of { key, name, colour }. Options: format, least (what the axis has at least),
-  // base (10, or 1024), log (an axis by powers of ten), filled, stacked.
+  // base (10, or 1024), whole (no fractions beside it), log (an axis by powers of ten), filled,
+  // stacked.
   constructor(card, series, options) {
     this.series = series;
     this.options = { base: 10, least: 1, ...options };
@@ -101,7 +102,8 @@ export class Chart {
     const most = this.most(points);
     if (this.options.log) return this.scaleByPowers(points, most);
     const lines = [];
-    const by = step(most, this.options.base);
+    let by = step(most, this.options.base);
+    if (this.options.whole && by % 1) by *= 2; // 2.5
     this.top = Math.ceil(most / by - 1e-9) * by;
     for (let value = 0; value <= this.top * 1.0001; value += by) lines.push(value);
     return lines;

@@ -36,7 +36,7 @@ chart("chart-latency", [["p50", "p50", "teal"], ["p95", "p95", "amber"], ["p99",
 chart("chart-status", [["s2", "2xx", "green"], ["s3", "3xx", "blue"], ["s4", "4xx", "amber"],
   ["s5", "5xx", "red"]], { format: format.rate, stacked: true, least: 4 });
 chart("chart-connections", [["active", "Active", "teal"], ["idle", "Idle", "blue"],
-  ["websockets", "WebSockets", "violet"]], { format: format.count, least: 4 });
+  ["websockets", "WebSockets", "violet"]], { format: format.count, least: 4, whole: true });
 chart("chart-traffic", [["sent", "Sent", "teal"], ["received", "Received", "amber"]],
   { format: format.bytes, base: 1024, least: 1024 });
 chart("chart-memory", [["resident", "Resident", "blue"], ["lua", "Lua", "violet"]],
@@ -59,7 +59,8 @@ function showTraffic() {
   tile("errors", format.exact(failed), `last 5 min; ${format.count(data.total("replies_5xx"))} in all`,
     failed > 0);
   tile("connections", format.count(last.connections),
-    `${format.count(last.active)} active, ${format.count(last.websockets)} WebSockets`);
+    `${format.count(last.active)} active, ${format.count(last.websockets)} `
+    + (last.websockets === 1 ? "WebSocket" : "WebSockets"));
   document.title = `${format.rate(last.rate)}/s – ${hello.host} – ctornado`;
 }
 
