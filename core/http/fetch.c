@@ -1,13 +1,13 @@
 /* What libcurl gives is kept until its owner reads it. A stream that is not read
  * is paused when CT_FETCH_AHEAD bytes are here, so that TCP holds the server
- * back; so is an upload that has nothing to send. */
+ * back; so is an upload that has nothing to send (fetch_upload.c). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/fetch.h"
 
 #include "base/mem.h"
 #include <string.h>
 
-static void tell(ct_fetch *f) {
+void ct_fetch_tell(ct_fetch *f) {
     if (f->told || !f->client) return;
     f->told = true;
     f->client->fn(f->tag, f->client->arg);
@@ -72,7 +72,7 @@ size_t ct_fetch_on_head(char *p, size_t size, size_t n, void *arg) {
         return ct_fetch_give_up(f, CT_FETCH_BODY_MAX,
                                 "Content-Length too long");
     ct_fetch_tls_watch(f);
-    if (f->flags & CT_FETCH_STREAM && !may_go_on(f)) tell(f);
+    if (f->flags & CT_FETCH_STREAM && !may_go_on(f)) ct_fetch_tell(f);
     return n;
 }
 
@@ -85,25 +85,8 @@ size_t ct_fetch_on_body(char *p, size_t size, size_t n, void *arg) {
         return CURL_WRITEFUNC_PAUSE;
     }
     if (!ct_fetch_body_add(f, p, n)) return CURL_WRITEFUNC_ERROR;
-    if (f->flags & CT_FETCH_STREAM) tell(f);
+    if (f->flags & CT_FETCH_STREAM) ct_fetch_tell(f);
     return n;
-}
-
-size_t ct_fetch_on_upload(char *p, size_t size, size_t n, void *arg) {
-    ct_fetch *f = arg;
-
-    n *= size;
-    if (n > f->upload.len) n = f->upload.len;
-    if (n) {
-        memcpy(p, ct_buf_bytes(&f->upload), n);
-        ct_buf_drain(&f->upload, n);
-        tell(f);
-        return n;
-    }
-    if (f->upload_ended) return 0;
-    f->send_paused = true;
-    tell(f);
-    return CURL_READFUNC_PAUSE;
 }
 
 /* libcurl goes on sending what the server has answered already, until that takes
@@ -194,7 +177,7 @@ void ct_fetch_finish(ct_fetch *f, CURLcode result) {
     f->code = result;
     f->done = true;
     stop(f);
-    tell(f);
+    ct_fetch_tell(f);
 }
 
 void ct_fetch_answer(ct_fetch *f) {
@@ -207,7 +190,7 @@ void ct_fetch_orphan(ct_fetch *f) {
     f->reason = "the client was closed";
     f->done = true;
     stop(f);
-    tell(f);
+    ct_fetch_tell(f);
     f->client = NULL;
 }
 
@@ -363,6 +346,7 @@ static void clear(ct_fetch *f) {
     f->reason = NULL;
     f->done = f->told = f->upload_ended = f->refused = false;
     f->tunnels = f->of_proxy = false;
+    f->sent = (ct_fetch_sent){ 0 };
     f->recv_paused = f->send_paused = false;
 }
 

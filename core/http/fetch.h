@@ -12,6 +12,16 @@
 
 enum { CT_FETCH_AHEAD = 65536 }; /* bytes kept in each direction of a stream */
 
+/* What is known of the heads that libcurl has sent (fetch_upload.c). */
+typedef struct ct_fetch_sent {
+    uint32_t tail; /* the last four bytes */
+    bool open;     /* the last one is not complete */
+    bool line;     /* its first line is */
+    bool http1;
+    bool torn;  /* it went in pieces */
+    bool ended; /* the last chunk was given to libcurl */
+} ct_fetch_sent;
+
 typedef struct ct_fetch {
     ct_list node;      /* in the client's list */
     ct_client *client; /* NULL: that is gone */
@@ -23,6 +33,7 @@ typedef struct ct_fetch {
     ct_buf packed;      /* that waits to be decoded, as `body` is full */
     ct_inflate *gunzip; /* or NULL: the body is not coded, or has not begun */
     ct_buf upload;      /* written and not sent yet */
+    ct_fetch_sent sent;
     size_t read;        /* bytes of `body` that the last view has */
     double received;    /* of the body, so far, decoded */
     double raw;         /* as it came */
@@ -111,5 +122,11 @@ void ct_fetch_tls_fini(ct_fetch *f);
 size_t ct_fetch_on_head(char *p, size_t size, size_t n, void *arg);
 size_t ct_fetch_on_body(char *p, size_t size, size_t n, void *arg);
 size_t ct_fetch_on_upload(char *p, size_t size, size_t n, void *arg);
+
+/* For fetch_setup.c: prepares for a body of unknown length. */
+void ct_fetch_watch_heads(ct_fetch *f);
+
+/* For fetch_upload.c: there is news. */
+void ct_fetch_tell(ct_fetch *f);
 
 #endif

@@ -167,6 +167,7 @@ static void set_upload(ct_fetch *f, const ct_fetch_request *r) {
     curl_easy_setopt(e, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, ct_buf_bytes(&f->method));
     curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE, (curl_off_t)r->upload_size);
+    if (r->upload_size < 0) ct_fetch_watch_heads(f);
 }
 
 static void set_body(ct_fetch *f, const ct_fetch_request *r) {

@@ -32,6 +32,12 @@ static uint32_t queued(int fd) {
     return ioctl(fd, SIOCOUTQ, &n) == 0 && n > 0 ? (uint32_t)n : 0;
 }
 
+/* Not the turn's time: what a handler sends behind a long stall would have been waiting
+ * for as long already, and its client be cut off. */
+uint64_t ct_pace_now(void) {
+    return (uint64_t)(ct_clock_precise() * 1000);
+}
+
 static void measure(ct_pace *p, uint64_t now, uint32_t in_queue) {
     p->since = (uint32_t)now ? (uint32_t)now : UINT32_MAX;
     p->handed = in_queue;
@@ -55,17 +61,13 @@ bool ct_pace_judge(ct_pace *p, const ct_pace_rule *rule, int fd, uint64_t now,
 
 /* -- Clients ---------------------------------------------------------------- */
 
-static uint64_t now_of(const ct_conn *c) {
-    return c->server->loop->clock.mono_ms;
-}
-
 void ct_pace_begin(ct_conn *c) {
-    ct_pace_start(&c->pace, c->stream.fd, now_of(c));
+    ct_pace_start(&c->pace, c->stream.fd, ct_pace_now());
 }
 
 uint32_t ct_pace_left(const ct_conn *c) {
     uint32_t all = c->options->write_timeout;
-    uint32_t spent = (uint32_t)now_of(c) - c->pace.since;
+    uint32_t spent = (uint32_t)ct_pace_now() - c->pace.since;
 
     if (!c->pace.since) return all;
     return spent < all ? all - spent : 1;
@@ -86,7 +88,7 @@ bool ct_pace_is_slow(ct_conn *c) {
     ct_pace_look look;
 
     if (!c->pace.since) return true; /* it has not been sent to at all */
-    if (!ct_pace_judge(&c->pace, &rule, c->stream.fd, now_of(c), &look))
+    if (!ct_pace_judge(&c->pace, &rule, c->stream.fd, ct_pace_now(), &look))
         return false;
     complain(c, &look);
     return true;

@@ -52,7 +52,10 @@ uint32_t ct_pace_left(const struct ct_conn *c);
  * second, or nothing. Otherwise it is measured anew. */
 bool ct_pace_is_slow(struct ct_conn *c);
 
-/* The same of any socket, at `now` (monotonic ms). */
+/* Milliseconds of the monotonic clock, at this moment. */
+uint64_t ct_pace_now(void);
+
+/* The same of any socket, at `now`, which is that of ct_pace_now(). */
 void ct_pace_start(ct_pace *p, int fd, uint64_t now);
 
 /* True as above when the rule is broken; *look says how. Not before the rule's time

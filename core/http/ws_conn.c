@@ -243,7 +243,8 @@ static void no_pong(ct_ws_conn *w, uint64_t now) {
 }
 
 /* The socket has not taken all for so long. */
-static void judge_pace(ct_ws_conn *w, uint64_t now) {
+static void judge_pace(ct_ws_conn *w) {
+    uint64_t now = ct_pace_now();
     ct_pace_look look;
 
     w->write_by = now + w->options.pace.timeout;
@@ -258,7 +259,7 @@ static void on_expired(ct_deadline *d) {
     if (is_due(w->end_by, now))
         out_of_time(w);
     else if (is_due(w->write_by, now))
-        judge_pace(w, now);
+        judge_pace(w);
     else if (is_due(w->pong_by, now))
         no_pong(w, now);
     else if (is_due(w->ping_at, now))

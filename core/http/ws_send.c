@@ -17,7 +17,7 @@ enum {
 /* -- Output ---------------------------------------------------------------- */
 
 static void wait_for_room(ct_ws_conn *w) {
-    uint64_t now = w->hub->loop->clock.mono_ms;
+    uint64_t now = ct_pace_now();
 
     if (w->write_by) return;
     ct_pace_start(&w->pace, w->stream.fd, now);

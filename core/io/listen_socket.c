@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -148,13 +149,49 @@ void ct_listen_explain(const ct_address *at, int error, char *why,
     snprintf(why, size, "%s: %s", text, ct_listen_reason(at, error));
 }
 
+static bool bind_in_place(int fd, const ct_address *at, int backlog) {
+    return bind(fd, sockaddr_of(at), at->size) == 0 && listen(fd, backlog) == 0;
+}
+
+/* Gives a file a name that nobody has. Not every file system can do it the first way. */
+static bool name_file(const char *from, const char *to) {
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return true;
+    if (errno != EINVAL || link(from, to) == -1) return false;
+    (void)unlink(from);
+    return true;
+}
+
+/* A unix socket has its name when it listens: whoever finds the file is accepted, and
+ * no other server that starts takes it for one that was left behind. */
+static bool bind_aside(int fd, const ct_address *at, int backlog) {
+    struct sockaddr_un aside = { .sun_family = AF_UNIX };
+    const char *path = path_of(at), *name = strrchr(path, '/');
+    int n, error;
+
+    if (!name) return bind_in_place(fd, at, backlog); /* it is no file */
+    n = snprintf(aside.sun_path, sizeof aside.sun_path, "%.*s.%x",
+                 (int)(name + 1 - path), path, (unsigned)getpid());
+    if (n >= (int)sizeof aside.sun_path) return bind_in_place(fd, at, backlog);
+    (void)unlink(aside.sun_path); /* of one that was killed just here */
+    if (bind(fd, (const struct sockaddr *)&aside, sizeof aside) == -1)
+        return false;
+    if (listen(fd, backlog) == 0 && name_file(aside.sun_path, path))
+        return true;
+    error = errno == EEXIST ? EADDRINUSE : errno;
+    (void)unlink(aside.sun_path);
+    errno = error;
+    return false;
+}
+
 int ct_listen_socket(ct_address *at, int backlog, char *why, size_t size) {
     int fd = open_socket(at), error;
 
     if (fd == -1) goto fail;
     prepare(fd, at);
-    if (bind(fd, sockaddr_of(at), at->size) == -1) goto fail;
-    if (listen(fd, backlog) == 0) return fd;
+    if (is_unix(at) ? bind_aside(fd, at, backlog)
+                    : bind_in_place(fd, at, backlog))
+        return fd;
 
 fail:
     error = errno;

@@ -56,17 +56,23 @@ static int crossed(ct_stream *s, int bits, bool room) {
     return bits;
 }
 
-/* The peer's end shows in every later edge: it is told once. CLOSED without READ is
- * an error, a reset (io/loop.c): that is news behind an end, too. */
+/* The peer's end shows in every later edge: it is told once, but one that was poked
+ * reads on. CLOSED without READ is an error, a reset (io/loop.c): that is news behind
+ * an end, too. */
+static short without_known_end(const ct_stream *s, short what) {
+    if (!(what & EV_READ) || !(what & EV_CLOSED) || !s->shut) return what;
+    if (!(s->poked & CT_STREAM_READ)) what &= ~EV_READ;
+    return (short)(what & ~EV_CLOSED);
+}
+
 static void on_event(evutil_socket_t fd, short what, void *arg) {
     ct_stream *s = arg;
     int bits = 0;
 
     (void)fd;
     ct_loop_now(s->loop);
+    what = without_known_end(s, what);
     s->poked = 0;
-    if ((what & EV_READ) && (what & EV_CLOSED) && s->shut)
-        what &= (short)~(EV_CLOSED | EV_READ);
     if (what & (EV_READ | EV_CLOSED)) {
         s->readable = true;
         bits |= CT_STREAM_READ;

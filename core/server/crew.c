@@ -14,7 +14,6 @@ bool ct_master_place(ct_master *m, uint32_t i) {
     c->row = &m->board->rows[i];
     c->fn = ct_master_on_child;
     c->arg = m;
-    c->kill_at = 0;
     c->lost = false;
     if (!i) return ct_child_listen(c, m->wishes, NULL);
     return ct_child_join(c, m->wishes, m->children);

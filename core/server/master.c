@@ -132,7 +132,7 @@ static void ask_others(ct_master *m) {
     for (uint32_t i = 1; i < m->target; i++) {
         ct_child *c = &m->children[i];
 
-        if (!c->pid) continue; /* its next start has the new code */
+        if (!c->pid || c->kill_at) continue; /* the next one has the new code */
         c->behind = !c->served;
         if (!c->behind) ask(m, c);
     }
@@ -171,7 +171,7 @@ void ct_master_reload(ct_master *m, ct_control_peer *asker) {
         return;
     }
     m->reloading = true;
-    m->failed = false;
+    m->failed = m->again = false;
     m->asker = asker;
     m->why[0] = 0;
     ct_vm_wishes_free(m->next);
@@ -221,6 +221,7 @@ static void give_up(ct_master *m, int status) {
 
 static void on_death(ct_master *m, ct_child *c, int status) {
     int pid = c->row->pid;
+    bool left;
 
     m->running--;
     ct_board_clear(c->row);
@@ -237,9 +238,14 @@ static void on_death(ct_master *m, ct_child *c, int status) {
         if (!m->running) ct_loop_stop(m->loop);
         return;
     }
+    left = c->kill_at;
     c->kill_at = c->leave_at = 0;
     if (c->index > m->target) {
         ct_child_fini(c);
+        return;
+    }
+    if (left) { /* it is wanted again */
+        ct_master_start(m, c);
         return;
     }
     c->early = ct_board_now() - c->began < EARLY ? c->early + 1 : 0;
@@ -270,7 +276,7 @@ static void on_serving(ct_master *m, ct_child *c) {
 
 /* A worker's Lua asks for a reload. */
 static void on_wanted(ct_master *m) {
-    if (m->reloading)
+    if (m->reloading || !m->ready || m->elder->waiting)
         m->again = true;
     else
         ct_master_reload(m, NULL);

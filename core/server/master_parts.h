@@ -53,7 +53,7 @@ typedef struct ct_master {
     /* A reload: */
     ct_control_peer *asker; /* or NULL: a signal's */
     bool reloading;
-    bool again;          /* a worker asked for another one meanwhile */
+    bool again;          /* a worker asked for one meanwhile, or too early */
     bool resized;        /* it is the second one, see ct_master_adopt() */
     uint32_t waited_for; /* answers */
     bool failed;

@@ -32,6 +32,7 @@ static void on_alone(void *arg) {
     ct_pidfile_write(m->wishes->pid_file, m->loop->log);
     ct_master_control(m);
     ct_master_notify(m, "READY=1"); /* who waits for it may use both */
+    if (m->again) ct_master_reload(m, NULL);
 }
 
 void ct_master_succeed(ct_master *m) {

@@ -149,12 +149,22 @@ static void reload_for(ct_worker *w, ct_control_peer *peer) {
 static void on_wanted(void *arg) {
     ct_worker *w = arg;
 
-    if (w->inherit.worker)
+    if (!w->serving || w->elder.waiting)
+        w->again = true;
+    else if (w->inherit.worker)
         (void)send(w->inherit.channel, "reload\n", 7, MSG_NOSIGNAL);
     else if (ct_generations_are_loading(&w->generations))
         w->again = true;
     else
         reload_for(w, NULL);
+}
+
+/* What was wanted before there was anything to reload. */
+static void resume(ct_worker *w) {
+    bool again = w->again;
+
+    w->again = false;
+    if (again) on_wanted(w);
 }
 
 /* -- Questions to Lua ------------------------------------------------------ */
@@ -328,6 +338,7 @@ static void on_alone(void *arg) {
     ct_pidfile_write(w->wishes->pid_file, &w->log);
     ct_control_free(move_control(w, w->generations.current->control));
     notify(w, "READY=1"); /* who waits for it may use both */
+    resume(w);
 }
 
 /* The first generation has loaded its sites. */
@@ -339,7 +350,10 @@ static void begin_serving(ct_worker *w) {
     if (w->inherit.worker)
         (void)send(w->inherit.channel, "serving\n", 8, MSG_NOSIGNAL);
     ct_board_serve(w->row); /* last: who sees it may rely on all of it */
-    if (w->inherit.worker) return;
+    if (w->inherit.worker) {
+        resume(w);
+        return;
+    }
     w->wishes = w->generations.current->wishes;
     w->generations.current->wishes = NULL;
     ct_elder_succeed(&w->elder, on_alone, w);

@@ -49,7 +49,7 @@ typedef struct ct_worker {
     char line[CT_CHILD_ANSWER + 16];
     ct_control *control;    /* or NULL: the master has it */
     ct_control_peer *asker; /* who asked for the reload under way, or NULL */
-    bool again;             /* Lua asked for another one meanwhile */
+    bool again;             /* Lua asked for one meanwhile, or too early */
     ct_vm_wishes *wishes;   /* of the first generation; NULL with a master */
     ct_upgrade upgrade;     /* without a master: who takes its place */
     ct_elder elder;         /* and whose place it takes */

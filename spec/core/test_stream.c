@@ -257,6 +257,22 @@ static void test_write_to_half_closed(void) {
     pair_fini(&p);
 }
 
+/* Who reads with pauses reads on, though an edge comes that has the end in it. */
+static void test_poked_behind_end(void) {
+    pair p;
+
+    pair_init(&p);
+    CHECK(write(p.other, "abc", 3) == 3);
+    CHECK(shutdown(p.other, SHUT_WR) == 0);
+    CHECK(wait_for(&p, CT_STREAM_SHUT));
+    ct_stream_poke(&p.s, CT_STREAM_READ);
+    ct_stream_await_room(&p.s); /* there is room: an edge, in the same turn */
+    p.what = 0;
+    turn();
+    CHECK(p.what == (CT_STREAM_READ | CT_STREAM_WRITE));
+    pair_fini(&p);
+}
+
 static void test_broken_pipe(void) {
     char in[10];
     pair p;
@@ -790,6 +806,7 @@ static void check_streams(void) {
     test_write();
     test_read_while_writing();
     test_write_to_half_closed();
+    test_poked_behind_end();
     test_broken_pipe();
     test_closed_while_writing();
     test_reset_behind_bytes();

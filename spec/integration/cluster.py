@@ -29,6 +29,7 @@ class Member(Connection):
     def __init__(self, server, name, since="0", enters=True):
         super().__init__(server.port)
         self.server, self.name, self.last, self.people = server, name, since, []
+        self.whole = threading.Lock()
         self.send(b"GET /socket/lounge HTTP/1.1\r\n" + HOST + b"Upgrade: websocket\r\n"
                   b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                   b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
@@ -41,17 +42,23 @@ class Member(Connection):
         self.tell(name=self.name, since=self.last)
 
     def tell(self, **message):
-        data = json.dumps(message).encode()
+        self.frame(0x81, json.dumps(message).encode())
+
+    def frame(self, first, data):
         check(len(data) < 126, "too long for this client")
-        self.send(bytes([0x81, 0x80 | len(data), 0, 0, 0, 0]) + data)
+        with self.whole:  # one thread may speak while another one answers a ping
+            self.send(bytes([first, 0x80 | len(data), 0, 0, 0, 0]) + data)
 
     def message(self):
-        first, size = self.exactly(2)
-        if size == 126:
-            size, = struct.unpack("!H", self.exactly(2))
-        data = self.exactly(size)
-        same(first, 0x81, f"the first byte of {data!r}")
-        return json.loads(data)
+        while True:
+            first, size = self.exactly(2)
+            if size == 126:
+                size, = struct.unpack("!H", self.exactly(2))
+            data = self.exactly(size)
+            if first != 0x89:
+                same(first, 0x81, f"the first byte of {data!r}")
+                return json.loads(data)
+            self.frame(0x8a, data)  # every 30 s
 
     def expect(self, *bodies):
         """These are said next; remembers who was there meanwhile."""

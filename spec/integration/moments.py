@@ -119,6 +119,35 @@ def starting():
                 moment.go()
                 same(re.search(r"Max open files +(\d+)", text).group(1), "500", "the soft limit")
 
+    @case(g, "the file of a unix socket is there when the socket listens, and nobody takes it")
+    def _(binary):
+        with folder() as path:
+            (path / "sockets").mkdir()
+            address = path / "sockets/http"
+            moment = Moment(binary, path, before="listen /")
+            moment.come()
+            more = [str(binary), f"--site={harness.SITE}", f"--listen=unix:{address}",
+                    "--control=none"]
+            first = subprocess.Popen(more, env={**os.environ, **moment.env}, cwd=harness.ROOT,
+                                     stderr=subprocess.PIPE, text=True)
+            try:
+                moment.await_it()
+                check(not address.exists(), "it is there before it listens")
+                with Server(binary, f"--listen=unix:{address},127.0.0.1:0") as second:
+                    moment.go()
+                    _, text = first.communicate(timeout=harness.PATIENCE)
+                    same(first.returncode, 1, "exit code of the first")
+                    check("address already in use" in text, text)
+                    with harness.Connection(address) as c:
+                        c.send(harness.LAST)
+                        same(c.reply().body, b"hello", "the reply of the second")
+                    same(os.listdir(address.parent), ["http"], "files")
+                    second.get("/")
+            finally:
+                first.kill()
+                first.wait()
+                first.stderr.close()
+
 
 if __name__ == "__main__":
     harness.run_on_binaries(SUITE, (workers, clients, starting), __doc__)

@@ -14,6 +14,7 @@ import tempfile
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
+from clusters import APP
 from harness import HOST, LAST, Server, check, free_port, same, until
 from reloading import Load, answers, ask, serving
 
@@ -130,6 +131,27 @@ def options():
             for _ in range(60):
                 server.get("/")
             until(lambda: status()["handled"] == 120, "all requests of both times")
+
+    @case(g, "a worker that still leaves is wanted again: it keeps nobody waiting")
+    def _(binary):
+        more = "\nstop_timeout = 600"
+        with configured(binary, "workers = 2" + more, app=APP % "one") as (
+                server, site, again, status), contextlib.ExitStack() as stack:
+            def other():
+                c = stack.enter_context(server.connect())
+                return ask(c, "/who")[0] == "2" and c
+            c = until(other, "a connection to the second worker")
+            c.send(f"GET /slow?till={site.path}/go HTTP/1.1\r\n".encode() + HOST + b"\r\n")
+            until(lambda: status()["workers"][1]["requests"] == 1, "the request")
+            same(again("workers = 1" + more), "reload: done\n", "fewer")
+            server.await_line("stopping: 1 requests under way")
+            same(again("workers = 2" + more), "reload: done\n", "more")
+            (site.path / "go").touch()
+            same(c.reply().body, b"slow", "the reply")
+            server.await_line(r"\[I .*worker 2 .* ended with exit code 0")
+            await_workers(status, 2)
+            now = status()
+            same((now["replaced"], now["reloads_failed"]), (0, 0), "replaced, failed reloads")
 
     @case(g, "a master of one worker gets more")
     def _(binary):

@@ -42,6 +42,47 @@ def pages(binary, *options):
             yield server, path
 
 
+LATE = """
+local core = require "tornado.core"
+local log = require "tornado.log"
+local web = require "tornado.web"
+local Watcher = require "tornado.autoreload.watcher"
+local word = require "word"
+if core.generation() == 1 then
+    local told
+    local watcher = Watcher(function() told = true end)
+    watcher:watch("%(path)s/word.lua", "code")
+    log.gen_log:info "loading waits"
+    while not told do require("tornado.gen").sleep(0.005) end
+    watcher:close()
+end
+local Main = web.RequestHandler:extend "Main"
+function Main:get() self:write(word) end
+return web.Application { { "/", Main } }
+"""
+
+
+class LateServer(Server):
+    """One that has its port when one of its files has changed while it was loaded."""
+
+    def await_line(self, pattern):
+        if " on " in pattern and not self.port:
+            until(lambda: self.log().count("loading waits") == self.workers, "all to load")
+            replace(self.site / "word.lua", "return 'late'")
+        return super().await_line(pattern)
+
+
+@contextlib.contextmanager
+def serving_late(binary, workers):
+    with folder() as path:
+        (path / "word.lua").write_text("return 'early'")
+        (path / "app.lua").write_text(LATE % {"path": path})
+        server = LateServer(binary, "--autoreload", f"--workers={workers}", site=path)
+        server.workers = workers
+        with server:
+            yield server
+
+
 def replace(path, text):
     """As editors do it."""
     new = path.with_name("." + path.name + ".new")
@@ -104,7 +145,14 @@ def by_itself():
             (path / "deep").mkdir()
             (path / "deep/new.lua").write_text("")
             server.await_line(r"new\.lua modified: reloading")
-            server.await_line(r"generation 3 serves")
+            server.await_line(r"generation \d+ serves")
+
+    for workers in (1, 2):
+        @case(g, f"a change while the first generation loads is not lost; {workers} workers")
+        def _(binary, workers=workers):
+            with serving_late(binary, workers) as server:
+                until(lambda: {server.get("/").body for _ in range(20)} == {b"late"},
+                      f"the new code of all\n{server.log()}")
 
     @case(g, "a change while a reload is under way is not lost")
     def _(binary):
@@ -117,12 +165,17 @@ def by_itself():
 
     @case(g, "many files at once are one reload; without the option there is none")
     def _(binary):
-        with pages(binary) as (server, path):
-            for i in range(20):
-                (path / f"m{i}.lua").write_text("return 1")
-            server.await_line(r"m0\.lua modified \(and 19 more\): reloading")
-            server.await_line(r"generation 2 serves")
-            same(count(server, "reloading"), 1, "reloads")
+        def run(step):
+            with pages(binary) as (server, path):
+                for i in range(20):
+                    step()
+                    (path / f"m{i}.lua").write_text("return 1")
+                step()
+                said = server.await_line(r"modified(.*): reloading").group(1)
+                same(said, " (and 19 more)", "what is said")
+                server.await_line(r"generation 2 serves")
+                same(count(server, "reloading"), 1, "reloads")
+        harness.on_time(0.05, run)  # half of what it waits for the next one
         with pages(binary, "--autoreload=false") as (server, path):
             replace(path / "word.lua", "return 'two'")
             reload(server)

@@ -20,15 +20,23 @@ from harness import HOST, HomeServer, check, same, until
 SUITE = harness.Suite()
 SIZE = 32 << 20  # more than the kernel takes for a client that reads nothing
 SITE = """
+local core = require "tornado.core"
 local log = require "tornado.log"
 local web = require "tornado.web"
 local websocket = require "tornado.websocket"
+
+-- Holds the loop up for as many seconds as the query says.
+local function stall(handler)
+    local over = core.precise() + tonumber(handler:get_query_argument("stall", "0"))
+    while core.precise() < over do end
+end
 
 local Whole = web.RequestHandler:extend "Whole"
 
 function Whole:compute_etag() end
 
 function Whole:get()
+    stall(self)
     self:write(("x"):rep(%(size)d))
 end
 
@@ -45,6 +53,7 @@ end
 local Flood = websocket.WebSocketHandler:extend "Flood"
 
 function Flood:open()
+    stall(self)
     for _ = 1, %(size)d / 65536 do self:write_message(("x"):rep(65536)) end
 end
 
@@ -78,7 +87,7 @@ class SlowServer(HomeServer):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             c.socket = context.wrap_socket(c.socket)
-        flood = path == "/flood"
+        flood = path.startswith("/flood")
         c.send(b"GET " + path.encode() + b" HTTP/1.1\r\n" + HOST + (UPGRADE if flood else b"") +
                b"\r\n")
         reply = c.head()
@@ -170,6 +179,20 @@ def replies():
     add("TLS, WebSocket", "/flood", *TLS)
     add("TLS, whole", "/whole", *TLS)
     add("TLS, file", "/static/big", *TLS)
+
+    for path in ("/whole", "/flood"):
+        @SUITE.case("stalls", f"the loop's are not the reader's: {path}")
+        def _(binary, path=path):
+            long = 1.5 * WINDOW
+            with SlowServer(binary, "--write_min_rate=1M", "--stall_warning=0") as server:
+                other = server.begin(path, False)  # whose time is over meanwhile
+                began = time.monotonic()
+                with other, server.begin(f"{path}?stall={long}", False) as c:
+                    end = select.poll()
+                    end.register(c.socket.fileno(), select.POLLERR)
+                    check(end.poll(1000 * harness.PATIENCE), "not cut off")
+                spent = time.monotonic() - began
+                check(spent >= long + 0.9 * WINDOW, f"cut off after {spent - long:.2f} s")
 
     def steady(binary, rate):
         """A client that takes 20,000 bytes a second for four windows; how many bytes

@@ -342,6 +342,26 @@ describe("tornado.httpclient", function()
             :json().body)
     end)
 
+    it("sends what is produced in chunks behind a head that goes in pieces", function()
+        setup()
+        local tls = testing.serve(app, { server = { max_header_size = 262144,
+            ssl_options = { self_signed = true } } })
+        for _, size in ipairs { 10, 60000, 65300, 65536, 70000, 140000 } do
+            local sent = client:fetch("https://" .. tls.address .. "/echo", {
+                method = "POST", validate_cert = false, max_header_size = 1000000,
+                headers = { ["X-Long"] = ("x"):rep(size) },
+                body_producer = function(write)
+                    write("5\r\nhello\r\n0\r\n\r\n")
+                    gen.moment()
+                    for _ = 1, 20 do write(("y"):rep(50000)) end
+                end,
+            }):json()
+            assert.equal("chunked", sent.headers["Transfer-Encoding"])
+            assert.equal("5\r\nhello\r\n0\r\n\r\n", sent.body:sub(1, 15))
+            assert.equal(1000015, #sent.body)
+        end
+    end)
+
     it("holds producers to their Content-Length, and raises what they raise", function()
         setup()
         local function try(producer, length)

@@ -421,12 +421,21 @@ function HTTPServerRequest:read_body(max)
     return piece, status
 end
 
---- Waits until what was written is sent, or the buffer has room again. False: the client left.
+-- A writer whose client has left would never wait otherwise, so that nobody could tell it.
+local function take_turn()
+    local waiter = ioloop.waiter()
+    ioloop.add_callback(ioloop.wake, waiter)
+    ioloop.wait(waiter)
+end
+
+--- Waits until what was written is sent, or the buffer has room again. False: the client left,
+--- and CT_EVENT_GONE has told of it.
 function HTTPServerRequest:drain(status)
     while status == core.AGAIN do
         wait_for(self, "_drain_waiter")
         status = core.reply_flushed(self.handle)
     end
+    if status == core.CLOSED then take_turn() end
     return status == core.OK
 end
 

@@ -196,7 +196,10 @@ end
 
 -- One in the middle leaves ----------------------------------------------------------------
 
+-- Once, however often it is asked: one that began to leave after it had been asked itself says
+-- LEAVE to its next elder by what it has kept back, and then again.
 local function keep_back(self, role)
+    if self._ends[role].held then return end
     self:send(role, { LEFT })
     self._ends[role].held = {}
 end

@@ -759,5 +759,47 @@ describe("tornado.web.output", function()
             assert.equal(1, calls)
             testing.wait_until(function() return core.counts().requests == 0 end)
         end)
+
+        it("that leave while it does not wait are told to it, and hold up nobody", function()
+            local calls, ended, answered, server, connection = 0, 0
+            local function leave(write)
+                connection:close(true)
+                for _ = 1, 1000 do
+                    if calls > 0 and answered then break end
+                    write()
+                end
+                ended = ended + 1
+            end
+            local plain = testing.serve(function(request)
+                local peer = request.connection
+                peer:set_close_callback(function() calls = calls + 1 end)
+                peer:write_headers({ code = 200 }, {}, "x")
+                leave(function() peer:write "x" end)
+                peer:finish()
+            end)
+            server = serve {
+                on_connection_close = function() calls = calls + 1 end,
+                get = function(self)
+                    self:write "x"
+                    self:flush()
+                    leave(function()
+                        self:write "x"
+                        self:flush()
+                    end)
+                end,
+                post = function() answered = true end,
+            }
+            for i, one in ipairs { server, plain } do
+                calls, answered = 0, false
+                connection = one:connect()
+                local other = server:connect()
+                other:send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+                connection:send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                testing.wait_until(function() return ended == i end)
+                assert.equal(1, calls)
+                assert.is_true(answered)
+                assert.equal(200, other:read_response().code)
+            end
+        end)
     end)
 end)
