@@ -1,4 +1,4 @@
-/* How a process comes to its place among those of a server. */
+/* How a process comes to its place among those of a server, and what they give it. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/peers.h"
 #include "server/keys.h"
@@ -55,4 +55,18 @@ bool ct_worker_place(ct_worker *w) {
         begin_board(w);
     ct_past_init(&w->past, &i->shared, w->board, w->metrics);
     return true;
+}
+
+void ct_worker_hand_over(const ct_worker *w, ct_event_type what, int fd) {
+    if (w->serving)
+        ct_events_add(w->generations.current->events, what, (uint32_t)fd);
+    else
+        close(fd);
+}
+
+void ct_worker_on_kin(uint32_t worker, int fd, void *arg) {
+    if (worker == 1)
+        ct_worker_hand_over(arg, CT_EVENT_ELDER, fd);
+    else
+        close(fd);
 }

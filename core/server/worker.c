@@ -149,12 +149,11 @@ static void reload_for(ct_worker *w, ct_control_peer *peer) {
 static void on_wanted(void *arg) {
     ct_worker *w = arg;
 
-    if (!w->serving || w->elder.waiting)
+    if (!w->serving || w->elder.waiting ||
+        (!w->inherit.worker && ct_generations_are_loading(&w->generations)))
         w->again = true;
     else if (w->inherit.worker)
         (void)send(w->inherit.channel, "reload\n", 7, MSG_NOSIGNAL);
-    else if (ct_generations_are_loading(&w->generations))
-        w->again = true;
     else
         reload_for(w, NULL);
 }
@@ -165,16 +164,6 @@ static void resume(ct_worker *w) {
 
     w->again = false;
     if (again) on_wanted(w);
-}
-
-/* -- Questions to Lua ------------------------------------------------------ */
-
-/* Of a question: whoever has it reads it, and answers. Takes `fd`. */
-static void hand_over(const ct_worker *w, ct_event_type what, int fd) {
-    if (w->serving)
-        ct_events_add(w->generations.current->events, what, (uint32_t)fd);
-    else
-        close(fd);
 }
 
 /* -- What it is told ------------------------------------------------------- */
@@ -201,7 +190,7 @@ static void on_upgraded(bool must_stop, void *arg) {
         return;
     }
     kin = ct_upgrade_join(&w->upgrade, 1);
-    if (kin != -1) hand_over(w, CT_EVENT_FAR_HEIR, kin);
+    if (kin != -1) ct_worker_hand_over(w, CT_EVENT_FAR_HEIR, kin);
     ct_generations_retire(&w->generations, true);
     ct_control_leave(w->control, w->upgrade.asker);
     ct_upgrade_hand_over(&w->upgrade);
@@ -243,7 +232,7 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
         ct_control_answer(peer, true, ""); /* and `command` is over */
         stop(w, how);
     } else if (strcmp(command, "worker 1") == 0) {
-        hand_over(w, CT_EVENT_CONTROL, ct_control_release(peer));
+        ct_worker_hand_over(w, CT_EVENT_CONTROL, ct_control_release(peer));
     } else {
         ct_control_answer(peer, false, "unknown command");
     }
@@ -311,7 +300,7 @@ static void on_master(evutil_socket_t fd, short what, void *arg) {
     if (n > 0) {
         w->have += (unsigned)n;
         take_lines(w);
-        if (passed != -1) hand_over(w, w->passed, passed);
+        if (passed != -1) ct_worker_hand_over(w, w->passed, passed);
     } else if (n == 0) {
         event_del(&w->master);
         w->orphan = true;
@@ -350,16 +339,6 @@ static void on_alone(void *arg) {
     resume(w);
 }
 
-/* See ct_elder_kin_fn. */
-static void on_kin(uint32_t worker, int fd, void *arg) {
-    const ct_worker *w = arg;
-
-    if (worker == 1)
-        hand_over(w, CT_EVENT_ELDER, fd);
-    else
-        close(fd);
-}
-
 /* The first generation has loaded its sites. */
 static void begin_serving(ct_worker *w) {
     w->serving = w->past.loaded = true;
@@ -375,7 +354,7 @@ static void begin_serving(ct_worker *w) {
     }
     w->wishes = w->generations.current->wishes;
     w->generations.current->wishes = NULL;
-    ct_elder_succeed(&w->elder, on_alone, on_kin, w);
+    ct_elder_succeed(&w->elder, on_alone, ct_worker_on_kin, w);
 }
 
 /* -- The process ----------------------------------------------------------- */

@@ -63,6 +63,12 @@ typedef struct ct_worker {
  * which has been logged. */
 bool ct_worker_place(ct_worker *w);
 
+/* In place.c: a descriptor for Lua, with the event that tells of it. Takes `fd`. */
+void ct_worker_hand_over(const ct_worker *w, ct_event_type what, int fd);
+
+/* In place.c, of a process alone: see ct_elder_kin_fn. */
+void ct_worker_on_kin(uint32_t worker, int fd, void *arg);
+
 /* Runs the command line to its end; returns the exit code. */
 int ct_worker_run(ct_worker *w, int argc, char **argv);
 
