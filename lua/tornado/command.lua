@@ -21,6 +21,8 @@ local commands = {}
 
 local problems = {}
 
+local program = "ctornado" -- as it was typed
+
 -- A later generation tells whoever asked for it, not the terminal of the first.
 local function fail(text)
     problems[#problems + 1] = text
@@ -209,7 +211,7 @@ end
 
 for name in pairs(TOOLS) do
     commands[name] = function(options, rest, own)
-        return tool(name).run(options, rest, own, fail)
+        return tool(name).run(options, rest, own, fail, program)
     end
 end
 
@@ -256,6 +258,7 @@ end
 
 --- Runs a command line (an array of arguments); returns an exit code, or nil to go on.
 function command.run(arguments)
+    program = arguments[0] or program
     local line, why = config.parse_command_line(arguments, OWN_ARGUMENTS, options_of)
     if not line then
         fail(why)

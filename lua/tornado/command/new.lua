@@ -51,13 +51,13 @@ local function quoted(path)
 end
 
 -- Says what there is now, and what to do next.
-local function report(folder)
+local function report(folder, program)
     local list, path = {}, quoted(folder):gsub("%%", "%%%%")
     for i, file in ipairs(FILES) do list[i] = file[1] end
     print(("made a site in %s: %s\n"):format(folder, table.concat(list, ", ")))
     local width, lines = 0, {}
     for i, line in ipairs(NEXT) do
-        lines[i] = "ctornado " .. line[1]:gsub("%%s", path)
+        lines[i] = quoted(program) .. " " .. line[1]:gsub("%%s", path)
         width = math.max(width, #lines[i])
     end
     for i, line in ipairs(NEXT) do
@@ -65,8 +65,8 @@ local function report(folder)
     end
 end
 
---- Returns the exit code.
-function new.run(_, rest, _, fail)
+--- Returns the exit code; `program` is what the user typed to run it.
+function new.run(_, rest, _, fail, program)
     if #rest ~= 1 or rest[1] == "" then
         fail("new takes one argument, the folder to make: ctornado new sites/hello")
         return USAGE
@@ -82,7 +82,7 @@ function new.run(_, rest, _, fail)
         fail("new: " .. (type(err) == "table" and err.message or tostring(err)))
         return FAILED
     end
-    report(folder)
+    report(folder, program)
     return DONE
 end
 
