@@ -148,13 +148,13 @@ static void reload_for(ct_worker *w, ct_control_peer *peer) {
 /* From Lua: with a master it is the master's to say. */
 static void on_wanted(void *arg) {
     ct_worker *w = arg;
+    bool alone = !w->inherit.worker;
 
-    if (!w->serving || w->elder.waiting)
+    if (!w->serving || w->elder.waiting ||
+        (alone && ct_generations_are_loading(&w->generations)))
         w->again = true;
-    else if (w->inherit.worker)
+    else if (!alone)
         (void)send(w->inherit.channel, "reload\n", 7, MSG_NOSIGNAL);
-    else if (ct_generations_are_loading(&w->generations))
-        w->again = true;
     else
         reload_for(w, NULL);
 }
