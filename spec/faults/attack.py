@@ -131,9 +131,8 @@ def knock(port, count):
     return ends
 
 
-def hold(port, count):
-    """Opens connections until it has `count` that got a reply, and that many again, which are
-    to be refused. Prints how those ended."""
+def enter(port, count):
+    """`count` connections that got a reply."""
     sockets = []
     while len(sockets) < count:
         burst = [connect(port) for _ in range(min(BURST, count - len(sockets)))]
@@ -145,15 +144,30 @@ def hold(port, count):
                 sys.exit("refused before the limit")
         sockets += burst
     print("ready", flush=True)
+    return sockets
+
+
+def hold(port, count):
+    """Keeps connections that got a reply."""
+    sockets = enter(port, count)
+    OVER.wait()
+    del sockets
+
+
+def fill(port, count):
+    """Keeps connections that got a reply, and opens that many again, which are to be refused.
+    Prints how those ended."""
+    sockets = enter(port, count)
     print(json.dumps(knock(port, count)), flush=True)
     OVER.wait()
+    del sockets
 
 
 def main():
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     kinds = {"headers": headers, "bodies": bodies, "reads": reads, "flood": flood,
-             "hold": hold}
+             "hold": hold, "fill": fill}
 
     def wait():
         sys.stdin.read()

@@ -118,9 +118,7 @@ def processes():
 
     @case(g, "four workers have their share of a thousand connections", alone=True)
     def _(binary):
-        with Cluster(binary, workers=4) as server, \
-                common.Helper("hold", server.port, 1000) as helper:
-            same(helper.line(), "1000 0", "answered, refused")
+        with Cluster(binary, workers=4) as server, common.Helper("hold", server.port, 1000):
             until(lambda: server.held() == 1000, "1,000 connections")
             shares = [w["connections"] for w in server.ask_status()["workers"]]
             print(f"     shares of 1,000 connections: {shares}", flush=True)

@@ -96,7 +96,7 @@ def sieges():
 
             def attack():
                 """The crowd is in; others take all seats but theirs, and as many knock."""
-                with Helper("hold", server.port, LIMIT - CROWD) as helper:
+                with Helper("fill", server.port, LIMIT - CROWD) as helper:
                     for end, count in json.loads(helper.line()).items():
                         ends[end] = ends.get(end, 0) + count
                     same(common.descriptors(pid) - before, LIMIT, "connections that are in")

@@ -98,8 +98,12 @@ def prints_values(binary):
 def waits(binary):
     with Terminal(binary) as terminal:
         terminal.ask("gen.sleep(0.01) return 'slept'", '"slept"\r\n')
-        terminal.ask("gen.spawn(function() gen.sleep(0.05) print('behind') end) and nil", "nil\r\n")
-        terminal.expect("behind")  # while the prompt waits for keys
+        go = os.path.join(terminal.home, "go")
+        terminal.ask("function wait() while not io.open(os.getenv 'HOME' .. '/go') do "
+                     "gen.sleep(0.005) end print('behind') end", "> ")
+        terminal.ask("gen.spawn(wait) and nil", "nil\r\n")
+        with open(go, "x", encoding="utf-8"):
+            terminal.expect("behind")  # while the prompt waits for keys
         terminal.ask("select(2, pcall(httpclient.fetch, 'http://127.0.0.1:1/')).code", "599\r\n")
 
 
