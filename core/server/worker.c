@@ -148,11 +148,12 @@ static void reload_for(ct_worker *w, ct_control_peer *peer) {
 /* From Lua: with a master it is the master's to say. */
 static void on_wanted(void *arg) {
     ct_worker *w = arg;
+    bool alone = !w->inherit.worker;
 
     if (!w->serving || w->elder.waiting ||
-        (!w->inherit.worker && ct_generations_are_loading(&w->generations)))
+        (alone && ct_generations_are_loading(&w->generations)))
         w->again = true;
-    else if (w->inherit.worker)
+    else if (!alone)
         (void)send(w->inherit.channel, "reload\n", 7, MSG_NOSIGNAL);
     else
         reload_for(w, NULL);

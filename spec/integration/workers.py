@@ -28,6 +28,16 @@ case = SUITE.case
 GET = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
 
 
+# Becomes a program that has the socket as number 3. A preexec_fn cannot do that: subprocess may
+# have its own pipe there.
+AS_SYSTEMD = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
 def everywhere(server, path="/", most=200):
     """The bodies that new connections get, until nothing new comes."""
     return {server.get(path).body for _ in range(most)}
@@ -163,10 +173,10 @@ def masters():
                 s.listen()
                 port = s.getsockname()[1]
                 process = subprocess.Popen(
-                    ["/bin/sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', "sh", str(binary),
+                    [sys.executable, "-c", AS_SYSTEMD, str(s.fileno()), str(binary),
                      f"--site={harness.SITE}", f"--port={port}", "--control=none",
                      f"--workers={workers}"], cwd=harness.ROOT, stderr=subprocess.DEVNULL,
-                    preexec_fn=lambda: os.dup2(s.fileno(), 3), pass_fds=(3,))
+                    pass_fds=(s.fileno(),))
             try:
                 with harness.Connection(port) as c:
                     c.send(GET)
