@@ -18,7 +18,7 @@ import threading
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
-from harness import HOST, Server, check, folder, same, until
+from harness import HOST, Server, check, folder, port_from, same, until
 
 SUITE = harness.Suite()
 case = SUITE.case
@@ -38,14 +38,6 @@ def ask(server, path, count=1):
         for _ in range(count):
             c.send(get(path))
             same(c.reply().status, 200, "status")
-
-
-def port_from(log):
-    """The port that the first line of a pipe names."""
-    line = b""
-    while not line.endswith(b"\n"):
-        line += log.read(1)
-    return int(re.search(rb":(\d+)$", line.strip()).group(1))
 
 
 # -- Batches --------------------------------------------------------------------------
