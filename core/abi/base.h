@@ -79,6 +79,8 @@ typedef enum ct_event_type {
      * The handle is the end's descriptor, which is Lua's from here on. */
     CT_EVENT_HEIR,  /* this generation's end: before CT_EVENT_RETIRE */
     CT_EVENT_ELDER, /* the later one's end */
+    /* The same, and the later one is another process's. */
+    CT_EVENT_FAR_HEIR,
     /* A question has come over the control socket (server/control.h): the handle
      * is the connection's descriptor, Lua's from here on. */
     CT_EVENT_CONTROL,

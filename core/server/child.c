@@ -366,6 +366,7 @@ bool ct_child_start(ct_child *c, const ct_vm_wishes *wishes,
     c->channel = ends[0];
     c->began = ct_board_now();
     c->served = c->aborted = c->behind = c->asked = c->retired = false;
+    c->has_kin = false;
     c->have = 0;
     watch(c);
     return true;

@@ -32,6 +32,7 @@ struct ct_child {
     struct event on_end, on_line;
     uint64_t began; /* monotonic ms */
     bool served;    /* it has said that it serves */
+    bool has_kin;   /* it is joined to an elder's worker */
     bool retired;   /* or that it accepts no more, or it has ended since */
     unsigned early; /* deaths in a row before it served for long */
     bool lost;      /* it has died before it served: others get its clients */

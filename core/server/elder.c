@@ -3,6 +3,7 @@
 #include "server/elder.h"
 
 #include "io/listen.h"
+#include "server/pass.h"
 #include <event2/event.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,16 +27,33 @@ static void take_over(ct_elder *e) {
     say(e, "taken");
 }
 
-/* "go", or its end. */
+/* What it says in frames that are not known here says nothing. */
+static void take_kin(const ct_elder *e, const char *word, int fd) {
+    unsigned worker;
+    int frames;
+
+    /* NOLINTNEXTLINE(cert-err34-c): our own words */
+    if (e->waiting && sscanf(word, CT_ELDER_KIN, &worker, &frames) == 2 &&
+        frames == CT_KIN_FRAMES)
+        e->kin(worker, fd, e->arg);
+    else
+        close(fd);
+}
+
+/* "kin", "go", or its end. */
 static void on_word(evutil_socket_t fd, short what, void *arg) {
     ct_elder *e = arg;
-    char word[8];
-    ssize_t n = recv(fd, word, sizeof word, MSG_DONTWAIT);
+    char word[32];
+    int passed;
+    ssize_t n = ct_pass_receive(fd, word, sizeof word, &passed);
 
     (void)what;
     ct_loop_now(e->loop);
     if (n == 0) ct_elder_fini(e);
-    if (e->waiting && n >= 0) take_over(e);
+    if (passed != -1)
+        take_kin(e, word, passed);
+    else if (e->waiting && n >= 0)
+        take_over(e);
 }
 
 void ct_elder_init(ct_elder *e, ct_loop *loop, int channel) {
@@ -44,8 +62,10 @@ void ct_elder_init(ct_elder *e, ct_loop *loop, int channel) {
                      .waiting = channel != -1 };
 }
 
-void ct_elder_succeed(ct_elder *e, ct_elder_fn *fn, void *arg) {
+void ct_elder_succeed(ct_elder *e, ct_elder_fn *fn, ct_elder_kin_fn *kin,
+                      void *arg) {
     e->fn = fn;
+    e->kin = kin;
     e->arg = arg;
     if (!e->waiting) {
         fn(arg);

@@ -7,8 +7,11 @@
 #include "io/listen.h"
 #include "server/master_parts.h"
 #include "server/notify.h"
+#include "server/pass.h"
 #include "server/pidfile.h"
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* It is systemd's main process, once it has taken over. */
 void ct_master_notify(const ct_master *m, const char *state) {
@@ -21,12 +24,37 @@ bool ct_master_is_ending(const ct_master *m) {
 
 /* -- After an elder -------------------------------------------------------- */
 
+/* See ct_elder_kin_fn. */
+static void on_kin(uint32_t worker, int fd, void *arg) {
+    ct_master *m = arg;
+    ct_child *c = worker - 1 < m->count ? &m->children[worker - 1] : NULL;
+
+    if (c && c->pid) c->has_kin = ct_pass_send(c->channel, "elder\n", fd);
+    close(fd);
+}
+
+/* A worker that waits for what one before has to say is told that there is none, by a
+ * socket that is closed. */
+static void release(ct_child *c) {
+    int ends[2];
+
+    if (!c->pid || c->has_kin ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+        return;
+    (void)ct_pass_send(c->channel, "elder\n", ends[0]);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 /* All workers serve, and an elder has let go. What it had more sockets than there
  * are workers gets nothing new, and is emptied. */
 static void on_alone(void *arg) {
     ct_master *m = arg;
 
-    if (m->board->heir) ct_master_spread(m);
+    if (m->board->heir) {
+        ct_master_spread(m);
+        for (uint32_t i = 0; i < m->count; i++) release(&m->children[i]);
+    }
     if (m->surplus) m->trim_at = ct_board_now() + CT_MASTER_LEAVE;
     m->board->heir = 0;
     ct_pidfile_write(m->wishes->pid_file, m->loop->log);
@@ -36,7 +64,7 @@ static void on_alone(void *arg) {
 }
 
 void ct_master_succeed(ct_master *m) {
-    ct_elder_succeed(m->elder, on_alone, m);
+    ct_elder_succeed(m->elder, on_alone, on_kin, m);
 }
 
 void ct_master_tell_elder(const ct_master *m, const char *why) {
@@ -96,6 +124,14 @@ void ct_master_retired(ct_master *m, ct_child *c) {
     await_retired(m);
 }
 
+static void join(const ct_master *m, const ct_child *c) {
+    int fd = ct_upgrade_join(&m->upgrade, c->index);
+
+    if (fd == -1) return;
+    (void)ct_pass_send(c->channel, "heir\n", fd);
+    close(fd);
+}
+
 /* One that leaves accepts nothing already. */
 void ct_master_on_upgraded(bool must_stop, void *arg) {
     ct_master *m = arg;
@@ -111,6 +147,7 @@ void ct_master_on_upgraded(bool must_stop, void *arg) {
 
         c->retired = !c->pid || i >= m->target;
         if (!c->retired) m->waited_for++;
+        if (!c->retired) join(m, c);
         if (!c->retired) ct_child_say(c, "retire\n");
         ct_child_fini(c);
     }

@@ -1,5 +1,6 @@
 /* Both sides talk in packets: the new program says "serving", or "error" with a
- * reason before it ends, and later "stop"; this one answers "go" when it has let go
+ * reason before it ends, and later "stop"; this one gives it "kin NUMBER FRAMES" with a
+ * socket for each worker, answers "go" when it has let go
  * of what only one can have, and the new one "taken" when it has that. fork() has only exec() behind it, and no allocation:
  * threads of this process may have held locks. */
 /* SPDX-License-Identifier: Apache-2.0 */
@@ -10,8 +11,10 @@
 #include "data/past.h"
 #include "io/listen.h"
 #include "io/signals.h"
+#include "server/elder.h"
 #include "server/inherit.h"
 #include "server/notify.h"
+#include "server/pass.h"
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -75,6 +78,23 @@ static void succeed(ct_upgrade *u) {
     ct_log_line(u->loop->log, CT_LEVEL_INFO, "upgrade",
                 "process %d serves, and this one ends", (int)u->pid);
     u->fn(false, u->arg);
+}
+
+int ct_upgrade_join(const ct_upgrade *u, uint32_t worker) {
+    char word[32];
+    int ends[2];
+
+    if (u->channel == -1 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+                   ends) != 0)
+        return -1;
+    snprintf(word, sizeof word, CT_ELDER_KIN, (unsigned)worker, CT_KIN_FRAMES);
+    if (!ct_pass_send(u->channel, word, ends[1])) {
+        close(ends[0]);
+        ends[0] = -1;
+    }
+    close(ends[1]);
+    return ends[0];
 }
 
 void ct_upgrade_hand_over(ct_upgrade *u) {

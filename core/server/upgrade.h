@@ -12,6 +12,7 @@
 #include "server/control.h"
 #include <event2/event_struct.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum { CT_UPGRADE_TIMEOUT = 60 }; /* seconds until the new program must serve */
@@ -49,6 +50,11 @@ void ct_upgrade_init(ct_upgrade *u, ct_loop *loop, const ct_shared *shared,
  * NULL, is answered how it ended. `not_now`, if not NULL, is why it cannot be. */
 void ct_upgrade_begin(ct_upgrade *u, ct_control_peer *asker, const char *more,
                       const char *not_now);
+
+/* Joins the worker with that number, from 1, to that of the new one: sends the one end
+ * of a pair of sockets, and returns the other one, which is the caller's; -1 when it
+ * cannot. Before ct_upgrade_hand_over(). */
+int ct_upgrade_join(const ct_upgrade *u, uint32_t worker);
 
 /* The new one may have what only one can have, and `asker` is told when it has. */
 void ct_upgrade_hand_over(ct_upgrade *u);

@@ -169,11 +169,10 @@ static void resume(ct_worker *w) {
 
 /* -- Questions to Lua ------------------------------------------------------ */
 
-/* Whoever has it reads the question, and answers. */
-static void hand_over(ct_worker *w, int fd) {
+/* Of a question: whoever has it reads it, and answers. Takes `fd`. */
+static void hand_over(const ct_worker *w, ct_event_type what, int fd) {
     if (w->serving)
-        ct_events_add(w->generations.current->events, CT_EVENT_CONTROL,
-                      (uint32_t)fd);
+        ct_events_add(w->generations.current->events, what, (uint32_t)fd);
     else
         close(fd);
 }
@@ -195,11 +194,14 @@ static void upgrade(ct_worker *w, ct_control_peer *peer) {
 /* See ct_upgrade_fn. */
 static void on_upgraded(bool must_stop, void *arg) {
     ct_worker *w = arg;
+    int kin;
 
     if (must_stop) {
         stop(w, SIGTERM);
         return;
     }
+    kin = ct_upgrade_join(&w->upgrade, 1);
+    if (kin != -1) hand_over(w, CT_EVENT_FAR_HEIR, kin);
     ct_generations_retire(&w->generations, true);
     ct_control_leave(w->control, w->upgrade.asker);
     ct_upgrade_hand_over(&w->upgrade);
@@ -241,7 +243,7 @@ static void on_command(ct_control_peer *peer, const char *command, void *arg) {
         ct_control_answer(peer, true, ""); /* and `command` is over */
         stop(w, how);
     } else if (strcmp(command, "worker 1") == 0) {
-        hand_over(w, ct_control_release(peer));
+        hand_over(w, CT_EVENT_CONTROL, ct_control_release(peer));
     } else {
         ct_control_answer(peer, false, "unknown command");
     }
@@ -255,13 +257,20 @@ static void retire(ct_worker *w) {
 
 /* "reload"; "leave": there shall be fewer; "retire"; "trim": it has sockets that are
  * an elder's; how a reload went everywhere: "done", or "failed REASON" (with \x1f for newlines). "worker" comes with the connection of
- * a question (see on_master). */
+ * a question, "heir" and "elder" with the way to the worker after this one or before
+ * (see on_master). */
 static void on_line(ct_worker *w, char *line) {
     if (strcmp(line, "reload") == 0) {
         reload(w);
     } else if (strcmp(line, "leave") == 0) {
         ct_listen_empty(&w->loop); /* nobody else would take them */
         stop(w, SIGTERM);
+    } else if (strcmp(line, "worker") == 0) {
+        w->passed = CT_EVENT_CONTROL;
+    } else if (strcmp(line, "heir") == 0) {
+        w->passed = CT_EVENT_FAR_HEIR;
+    } else if (strcmp(line, "elder") == 0) {
+        w->passed = CT_EVENT_ELDER;
     } else if (strcmp(line, "retire") == 0) {
         retire(w);
     } else if (strcmp(line, "trim") == 0) {
@@ -302,7 +311,7 @@ static void on_master(evutil_socket_t fd, short what, void *arg) {
     if (n > 0) {
         w->have += (unsigned)n;
         take_lines(w);
-        if (passed != -1) hand_over(w, passed);
+        if (passed != -1) hand_over(w, w->passed, passed);
     } else if (n == 0) {
         event_del(&w->master);
         w->orphan = true;
@@ -341,6 +350,16 @@ static void on_alone(void *arg) {
     resume(w);
 }
 
+/* See ct_elder_kin_fn. */
+static void on_kin(uint32_t worker, int fd, void *arg) {
+    const ct_worker *w = arg;
+
+    if (worker == 1)
+        hand_over(w, CT_EVENT_ELDER, fd);
+    else
+        close(fd);
+}
+
 /* The first generation has loaded its sites. */
 static void begin_serving(ct_worker *w) {
     w->serving = w->past.loaded = true;
@@ -356,7 +375,7 @@ static void begin_serving(ct_worker *w) {
     }
     w->wishes = w->generations.current->wishes;
     w->generations.current->wishes = NULL;
-    ct_elder_succeed(&w->elder, on_alone, w);
+    ct_elder_succeed(&w->elder, on_alone, on_kin, w);
 }
 
 /* -- The process ----------------------------------------------------------- */

@@ -47,7 +47,8 @@ typedef struct ct_worker {
     struct event master; /* what the master says */
     unsigned have;       /* bytes of `line` */
     char line[CT_CHILD_ANSWER + 16];
-    ct_control *control;    /* or NULL: the master has it */
+    ct_event_type passed; /* the event for the descriptor that comes with it */
+    ct_control *control;  /* or NULL: the master has it */
     ct_control_peer *asker; /* who asked for the reload under way, or NULL */
     bool again;             /* Lua asked for one meanwhile, or too early */
     ct_vm_wishes *wishes;   /* of the first generation; NULL with a master */

@@ -61,6 +61,7 @@ for _, name in ipairs {
     "RETIRE",
     "HEIR",
     "ELDER",
+    "FAR_HEIR",
     "CONTROL",
     "HAND_OVER",
     "ESTATE",

@@ -60,21 +60,22 @@ end
 
 -- Two generations that follow each other are joined by a pair of sockets. -------------------------
 
-local function give(role)
+local function give(role, is_far)
     return function(descriptor)
         local take = takers[role]
-        if take and take(descriptor) then return end
+        if take and take(descriptor, is_far) then return end
         local channel = core.adopt(descriptor)
         if channel then core.channel_close(channel) end
     end
 end
 
-ioloop.on(core.EVENT_HEIR, give "heir")
-ioloop.on(core.EVENT_ELDER, give "elder")
+ioloop.on(core.EVENT_HEIR, give("heir", false))
+ioloop.on(core.EVENT_FAR_HEIR, give("heir", true))
+ioloop.on(core.EVENT_ELDER, give("elder", false))
 
---- Has take(descriptor) called with this generation's end of what joins it to the next one (role
--- "heir") or to the one before (role "elder"). It returns whether it keeps it; what nobody keeps
--- is closed.
+--- Has take(descriptor, is_far) called with this generation's end of what joins it to the next one
+-- (role "heir"; is_far: that is in the process after an upgrade) or to the one before (role
+-- "elder"). It returns whether it keeps it; what nobody keeps is closed.
 function generation.join(role, take)
     takers[role] = take
 end

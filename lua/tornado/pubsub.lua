@@ -89,11 +89,11 @@ local function hub()
 end
 
 local function join(role)
-    return function(descriptor)
+    return function(descriptor, is_far)
         if role == "heir" and not default then return false end
         local own = hub()
         own._kin = own._kin or Kin(own)
-        own._kin:join(role, descriptor)
+        own._kin:join(role, descriptor, is_far)
         return true
     end
 end
@@ -127,15 +127,20 @@ local function join_others(own, path)
     end
 end
 
+-- An heir has to wait until all of its workers serve.
+local UPGRADE = 60 -- seconds
+
 --- For serving: all is loaded and this generation serves. Joins the default hub with those of the
---- master's other workers, if there are any; a later generation takes the place of the one before.
+--- master's other workers, if there are any; a later generation, or a process that does an upgrade,
+--- takes the place of the one before.
 function pubsub.join_workers()
     local path = core.shared_folder()
     if configured or core.workers() < 2 or path == "" then return end
     local own = hub()
     local join_now = join_others(own, path)
-    if core.generation() == 1 then return join_now() end
-    own:use(Waiting(own.backend.store, join_now))
+    local is_heir = core.generation() == 1 and core.is_heir()
+    if core.generation() == 1 and not is_heir then return join_now() end
+    own:use(Waiting(own.backend.store, join_now, is_heir and UPGRADE or nil))
 end
 
 for _, name in ipairs {

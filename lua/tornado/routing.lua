@@ -37,9 +37,9 @@ end
 
 local function init_rule(self, matcher, target, kwargs, name)
     if type(target) == "string" then target = util.import_object(target) end
-    if target == nil then matchers.app_error("bad target: expected a handler, got nil") end
+    if target == nil then util.app_error("bad target: expected a handler, got nil") end
     if kwargs ~= nil and type(kwargs) ~= "table" then
-        matchers.app_error("bad kwargs: expected table or nil, got " .. type(kwargs))
+        util.app_error("bad kwargs: expected table or nil, got " .. type(kwargs))
     end
     self.matcher = matcher
     self.target = target
@@ -181,7 +181,7 @@ end
 --- also be a field, {pattern, target, name = "x"}.
 function Router:add_rules(rules)
     if type(rules) ~= "table" then
-        matchers.app_error("bad rules: expected a list, got " .. type(rules))
+        util.app_error("bad rules: expected a list, got " .. type(rules))
     end
     for i = 1, #rules do
         local rule = rules[i]

@@ -297,6 +297,20 @@ local function unknown_option(key, known, what)
         table.concat(names, ", "))
 end
 
+local OWN_PREFIX = debug.getinfo(1, "S").source:gsub("util%.lua$", "")
+
+--- Raises `message` at the first line on the stack that is not the framework's own.
+function util.app_error(message)
+    local level = 2
+    while true do
+        local info = debug.getinfo(level, "S")
+        if not info then error(message, 2) end
+        local own = sub(info.source, 1, #OWN_PREFIX) == OWN_PREFIX
+        if info.what ~= "C" and not own then error(message, level) end
+        level = level + 1
+    end
+end
+
 --- Raises "bad WHAT: expected KIND, got ..." unless type(value) is `kind`: at the line that called
 --- the function which calls this one (not as a tail call), or `level` frames further up.
 function util.expect(value, kind, what, level)

@@ -43,6 +43,17 @@ return web.Application { { "/", Main }, { "/who", Who }, { "/spin", Spin }, { "/
 """
 
 
+def ask_status(control):
+    """As the command does, but without a process for each question."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(harness.PATIENCE)
+        s.connect(str(control))
+        s.sendall(b"status\n")
+        text = b"".join(iter(lambda: s.recv(65536), b""))
+    check(text.startswith(b"ok\n"), text[:100])
+    return json.loads(text[3:])
+
+
 class Cluster(HomeServer):
     """A server with workers, a site of its own and a control socket."""
 
@@ -68,14 +79,7 @@ class Cluster(HomeServer):
         return done.returncode, done.stdout, done.stderr
 
     def ask_status(self):
-        """As the command does, but without a process for each question."""
-        with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(harness.PATIENCE)
-            s.connect(str(self.socket))
-            s.sendall(b"status\n")
-            text = b"".join(iter(lambda: s.recv(65536), b""))
-        check(text.startswith(b"ok\n"), text[:100])
-        return json.loads(text[3:])
+        return ask_status(self.socket)
 
     def pids(self):
         """The workers' pids, when none is missing: 0 would name the tests themselves."""

@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True
-from clusters import Pair
+from clusters import Pair, ask_status
 from harness import (GONE, HOST, Connection, Tally, arguments, binaries, finish, is_asan, same,
                      until)
 
@@ -160,8 +160,14 @@ def run(binary):
                 if before:
                     at_rest(server, before)
                 else:  # what is made when it is first used is there
+                    until(lambda: not connections(server), "the end of all connections")
                     until(lambda: len(idle(server)) == 1, "the same each time")
                     before = [kinds_of(pid) for pid in server.pids()]
+
+
+def connections(server):
+    workers = ask_status(f"{server.run.name}/control")["workers"]
+    return sum(worker["connections"] for worker in workers)
 
 
 def idle(server, times=20):

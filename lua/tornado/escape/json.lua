@@ -137,7 +137,7 @@ local function path_text(path)
     return table.concat(pieces)
 end
 
--- Errors are values until they reach json.encode, which knows the caller's line.
+-- Errors are values until they reach json.encode, whose caller's line they name.
 local Failure = {}
 
 local function fail(path, what)
@@ -291,7 +291,7 @@ function json.encode(value)
     -- Each string stands between quotes, so the text is UTF-8 when all of them are.
     if not text or not is_utf8(text) then
         text, why = try_compose(value)
-        if not text then error(why, 2) end
+        if not text then util.app_error(why) end
     end
     if find(text, "\226\128", 1, true) then
         text = gsub(text, "\226\128[\168\169]", LINE_ENDS)

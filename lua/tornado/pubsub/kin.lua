@@ -8,7 +8,12 @@
 -- reloads leave no chain: it asks both to LEAVE it alone, each answers LEFT behind all that it has
 -- sent and keeps the rest back; then the heir ADOPTs the end of the elder's socket and has it
 -- RESUME. Of two that want to leave, the older one goes first: it does not answer the other one,
--- which asks again when it has another elder.
+-- which asks again when it has another elder. One whose heir is in another process, after an
+-- upgrade, cannot leave so, as an end of a socket is told by its descriptor: it stays as long as
+-- the elder has subscribers, or those before it.
+--
+-- What is said here is said to other programs, too: other frames are another CT_KIN_FRAMES
+-- (server/elder.h), and then nothing goes over an upgrade.
 local core = require "tornado.core"
 local frames = require "tornado.pubsub.frames"
 local generation = require "tornado.generation"
@@ -69,7 +74,9 @@ function Kin:init(hub)
     self._head, self._body = false, false -- of the frame that is looked at
     generation.hold("kin", function()
         local elder, heir = self._ends.elder, self._ends.heir
-        if elder and heir then return 1 end -- it is the way between those two
+        if elder and heir and (not heir.far or hub._presence:has "elder") then
+            return 1 -- it is the way between those two
+        end
         return heir and (heir.writes or heir.held) and 1 or 0
     end, nil, function() self:leave() end)
 end
@@ -78,7 +85,7 @@ end
 local function new_end(descriptor, waiting, size)
     return {
         stream = IOStream(descriptor), frames = waiting or {}, size = size or 0, writes = false,
-        held = false, waiter = false,
+        held = false, waiter = false, far = false,
     }
 end
 
@@ -254,9 +261,8 @@ end
 
 --- Begins to leave: there is nothing here but the way between the elder and the heir.
 function Kin:leave()
-    if self._leaving or self.hub.backend._held or not (self._ends.elder and self._ends.heir) then
-        return
-    end
+    local elder, heir = self._ends.elder, self._ends.heir
+    if self._leaving or self.hub.backend._held or not (elder and heir) or heir.far then return end
     self._leaving = {}
     self:send("elder", { LEAVE })
     self:send("heir", { LEAVE })
@@ -317,8 +323,9 @@ local function retire(self)
 end
 
 -- The elder gives what it has; both tell who is there.
-function Kin:join(role, descriptor)
+function Kin:join(role, descriptor, is_far)
     local one, hub = new_end(descriptor), self.hub
+    one.far = is_far or false
     local before = self._ends[role]
     self._ends[role] = one
     if before then before.stream:close() end

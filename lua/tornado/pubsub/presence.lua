@@ -155,6 +155,14 @@ function Presence:for_kin(topic, role)
     end)
 end
 
+--- Whether an origin has subscribers of any topic.
+function Presence:has(origin)
+    for _, entry in pairs(self._topics) do
+        if entry.origins[origin] then return true end
+    end
+    return false
+end
+
 --- All topics that somebody is subscribed to.
 function Presence:topics()
     local list = {}

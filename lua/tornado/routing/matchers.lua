@@ -11,21 +11,7 @@ local url_decode = core.url_decode
 
 local matchers = {}
 
-local OWN_PREFIX = debug.getinfo(1, "S").source:gsub("routing[./\\]matchers.*$", "")
-
---- Raises `message` at the first line on the stack that is not the framework's own.
-function matchers.app_error(message)
-    local level = 2
-    while true do
-        local info = debug.getinfo(level, "S")
-        if not info then error(message, 2) end
-        local own = sub(info.source, 1, #OWN_PREFIX) == OWN_PREFIX
-        if info.what ~= "C" and not own then error(message, level) end
-        level = level + 1
-    end
-end
-
-local app_error = matchers.app_error
+local app_error = util.app_error
 
 --- Raises for the `i`th of a list of rules, which is none. A handler that is nil is a name that is
 -- misspelt, or defined further below.

@@ -189,6 +189,7 @@ function BaseLoader:load(name, parent)
     template = path and self.templates[path]
     if template then return template end
     local file, why = self:_parse(name, parent)
+    if type(why) == "string" then util.app_error(why) end
     if not file then error(why, 2) end
     template = setmetatable({}, Template)
     template:_compile(file, self)

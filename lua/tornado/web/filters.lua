@@ -3,7 +3,6 @@
 -- A handler without filters has `_filters` false, and costs nothing here.
 local concurrent = require "tornado.concurrent"
 local gen = require "tornado.gen"
-local matchers = require "tornado.routing.matchers"
 local util = require "tornado.util"
 
 local filters = {}
@@ -12,12 +11,12 @@ local function to_list(given, what)
     if given == nil then return {} end
     if type(given) == "function" then return { given } end
     if type(given) ~= "table" then
-        matchers.app_error(("bad %s: expected a list of functions, got %s"):format(what,
+        util.app_error(("bad %s: expected a list of functions, got %s"):format(what,
             type(given)))
     end
     for i, fn in ipairs(given) do
         if not util.is_callable(fn) then
-            matchers.app_error(("bad %s %d: expected a function, got %s"):format(what, i, type(fn)))
+            util.app_error(("bad %s %d: expected a function, got %s"):format(what, i, type(fn)))
         end
     end
     return given

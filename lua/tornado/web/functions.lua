@@ -8,7 +8,7 @@ local rate_limit = require "tornado.web.rate_limit"
 local routing = require "tornado.routing"
 local util = require "tornado.util"
 
-local app_error = matchers.app_error
+local app_error = util.app_error
 
 local functions = {}
 

@@ -88,11 +88,22 @@ end
 
 -- The life of a request -----------------------------------------------------------
 
+-- What a route's function returned, and where that function is.
+local function refuse_result(self, result, verb)
+    local at = debug.getinfo(self[verb], "S")
+    error(("%s:%d: the function of this route returned a %s; expected a string, a table to be " ..
+        "written as JSON, or nothing"):format(at.short_src, at.linedefined, type(result)), 0)
+end
+
 local function take_result(self, result, verb)
     local is_future = concurrent.is_future(result)
     if is_future then result = gen.await(result) end
     if self._writes_result then
-        if result ~= nil then self:write(result) end
+        if result == nil then return end
+        if type(result) ~= "string" and type(result) ~= "table" then
+            refuse_result(self, result, verb)
+        end
+        self:write(result)
         return
     end
     if is_future then return end

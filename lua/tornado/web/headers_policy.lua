@@ -4,7 +4,7 @@
 -- the logs have. Made once for an application; without a setting `application._headers_policy` is
 -- false and nothing runs.
 local core = require "tornado.core"
-local matchers = require "tornado.routing.matchers"
+local util = require "tornado.util"
 local RequestHandler = require "tornado.web.handler"
 
 local format, gsub, type = string.format, string.gsub, type
@@ -34,7 +34,7 @@ local function value_of(name, given)
     if given == nil or given == true then return FIELDS[name][2] end
     if name == "hsts" and type(given) == "number" then return format("max-age=%d", given) end
     if type(given) ~= "string" or given == "" or not core.is_field_value(given) then
-        matchers.app_error(("bad security_headers.%s: expected a field's value, or a boolean, "
+        util.app_error(("bad security_headers.%s: expected a field's value, or a boolean, "
             .. "got %s"):format(name, type(given)))
     end
     return given
@@ -43,7 +43,7 @@ end
 local function check_names(given)
     for name in pairs(given) do
         if not FIELDS[name] then
-            matchers.app_error(('security_headers: unknown option "%s" (known: %s)'):format(
+            util.app_error(('security_headers: unknown option "%s" (known: %s)'):format(
                 tostring(name), table.concat(KNOWN, ", ")))
         end
     end
@@ -81,7 +81,7 @@ Policy.__index = Policy
 local function add_security(policy, setting)
     if setting == true then setting = {} end
     if type(setting) ~= "table" then
-        matchers.app_error("bad security_headers: expected true or a table, got " ..
+        util.app_error("bad security_headers: expected true or a table, got " ..
             type(setting))
     end
     check_names(setting)
@@ -104,7 +104,7 @@ function headers_policy.new(settings)
     local policy = setmetatable({ fields = {} }, Policy)
     if id_header == true then id_header = "X-Request-Id" end
     if id_header and (type(id_header) ~= "string" or not core.is_token(id_header)) then
-        matchers.app_error("bad request_id_header: expected true or a field's name, got " ..
+        util.app_error("bad request_id_header: expected true or a field's name, got " ..
             type(id_header))
     end
     policy.id_header = id_header

@@ -173,18 +173,18 @@ end
 
 -- The body ---------------------------------------------------------------------------
 
-local function bad_chunk(chunk, level)
+local function bad_chunk(chunk)
     local got = type(chunk)
     if got == "table" then
         got = "a list (lists are not written as JSON for security reasons; wrap it in an object)"
     end
-    error("write() takes a string, or a table to be written as JSON; got " .. got, level + 1)
+    util.app_error("write() takes a string, or a table to be written as JSON; got " .. got)
 end
 
-local function to_text(self, chunk, level)
+local function to_text(self, chunk)
     if type(chunk) == "string" then return chunk end
     if type(chunk) ~= "table" or chunk[1] ~= nil or escape.is_array(chunk) then
-        bad_chunk(chunk, level + 1)
+        bad_chunk(chunk)
     end
     chunk = escape.json_encode(chunk)
     self._content_type = JSON
@@ -194,7 +194,7 @@ end
 --- Adds to the body: a string, or a table, which is written as JSON.
 function RequestHandler:write(chunk)
     if self._finished then error("Cannot write() after finish()", 2) end
-    chunk = to_text(self, chunk, 2)
+    chunk = to_text(self, chunk)
     local body = self._body
     if not body then
         self._body = chunk

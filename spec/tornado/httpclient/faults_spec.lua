@@ -239,7 +239,7 @@ describe("tornado.httpclient with a bad server", function()
                 sized = { body_producer = producer, headers = { ["Content-Length"] = "20000000" } },
                 stream = { body_producer = producer, streaming_callback = function() end },
             } do
-                options.method, options.raise_error, options.request_timeout = "POST", false, 4
+                options.method, options.raise_error, options.request_timeout = "POST", false, 60
                 local response = fetch(path, options)
                 assert.equal(tonumber(path:match "%d+") or 200, response.code, path .. name)
                 assert.equal((name == "stream" or path == "/hasty-204") and "" or "done",

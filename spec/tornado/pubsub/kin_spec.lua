@@ -8,7 +8,7 @@ local Kin = require "tornado.pubsub.kin"
 local pubsub = require "tornado.pubsub"
 local testing = require "tornado.testing"
 
-local PUBLISH, STATE, LEAVE, LEFT, ADOPT, RESUME = 2, 4, 5, 6, 7, 8
+local PUBLISH, HERE, STATE, LEAVE, LEFT, ADOPT, RESUME = 2, 3, 4, 5, 6, 7, 8
 
 describe("the generations of a worker", function()
     local kin
@@ -32,9 +32,9 @@ describe("the generations of a worker", function()
         }, fd
     end
 
-    local function joined(role)
+    local function joined(role, is_far)
         local peer, fd = pair()
-        kin:join(role, fd)
+        kin:join(role, fd, is_far)
         return peer
     end
 
@@ -73,5 +73,21 @@ describe("the generations of a worker", function()
         assert.same({ LEAVE }, next_one.read())
         assert.same({ LEAVE }, next_one.read())
         ended(elder, next_one, heir)
+    end)
+
+    it("stay for subscribers before an upgrade, and leave no process to another one", function()
+        local elder, heir = joined "elder", joined("heir", true)
+        assert.same({ STATE, false }, heir.read())
+        assert.equal(0, generation.count())
+        elder.write { HERE, "topic", 1, {} }
+        assert.same({ HERE, "topic", 1, {} }, heir.read())
+        assert.equal(1, generation.count())
+        kin:leave()
+        kin:send("heir", { RESUME })
+        assert.same({ RESUME }, heir.read())
+        elder.write { HERE, "topic", 0, {} }
+        assert.same({ HERE, "topic", 0, {} }, heir.read())
+        testing.wait_until(function() return generation.count() == 0 end)
+        ended(elder, heir)
     end)
 end)

@@ -37,14 +37,22 @@ describe("tornado.web.functions", function()
         assert.equal(302, server:fetch("/redirect").code)
     end)
 
-    it("are refused what write() refuses", function()
+    it("are refused what write() refuses, where the application says it", function()
+        testing.expect_log("functions_spec.lua:%d+: the function of this route returned a number;")
         testing.expect_log("write%(%) takes a string")
+        testing.expect_log("functions_spec.lua:%d+: json_encode: cannot encode a function at .f")
+        testing.expect_log("functions_spec.lua:%d+: write%(%) takes a string, .* got boolean")
+        testing.expect_log("functions_spec.lua:%d+: no such template: ")
         local server = testing.serve(web.Application {
             { "GET /", function() return 5 end },
             { "GET /list", function() return { 1 } end },
+            { "GET /json", function(handler) handler:finish { f = print } end },
+            { "GET /finish", function(handler) handler:finish(true) end },
+            { "GET /page", function(handler) handler:render "none.html" end },
         })
-        assert.equal(500, server:fetch("/").code)
-        assert.equal(500, server:fetch("/list").code)
+        for _, path in ipairs { "/", "/list", "/json", "/finish", "/page" } do
+            assert.equal(500, server:fetch(path).code)
+        end
     end)
 
     it("stand beside classes, share paths, and answer HEAD with GET", function()
