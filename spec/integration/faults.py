@@ -40,7 +40,7 @@ def handlers():
     def fails(name, pattern, status=500, body=None):
         """GET /fault/NAME; `pattern` is logged once, with app.lua and a line."""
         def test(binary):
-            with Server(binary) as server:
+            with Server(binary, "--stall_warning=0") as server:
                 with server.connect() as c:
                     c.send(get(f"/fault/{name}") + LAST)
                     reply = c.reply()

@@ -374,7 +374,8 @@ class Journal:
 
     @contextlib.contextmanager
     def serve(self, binary, *options):
-        with Server(binary, f"--log_file={self.option}", *options, stderr=2) as server:
+        with Server(binary, f"--log_file={self.option}", "--stall_warning=0", *options,
+                    stderr=2) as server:
             found = self.next(MESSAGE="ctornado .* on http")
             server.port = int(found["MESSAGE"].rpartition(":")[2])
             yield server
