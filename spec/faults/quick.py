@@ -50,7 +50,7 @@ def processes():
 
     @case(g, "a call of C does not return: where, in C and in Lua, also behind a wait")
     def _(binary):
-        with Cluster(binary, "--worker_timeout=1") as server:
+        with Cluster(binary, "--worker_timeout=5") as server:
             for path in ("/spin", "/spin?later=1"):
                 dies(server, path)
                 line = server.await_line(r"process (\d+) dies of signal 6 \(Aborted[^\n]*\n"

@@ -40,7 +40,7 @@ def handlers():
     def fails(name, pattern, status=500, body=None):
         """GET /fault/NAME; `pattern` is logged once, with app.lua and a line."""
         def test(binary):
-            with Server(binary) as server:
+            with Server(binary, "--stall_warning=0") as server:
                 with server.connect() as c:
                     c.send(get(f"/fault/{name}") + LAST)
                     reply = c.reply()
@@ -298,10 +298,7 @@ def resources():
         server = Server(binary, stderr=writer)
         with server, os.fdopen(reader, "rb", buffering=0) as log:
             os.close(writer)
-            line = b""
-            while not line.endswith(b"\n"):
-                line += log.read(1)
-            server.port = int(re.search(rb":(\d+)$", line.strip()).group(1))
+            server.port = harness.port_from(log)
             with server.connect() as c:
                 for _ in range(500):
                     c.send(get("/fault/raise"))
@@ -319,10 +316,7 @@ def resources():
         with server:
             os.close(writer)
             with os.fdopen(reader, "rb", buffering=0) as log:
-                line = b""
-                while not line.endswith(b"\n"):
-                    line += log.read(1)
-            server.port = int(re.search(rb":(\d+)$", line.strip()).group(1))
+                server.port = harness.port_from(log)
             for _ in range(5):
                 same(server.get("/fault/raise").status, 500, "status")
 

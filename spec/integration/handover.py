@@ -301,7 +301,7 @@ def websockets():
 
     @case(g, "five hundred go through ten reloads, and nothing is left behind", alone=True)
     def _(binary):
-        with serving(binary) as (server, site):
+        with serving(binary, "--stall_warning=0") as (server, site):
             begin(server, site)
             clients = [Client(server, path=b"/ws/r%d?as=x" % i) for i in range(500)]
             for i in range(10):

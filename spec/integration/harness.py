@@ -145,6 +145,16 @@ def cpu_of(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def port_from(log):
+    """The port that a server says on a pipe; a machine that stalls has it say so before."""
+    text = b""
+    while not (found := re.search(rb" on https?://[^ \n]*:(\d+)\n", text)):
+        piece = log.read(1)
+        check(piece, "the server ended:", text)
+        text += piece
+    return int(found.group(1))
+
+
 # -- Servers ------------------------------------------------------------------
 
 

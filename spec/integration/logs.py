@@ -18,7 +18,7 @@ import threading
 
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
-from harness import HOST, Server, check, folder, same, until
+from harness import HOST, Server, check, folder, port_from, same, until
 
 SUITE = harness.Suite()
 case = SUITE.case
@@ -38,14 +38,6 @@ def ask(server, path, count=1):
         for _ in range(count):
             c.send(get(path))
             same(c.reply().status, 200, "status")
-
-
-def port_from(log):
-    """The port that the first line of a pipe names."""
-    line = b""
-    while not line.endswith(b"\n"):
-        line += log.read(1)
-    return int(re.search(rb":(\d+)$", line.strip()).group(1))
 
 
 # -- Batches --------------------------------------------------------------------------
@@ -382,7 +374,8 @@ class Journal:
 
     @contextlib.contextmanager
     def serve(self, binary, *options):
-        with Server(binary, f"--log_file={self.option}", *options, stderr=2) as server:
+        with Server(binary, f"--log_file={self.option}", "--stall_warning=0", *options,
+                    stderr=2) as server:
             found = self.next(MESSAGE="ctornado .* on http")
             server.port = int(found["MESSAGE"].rpartition(":")[2])
             yield server

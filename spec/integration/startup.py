@@ -286,8 +286,7 @@ def ports():
                     [str(binary), f"--site={harness.SITE}", f"--port={port}"],
                     cwd=cwd, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
                 try:
-                    line = again.stderr.readline()
-                    check(b" on http://" in line, line)
+                    same(harness.port_from(again.stderr), port, "port")
                 finally:
                     again.terminate()
                     again.wait(harness.PATIENCE)
