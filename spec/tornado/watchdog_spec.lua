@@ -29,7 +29,7 @@ end
 -- Holds the loop until the watchdog has seen it, whose thread a busy machine may leave waiting.
 local function hold_till_seen()
     local before = stalls()
-    while stalls() == before do hold(0.001) end
+    while stalls() == before do hold(0.01) end
 end
 
 local CPU_BOUND = {
