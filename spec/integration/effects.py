@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""What a line of the log, an answer or a notification says is so by then, for whoever looks from
-another process: the one that has said it is held right behind it (spec/faults/shim/hold.c).
+"""What a line of the log, an answer, a notification, a state or a file says is so by then, for
+whoever looks from another process: the one that says it is held at that moment. Each case runs on
+the normal and on the ASan binary.
 """
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -15,40 +17,13 @@ import threading
 sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
 from clusters import APP, Cluster
-from harness import HomeServer, Server, check, same, until
+from harness import HomeServer, Server, check, folder, same, until
+from moment import Moment, holding
 from upgrading import GET, Upgradable, each
 from upgrade_metrics import GETS, Site, visit
 
 SUITE = harness.Suite()
 case = SUITE.case
-
-
-class Hold:
-    """The way to hold processes behind a text, in a folder of its own; a context manager: at its
-    end all go on. `env` is for the server."""
-
-    def __init__(self, path, text):
-        library = path / "hold.so"
-        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library),
-                        str(harness.ROOT / "spec/faults/shim/hold.c"), "-ldl"], check=True)
-        self.pipe = path / "pipe"
-        os.mkfifo(self.pipe)
-        self.env = {"LD_PRELOAD": str(library), "HOLD_AFTER": text, "HOLD_AT": str(self.pipe)}
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        with contextlib.suppress(FileNotFoundError):
-            fd = os.open(self.pipe, os.O_RDWR)
-            self.pipe.unlink()
-            os.close(fd)
-
-
-@contextlib.contextmanager
-def holding(text):
-    with harness.folder() as path:
-        yield Hold(path, text), path
 
 
 def holds(path, pid):
@@ -60,12 +35,19 @@ def holds(path, pid):
     return False
 
 
+def ask(admin, path):
+    """What the admin listener answers, by whichever worker goes on."""
+    with harness.Connection(admin) as c:
+        c.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        return c.reply()
+
+
 def lines():
     g = "lines"
 
     @each(SUITE, g, "taken over: the file with the pid, and what was counted")
     def _(binary, workers):
-        with holding("taken over") as (hold, path), \
+        with holding(binary, behind="taken over") as (hold, path), \
                 Site(binary, workers, f"--pid-file={path}/pid", env=hold.env) as server:
             visit(server, 5)
             upgrade = threading.Thread(target=server.upgrade)
@@ -81,13 +63,13 @@ def lines():
 
     @case(g, "workers serve: the file with the pid")
     def _(binary):
-        with holding("2 workers serve") as (hold, path), \
+        with holding(binary, behind="2 workers serve") as (hold, path), \
                 Cluster(binary, f"--pid-file={path}/pid", env=hold.env) as server, hold:
             same((path / "pid").read_text(), f"{server.process.pid}\n", "the file")
 
     @case(g, "a generation has ended: what it had is closed")
     def _(binary):
-        with holding("generation 1 has ended") as (hold, path):
+        with holding(binary, behind="generation 1 has ended") as (hold, path):
             kept = f"rawset(_G, 'KEPT', io.open('{path}/kept', 'w'))\n"
             (path / "app.lua").write_text(kept + APP % "one")
             with Server(binary, site=path, env=hold.env) as server, hold:
@@ -97,15 +79,13 @@ def lines():
                 server.await_line("generation 1 has ended")
                 check(not holds(path / "kept", server.process.pid), "it is open")
 
-    @case(g, "a worker died: its connections are counted no more")
+    @case(g, "a worker died: it is down, and its connections are counted no more")
     def _(binary):
-        with holding("died of signal") as (hold, path), \
+        with holding(binary, behind="died of signal") as (hold, path), \
                 Cluster(binary, f"--admin=unix:{path}/admin", env=hold.env) as server, hold:
             def connections():
-                with harness.Connection(path / "admin") as c:
-                    c.send(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
-                    found = [line for line in c.reply().body.decode().splitlines()
-                             if line.startswith("ctornado_connections_open ")]
+                found = [line for line in ask(path / "admin", "/metrics").body.decode().splitlines()
+                         if line.startswith("ctornado_connections_open ")]
                 return int(found[0].split()[1]) - 1  # but for this one
 
             with contextlib.ExitStack() as stack:
@@ -118,13 +98,17 @@ def lines():
                 mine = until(each, "the connections")
                 os.kill(server.pids()[0], signal.SIGKILL)
                 server.await_line("died of signal")
+                first = ask(path / "admin", "/status").json()["workers"][0]
+                same((first["state"], first["pid"]), ("down", 0), "the dead one's state, pid")
                 until(lambda: connections() == mine[1], "the others to be forgotten")
 
 
 def answers():
     @each(SUITE, "answers", "reload: all that the configuration says is done")
     def _(binary, workers):
-        with holding("ok\n") as (hold, path):
+        with folder() as path:
+            hold = Moment(binary, path, behind="ok\n")
+
             def configure(name, workers):
                 (path / "conf").write_text(
                     f"control = '{path}/{name}'\npid_file = '{path}/{name}.pid'\n"
@@ -136,6 +120,7 @@ def answers():
                     server.await_line("workers? serve")
                 harness.await_socket(f"{path}/one")
                 configure("two", workers + workers // 2)
+                hold.come(server.process.pid)
                 with socket.socket(socket.AF_UNIX) as s:
                     s.settimeout(harness.PATIENCE)
                     s.connect(f"{path}/one")
@@ -152,7 +137,7 @@ def answers():
     for what, clients in (("that has nothing to do any more", 0), ("that has connections", 5)):
         @each(SUITE, "answers", f"upgrade, of a process {what}: the next one has taken over")
         def _(binary, workers, clients=clients):
-            with holding("ok\n") as (hold, path), \
+            with holding(binary, behind="ok\n") as (hold, path), \
                     Upgradable(binary, f"--pid-file={path}/pid", workers=workers,
                                env=hold.env) as server, hold, contextlib.ExitStack() as stack:
                 for _ in range(clients):
@@ -172,7 +157,7 @@ def answers():
 def notifications():
     @each(SUITE, "notifications", "READY: the control socket, and the file with the pid")
     def _(binary, workers):
-        with holding("READY=1") as (hold, path), \
+        with holding(binary, behind="READY=1") as (hold, path), \
                 socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
             s.bind(f"{path}/notify")
             s.settimeout(harness.PATIENCE)
@@ -184,15 +169,89 @@ def notifications():
                 same((path / "pid").read_text(), f"{server.process.pid}\n", "the file")
 
 
-def main():
-    options = harness.arguments(__doc__).parse_args()
-    for group in (lines, answers, notifications):
-        group()
-    tally = harness.Tally()
-    for binary in harness.binaries(asan=False):
-        tally.run_all([one for one in SUITE.cases if options.only in one[0]], binary, jobs=4)
-    harness.finish(tally)
+def workers():
+    g = "workers"
+
+    @case(g, "one is not shown to serve before the master has been told")
+    def _(binary):
+        with folder() as path:
+            moment = Moment(binary, path, before="serving\n")
+            with Cluster(binary, env=moment.env) as server:
+                moment.come()
+                victim = server.pids()[0]
+                os.kill(victim, signal.SIGKILL)
+                moment.await_it()
+                same(server.ask_status()["workers"][0]["state"], "starting", "its state")
+                moment.go()
+                server.await_workers(victim)
+                same(server.command("reload")[0], 0, "exit code of a reload")
+
+
+def clients():
+    g = "clients"
+
+    @case(g, "one that is turned away is counted already")
+    def _(binary):
+        with folder() as path:
+            moment = Moment(binary, path, behind="HTTP/1.1 503 ")
+            admin = path / "admin"
+            with Cluster(binary, f"--admin=unix:{admin}", "--max_connections=1",
+                         env=moment.env) as server, server.connect() as inside:
+                inside.send(b"GET / HTTP/1.1\r\n" + harness.HOST + b"\r\n")
+                same(inside.reply().status, 200, "status of the one inside")
+                moment.come()
+                with server.connect() as c:
+                    same(c.head().status, 503, "status of the one too many")
+                    text = ask(admin, "/metrics").body.decode()
+                moment.go()
+                name = 'ctornado_connections_refused_total{limit="max_connections"}'
+                check(f"\n{name} 1\n" in text, text)
+
+
+def starting():
+    g = "start"
+
+    @case(g, "when the log has its address, the options are in effect")
+    def _(binary):
+        with folder() as path:
+            moment = Moment(binary, path, behind=" on http://")
+            moment.come()
+            with Server(binary, "--max_open_files=500", env=moment.env) as server:
+                moment.await_it()
+                text = pathlib.Path(f"/proc/{server.process.pid}/limits").read_text()
+                moment.go()
+                same(re.search(r"Max open files +(\d+)", text).group(1), "500", "the soft limit")
+
+    @case(g, "the file of a unix socket is there when the socket listens, and nobody takes it")
+    def _(binary):
+        with folder() as path:
+            (path / "sockets").mkdir()
+            address = path / "sockets/http"
+            moment = Moment(binary, path, before="listen /")
+            moment.come()
+            more = [str(binary), f"--site={harness.SITE}", f"--listen=unix:{address}",
+                    "--control=none"]
+            first = subprocess.Popen(more, env={**os.environ, **moment.env}, cwd=harness.ROOT,
+                                     stderr=subprocess.PIPE, text=True)
+            try:
+                moment.await_it()
+                check(not address.exists(), "it is there before it listens")
+                with Server(binary, f"--listen=unix:{address},127.0.0.1:0") as second:
+                    moment.go()
+                    _, text = first.communicate(timeout=harness.PATIENCE)
+                    same(first.returncode, 1, "exit code of the first")
+                    check("address already in use" in text, text)
+                    with harness.Connection(address) as c:
+                        c.send(harness.LAST)
+                        same(c.reply().body, b"hello", "the reply of the second")
+                    same(os.listdir(address.parent), ["http"], "files")
+                    second.get("/")
+            finally:
+                first.kill()
+                first.wait()
+                first.stderr.close()
 
 
 if __name__ == "__main__":
-    main()
+    harness.run_on_binaries(SUITE, (lines, answers, notifications, workers, clients, starting),
+                            __doc__)

@@ -1,13 +1,15 @@
-/* Preloaded: holds one moment open. Who is about to send(), write() or listen() to what
- * has the text HOLD_BEFORE in it, or has just done so with HOLD_BEHIND, and can rename
- * the file "hold" of the folder HOLD to "held", waits until that is gone. What is said
- * of listen() is "listen" and the name of its unix socket. */
+/* Preloaded: holds one moment open. Who is about to write(), send() or listen() to what
+ * has the text HOLD_BEFORE in it, or has just done so with HOLD_BEHIND, makes the file
+ * "held" of the folder HOLD and waits, as long as there is a file "hold", or one "hold"
+ * with its pid. What is said of listen() is "listen" and the name of its unix socket. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* RTLD_NEXT, memmem() */
 #endif
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,16 +17,27 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+static bool is_wanted(const char *folder) {
+    char path[256];
+
+    snprintf(path, sizeof path, "%s/hold", folder);
+    if (access(path, F_OK) == 0) return true;
+    snprintf(path, sizeof path, "%s/hold%d", folder, (int)getpid());
+    return access(path, F_OK) == 0;
+}
+
 static void hold(const char *when, const void *data, size_t n) {
     const char *text = getenv(when), *folder = getenv("HOLD");
-    char from[256], to[256];
-    int error = errno;
+    char held[256];
+    int error = errno, fd;
 
     if (!text || !folder || !memmem(data, n, text, strlen(text))) return;
-    snprintf(from, sizeof from, "%s/hold", folder);
-    snprintf(to, sizeof to, "%s/held", folder);
-    if (rename(from, to) == 0)
-        while (access(to, F_OK) == 0) usleep(1000);
+    if (is_wanted(folder)) {
+        snprintf(held, sizeof held, "%s/held", folder);
+        fd = open(held, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        if (fd != -1) close(fd);
+        while (is_wanted(folder)) usleep(1000);
+    }
     errno = error;
 }
 
@@ -35,6 +48,31 @@ ssize_t send(int fd, const void *data, size_t n, int flags) {
     hold("HOLD_BEFORE", data, n);
     sent = real(fd, data, n, flags);
     hold("HOLD_BEHIND", data, n);
+    return sent;
+}
+
+ssize_t sendto(int fd, const void *data, size_t n, int flags,
+               const struct sockaddr *to, socklen_t size) {
+    ssize_t (*real)(int, const void *, size_t, int, const struct sockaddr *,
+                    socklen_t) = dlsym(RTLD_NEXT, "sendto");
+    ssize_t sent;
+
+    hold("HOLD_BEFORE", data, n);
+    sent = real(fd, data, n, flags, to, size);
+    hold("HOLD_BEHIND", data, n);
+    return sent;
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *m, int flags) {
+    ssize_t (*real)(int, const struct msghdr *, int) =
+        dlsym(RTLD_NEXT, "sendmsg");
+    const struct iovec none = { 0 },
+                       *first = m->msg_iovlen ? m->msg_iov : &none;
+    ssize_t sent;
+
+    hold("HOLD_BEFORE", first->iov_base, first->iov_len);
+    sent = real(fd, m, flags);
+    hold("HOLD_BEHIND", first->iov_base, first->iov_len);
     return sent;
 }
 
