@@ -22,11 +22,13 @@ MESSAGES = 20  # at a time
 
 
 class Publisher(reloads.Publisher):
-    """One that connects again, to the same worker, when an old process has answered it."""
+    """One that connects again, to the same worker, when an old process has answered it, and a
+    witness has got what it published there: on its way between two processes that may be overtaken
+    by what is published in the newer one."""
 
-    def __init__(self, server, topic, who, worker):
+    def __init__(self, server, topic, who, worker, witness):
         super().__init__(topic, None, who)
-        self.server, self.worker = server, worker
+        self.server, self.worker, self.witness = server, worker, witness
         self.connect()
 
     def connect(self):
@@ -45,6 +47,7 @@ class Publisher(reloads.Publisher):
         same(reply.status, 200, "status")
         if reply.closes:
             self.connection.close()
+            until(lambda: not self.witness.lacks([f"{self.who} {last}"]), "what was published last")
             self.connect()
 
     def run(self):
@@ -75,7 +78,8 @@ def drive(server, records, workers):
     readers = Readers()
     old, new = [readers.add(one) for one in subscribers(server, workers)], []
     names = [str(n + 1).encode() for n in range(workers)] if workers > 1 else [b"0"]
-    publishers = [Publisher(server, topic, who, worker) for topic in TOPICS
+    publishers = [Publisher(server, topic, who, worker, next(s for s in old if s.topic == topic))
+                  for topic in TOPICS
                   for who, worker in zip("xy", names)]
     comers = [Comer(server, topic) for topic in TOPICS]
     started = time.monotonic()

@@ -10,7 +10,8 @@
 -- RESUME. Of two that want to leave, the older one goes first: it does not answer the other one,
 -- which asks again when it has another elder. One whose heir is in another process, after an
 -- upgrade, cannot leave so, as an end of a socket is told by its descriptor: it stays as long as
--- the elder has subscribers, or those before it.
+-- the elder has subscribers, or those before it. What is on its way between two processes may be
+-- overtaken by what is published in the newer one.
 --
 -- What is said here is said to other programs, too: other frames are another CT_KIN_FRAMES
 -- (server/elder.h), and then nothing goes over an upgrade.
