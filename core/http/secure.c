@@ -43,5 +43,10 @@ void ct_secure_failed(ct_conn *c) {
         return;
     }
     if (*why) complain(c, why);
-    ct_conn_close(c, true);
+    if (!ct_tls_abandon(&c->stream)) {
+        ct_conn_close(c, true);
+        return;
+    }
+    c->linger = true; /* a reset would take the alert with it */
+    ct_conn_reply(c, "", 0, (ct_str){ 0 }, false);
 }

@@ -342,16 +342,29 @@ int ct_tls_handshake(ct_stream *s) {
     return 0;
 }
 
-bool ct_tls_refuse(ct_stream *s) {
-    ct_tls *t = s->tls;
+/* Of a server's handshake: has it failed before it was done? */
+static bool is_greeting(const ct_tls *t) {
+    return t && SSL_in_init(t->ssl) && ct_tls_context_is_server(t->context);
+}
 
-    if (!t || !t->wire.plain || !SSL_in_init(t->ssl) ||
-        !ct_tls_context_is_server(t->context))
-        return false;
-    free_tls(t);
+static void become_plain(ct_stream *s) {
+    free_tls(s->tls);
     s->tls = NULL;
     s->ops = &ct_stream_plain;
     s->readable = true;
+}
+
+bool ct_tls_refuse(ct_stream *s) {
+    if (!is_greeting(s->tls) || !s->tls->wire.plain) return false;
+    become_plain(s);
+    return true;
+}
+
+bool ct_tls_abandon(ct_stream *s) {
+    const ct_tls *t = s->tls;
+
+    if (!is_greeting(t) || t->wire.ended || t->wire.error) return false;
+    become_plain(s);
     return true;
 }
 

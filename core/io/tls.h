@@ -54,6 +54,11 @@ bool ct_tls_is_truncated(const ct_stream *s);
  * again, so that it can be told, and returns true. What it said is lost. */
 bool ct_tls_refuse(ct_stream *s);
 
+/* After a server's ERROR within the handshake: when the client is there, which has been
+ * sent an alert, makes the stream plain, so that what comes can be thrown away until
+ * the client has ended, and returns true. */
+bool ct_tls_abandon(ct_stream *s);
+
 /* -- What was agreed on, after the handshake -------------------------------- */
 
 /* "TLSv1.3"; "" before. Borrows, as the next three. */

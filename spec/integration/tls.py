@@ -236,6 +236,40 @@ def required(server):
         check(False, "a client without one was served")
 
 
+def told(connection, request):
+    """Sends a request with the last of the handshake; returns what the server says of it."""
+    come, go = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context().wrap_bio(come, go, server_hostname="a.test")
+    while True:
+        try:
+            tls.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            connection.send(go.read())
+            data = connection.socket.recv(65536)
+            check(data, "the server ended the handshake")
+            come.write(data)
+    tls.write(request)
+    connection.send(go.read())
+    while data := connection.socket.recv(65536):  # to its end: a reset raises
+        come.write(data)
+    come.write_eof()
+    try:
+        tls.read()
+    except ssl.SSLError as error:
+        return error.reason
+    return None
+
+
+@suite.case("clients", "one whose certificate is missing is told so, and not cut off", alone=True)
+def alert(server):
+    with serve(server.binary, cert_reqs='"required"', ca_certs=f'"{files / "ca.crt"}"') as other:
+        for size in (0, 200000):  # more than is received before it is judged
+            with other.connect() as c:
+                said = told(c, b"POST / HTTP/1.1\r\n" + HOST + b"\r\n" + bytes(size))
+                same(said, "TLSV13_ALERT_CERTIFICATE_REQUIRED", "what the server says")
+
+
 @suite.case("start", "what cannot be used is said", alone=True)
 def start(server):
     for config, want in (
