@@ -1,8 +1,8 @@
 /* Both sides talk in packets: the new program says "serving", or "error" with a
  * reason before it ends, and later "stop"; this one gives it "kin NUMBER FRAMES" with a
- * socket for each worker, answers "go" when it has let go
- * of what only one can have, and the new one "taken" when it has that. fork() has only exec() behind it, and no allocation:
- * threads of this process may have held locks. */
+ * socket for each worker, answers "go" when it has let go of what only one can have,
+ * and the new one "taken" when it has that. fork() has only exec() behind it, and no
+ * allocation: threads of this process may have held locks. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/upgrade.h"
 

@@ -246,9 +246,9 @@ static void retire(ct_worker *w) {
 }
 
 /* "reload"; "leave": there shall be fewer; "retire"; "trim": it has sockets that are
- * an elder's; how a reload went everywhere: "done", or "failed REASON" (with \x1f for newlines). "worker" comes with the connection of
- * a question, "heir" and "elder" with the way to the worker after this one or before
- * (see on_master). */
+ * an elder's; how a reload went everywhere: "done", or "failed REASON" (with \x1f for
+ * newlines). "worker" comes with the connection of a question, "heir" and "elder" with
+ * the way to the worker after this one or before (see on_master). */
 static void on_line(ct_worker *w, char *line) {
     if (strcmp(line, "reload") == 0) {
         reload(w);

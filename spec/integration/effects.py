@@ -42,6 +42,15 @@ def ask(admin, path):
         return c.reply()
 
 
+def tell(control, command):
+    """The first word of the answer; who gives it may be held behind that."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(harness.PATIENCE)
+        s.connect(control)
+        s.sendall(command)
+        return s.recv(3)
+
+
 def lines():
     g = "lines"
 
@@ -121,11 +130,7 @@ def answers():
                 harness.await_socket(f"{path}/one")
                 configure("two", workers + workers // 2)
                 hold.come(server.process.pid)
-                with socket.socket(socket.AF_UNIX) as s:
-                    s.settimeout(harness.PATIENCE)
-                    s.connect(f"{path}/one")
-                    s.sendall(b"reload\n")
-                    same(s.recv(3), b"ok\n", "the answer")
+                same(tell(f"{path}/one", b"reload\n"), b"ok\n", "the answer")
                 check(not (path / "one.pid").exists(), "the file with the pid has not moved")
                 same((path / "two.pid").read_text(), f"{server.process.pid}\n", "the file")
                 with socket.socket(socket.AF_UNIX) as s:
@@ -144,11 +149,7 @@ def answers():
                     c = stack.enter_context(server.connect())
                     c.send(GET)
                     same(c.reply().status, 200, "status")
-                with socket.socket(socket.AF_UNIX) as s:
-                    s.settimeout(harness.PATIENCE)
-                    s.connect(str(server.socket))
-                    s.sendall(b"upgrade\n")
-                    same(s.recv(3), b"ok\n", "the answer")
+                same(tell(str(server.socket), b"upgrade\n"), b"ok\n", "the answer")
                 check("taken over" in server.log(), server.log())
                 server.pid = int(server.await_line(r"process (\d+) serves").group(1))
                 same((path / "pid").read_text(), f"{server.pid}\n", "the file")

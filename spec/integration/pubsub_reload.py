@@ -88,6 +88,8 @@ def serve(binary, folder):
 class Publisher(threading.Thread):
     """Publishes to a topic, numbered, until it is told to stop."""
 
+    count = MESSAGES  # at a time
+
     def __init__(self, topic, connection, who):
         super().__init__()
         self.topic, self.connection, self.who = topic, connection, who
@@ -101,7 +103,7 @@ class Publisher(threading.Thread):
     def run(self):
         try:
             while not self.enough.wait(0.02):
-                self.publish(MESSAGES)
+                self.publish(self.count)
         except Exception as error:  # for the thread that waits for this one
             self.fault = error
 

@@ -26,6 +26,8 @@ class Publisher(reloads.Publisher):
     witness has got what it published there: on its way between two processes that may be overtaken
     by what is published in the newer one."""
 
+    count = MESSAGES
+
     def __init__(self, server, topic, who, worker, witness):
         super().__init__(topic, None, who)
         self.server, self.worker, self.witness = server, worker, witness
@@ -49,13 +51,6 @@ class Publisher(reloads.Publisher):
             self.connection.close()
             until(lambda: not self.witness.lacks([f"{self.who} {last}"]), "what was published last")
             self.connect()
-
-    def run(self):
-        try:
-            while not self.enough.wait(0.02):
-                self.publish(MESSAGES)
-        except Exception as error:  # for the thread that waits for this one
-            self.fault = error
 
 
 def site(folder):
