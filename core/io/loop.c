@@ -76,6 +76,13 @@ int epoll_wait(int fd, struct epoll_event *events, int most, int timeout) {
     return n;
 }
 
+static void on_moment(evutil_socket_t fd, short what, void *arg) {
+    ct_loop *loop = arg;
+
+    (void)fd, (void)what;
+    loop->soon = false;
+}
+
 bool ct_loop_init(ct_loop *loop, ct_log *log, const char **why) {
     *loop = (ct_loop){ .log = log, .epoll = -1 };
     ct_list_init(&loop->listens);
@@ -97,6 +104,7 @@ bool ct_loop_init(ct_loop *loop, ct_log *log, const char **why) {
         ct_loop_fini(loop);
         return false;
     }
+    loop->moment = event_new(loop->base, -1, 0, on_moment, loop);
     loop->scratch = ct_alloc(CT_LOOP_SCRATCH);
     return true;
 }
@@ -139,12 +147,21 @@ void ct_loop_yield(ct_loop *loop) {
     loop->again = true;
 }
 
+void ct_loop_soon(ct_loop *loop) {
+    const struct timeval moment = { .tv_usec = 2000 };
+
+    if (loop->soon) return;
+    loop->soon = true;
+    event_add(loop->moment, &moment);
+}
+
 /* What epoll does not know yet, or has forgotten, is no error. */
 void ct_loop_forget(ct_loop *loop, int fd) {
     (void)epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
 void ct_loop_fini(ct_loop *loop) {
+    if (loop->moment) event_free(loop->moment);
     if (loop->base) event_base_free(loop->base);
     if (reporter == loop) reporter = NULL;
     ct_free(loop->scratch);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include <stdbool.h>
 
+struct event;
 struct event_base;
 
 typedef struct ct_loop {
@@ -22,6 +23,8 @@ typedef struct ct_loop {
     bool again;                    /* set: the next turn must not wait */
     bool fresh;                    /* the clock was read in this turn */
     bool quiet;                    /* no callback came in this turn */
+    bool soon;                     /* see ct_loop_soon() */
+    struct event *moment;          /* its end */
     double muted_till;             /* libevent may log one line a second */
     bool (*after_turn)(void *arg); /* true: call again without waiting */
     void *after_arg;
@@ -51,6 +54,10 @@ static inline uint64_t ct_loop_now(ct_loop *loop) {
     }
     return loop->clock.mono_ms;
 }
+
+/* The next wait ends after about 2 ms, if nothing else ends it: a turn that comes of
+ * this alone is quiet. */
+void ct_loop_soon(ct_loop *loop);
 
 /* Has the process count there; both NULL: in memory of its own again. Borrows. */
 void ct_loop_count_in(ct_loop *loop, ct_counters *counters, ct_count *slots);

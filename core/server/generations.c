@@ -275,12 +275,17 @@ bool ct_generations_turn(ct_generations *g) {
 }
 
 bool ct_generations_rest(ct_generations *g) {
-    bool quiet = g->loop->quiet, more;
+    bool quiet = g->loop->quiet;
+    ct_rest most = ct_memory_rest(&g->current->memory, quiet);
 
-    more = ct_memory_rest(&g->current->memory, quiet);
-    for (ct_list *n = g->old.next; n != &g->old; n = n->next)
-        more |= ct_memory_rest(&ct_list_of(n, ct_vm, node)->memory, quiet);
-    return more;
+    for (ct_list *n = g->old.next; n != &g->old; n = n->next) {
+        ct_vm *vm = ct_list_of(n, ct_vm, node);
+        ct_rest rest = ct_memory_rest(&vm->memory, quiet);
+
+        if (rest > most) most = rest;
+    }
+    if (most == CT_REST_LATER) ct_loop_soon(g->loop);
+    return most == CT_REST_AGAIN;
 }
 
 void ct_generations_collect(ct_generations *g) {

@@ -10,8 +10,10 @@
  *
  * Collecting while idle: left alone, LuaJIT collects in steps of whoever allocates,
  * beginning when the memory has grown to three times what was in use (ioloop.lua).
- * Here it begins at twice as much, when the loop would wait, and stops when it is
- * done: then most of the work is nobody's, and there is no more of it. */
+ * Here it begins at twice as much, when the loop has had nothing to do, and stops when
+ * it is done: then most of the work is nobody's, and there is no more of it. Nothing to
+ * do means for a moment: a loaded loop, too, waits now and then for some microseconds,
+ * and those who come in them would wait for a slice of collecting. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vm/memory.h"
 
@@ -86,15 +88,16 @@ void ct_memory_collect(ct_memory *m) {
     begin_at(m);
 }
 
-bool ct_memory_rest(ct_memory *m, bool quiet) {
+ct_rest ct_memory_rest(ct_memory *m, bool quiet) {
     if (m->used < m->low) begin_at(m);
-    if (m->used < m->begin && !m->collecting) return false;
-    if (!quiet) return true;
+    if (m->used < m->begin && !m->collecting) return CT_REST_NONE;
+    if (!quiet) return CT_REST_LATER;
     m->vm->pulse.busy = 1; /* a finalizer may be held, too */
     protect(m, collect_some);
     m->vm->pulse.busy = 0;
-    if (!m->collecting) begin_at(m);
-    return m->collecting;
+    if (m->collecting) return CT_REST_AGAIN;
+    begin_at(m);
+    return CT_REST_NONE;
 }
 
 /* -- The limit -------------------------------------------------------------- */

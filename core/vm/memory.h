@@ -11,6 +11,10 @@
 struct ct_vm;
 struct lua_State;
 
+/* When collecting goes on: not now; when the loop has been quiet for a moment; before
+ * it waits. */
+typedef enum ct_rest { CT_REST_NONE, CT_REST_LATER, CT_REST_AGAIN } ct_rest;
+
 typedef struct ct_memory {
     size_t used;  /* bytes that Lua has, garbage too */
     size_t mark;  /* above it the allocator looks closer */
@@ -54,8 +58,7 @@ void ct_memory_settle(ct_memory *m);
 void ct_memory_collect(ct_memory *m);
 
 /* When a turn is over; `quiet`: nothing has come in it, and nobody waited. Collects
- * for a moment if it is worth while. Returns whether it wants to be asked again
- * before the loop waits. */
-bool ct_memory_rest(ct_memory *m, bool quiet);
+ * for a moment if it is worth while. Returns when it wants to be asked again. */
+ct_rest ct_memory_rest(ct_memory *m, bool quiet);
 
 #endif

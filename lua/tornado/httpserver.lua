@@ -16,7 +16,6 @@ local barrier, pumping, enter = core.barrier, ioloop.pumping, ioloop.enter
 
 local httpserver = {}
 
-local REQUEST_TLS = core.REQUEST_TLS
 local SLOT_MASK = 0xfffff -- of a handle: its slot (core/base/slots.h)
 
 local servers = {} -- listener -> HTTPServer
@@ -66,7 +65,6 @@ local function on_request(handle, event)
     local request = HTTPServerRequest.from_event(handle, event, pumping())
     live[band(handle, SLOT_MASK)] = request
     if not server then return release(request) end
-    if band(event.flags, REQUEST_TLS) ~= 0 then request.protocol = "https" end
     enter(request)
     server.callback(request)
     barrier() -- a trace that began in the handler ends

@@ -11,6 +11,7 @@ sys.dont_write_bytecode = True  # or harness would leave a __pycache__ here
 import harness
 import reload as reloading
 from harness import check, same, until
+from https import Certificates
 from websocket import CLOSE, PING, PONG, TEXT, Client, code, frame
 
 SUITE = harness.Suite()
@@ -57,6 +58,12 @@ function Listener:on_message(text) pubsub.publish("news", VERSION .. " " .. text
 function Listener:on_reload() return {} end
 function Listener:on_handover() self:listen() end
 
+-- Says how its client has come.
+local Scheme = WebSocketHandler:extend "Scheme"
+function Scheme:on_message() self:write_message(VERSION .. " " .. self.request.protocol) end
+function Scheme:on_reload() return true end
+function Scheme:on_handover() end
+
 -- Says goodbye by itself.
 local Leaver = WebSocketHandler:extend "Leaver"
 function Leaver:on_message() end
@@ -82,6 +89,7 @@ function Bad:on_reload() return %(bad)s end
 return web.Application {
     { "/", Main }, { "/ws/([a-z0-9]+)", Socket }, { "/leave", Leaver }, { "/pull", Puller },
     { "/%(lost)s", Lost }, { "/bad", Bad }, { "/news", Listener },
+    { "/scheme", Scheme },
     on_reload = function() return %(state)s end,
     on_handover = function(_, state) count, from = state.count, state.from end,
 }
@@ -171,6 +179,18 @@ def ask(client, text):
     return payload
 
 
+def stays_secure(binary, *options):
+    with serving(binary, *options) as (server, site):
+        begin(server, site)
+        client = Client(server, tls=True, path=b"/scheme")
+        for version in ("v1", "v2", "v3"):
+            if version != "v1":
+                reload(server, site, version)
+                server.await_line(f"generation {version[1:]} has ended")
+            same(ask(client, b"a"), version.encode() + b" https", "the protocol")
+        client.leave()
+
+
 def websockets():
     g = "websocket"
 
@@ -191,6 +211,16 @@ def websockets():
             one.leave()
             two.frame(CLOSE, code(1001))
             two.expect_closed(1001)
+
+    @case(g, "over TLS its request stays one of https")
+    def _(binary):
+        files = Certificates()
+        files.make()
+        options = f"--certfile={files / 'a.crt'}", f"--keyfile={files / 'a.key'}"
+        try:
+            stays_secure(binary, *options)
+        finally:
+            files.remove()
 
     @case(g, "what it has subscribed to ends with its old handler")
     def _(binary):

@@ -15,7 +15,7 @@ local tracing = require "tornado.tracing"
 local band, find, sub = bit.band, string.find, string.sub
 local rawset, setmetatable = rawset, setmetatable
 
-local HAS_BODY = core.REQUEST_BODY
+local HAS_BODY, TLS = core.REQUEST_BODY, core.REQUEST_TLS
 local FORM = "application/x-www-form-urlencoded"
 local MULTIPART = "multipart/form-data"
 
@@ -253,9 +253,7 @@ function lazy.cookies(self)
     return found
 end
 
-HTTPServerRequest.__index = function(self, key)
-    local method = HTTPServerRequest[key]
-    if method ~= nil then return method end
+local function make_field(self, key)
     local make = lazy[key]
     if not make then return nil end
     local value = make(self)
@@ -263,11 +261,28 @@ HTTPServerRequest.__index = function(self, key)
     return value
 end
 
+HTTPServerRequest.__index = function(self, key)
+    local method = HTTPServerRequest[key]
+    if method ~= nil then return method end
+    return make_field(self, key)
+end
+
 function HTTPServerRequest:__tostring()
     return ("HTTPServerRequest(protocol='%s', host='%s', method='%s', uri='%s', version='%s', " ..
         "remote_ip='%s')"):format(self.protocol, self.host, self.method, self.uri, self.version,
         self.remote_ip or "None")
 end
+
+-- Of requests over TLS: the protocol as a ninth field would double each one's table.
+local Secure = {
+    __name = HTTPServerRequest.__name, __tostring = HTTPServerRequest.__tostring,
+    __index = function(self, key)
+        if key == "protocol" then return "https" end
+        local method = HTTPServerRequest[key]
+        if method ~= nil then return method end
+        return make_field(self, key)
+    end,
+}
 
 --- Made by httpserver from C's event. Every field that most requests get later is there from
 -- the start: adding it would make the table anew.
@@ -284,7 +299,7 @@ function HTTPServerRequest.from_event(handle, event, coroutine)
         has_body = band(event.flags, HAS_BODY) ~= 0,
         delegate = false,
         closed = false,
-    }, HTTPServerRequest)
+    }, band(event.flags, TLS) ~= 0 and Secure or HTTPServerRequest)
     return request
 end
 
@@ -303,7 +318,7 @@ function HTTPServerRequest:keep()
     local headers = self.headers
     if not headers._all then headers._flat = core.request_fields(self.handle) end
     self.host, self.id, self.server = self.host, self.id, self.server -- made now
-    self.trace = self.trace
+    self.trace, self.protocol = self.trace, self.protocol
     self.kept = true
 end
 
