@@ -97,8 +97,9 @@ int ct_abi_listen_address(ct_vm *vm, uint32_t listener, ct_str *out);
 int ct_abi_listen_close(ct_vm *vm, uint32_t listener, int drop);
 
 /* Lets this process have so many descriptors; 0: as many as the system allows. More
- * than that takes root. Returns how many it may have now. */
-double ct_abi_open_files(double count);
+ * than that takes root. Has the kernel make room at once for those of them that
+ * `expected` is. Returns how many it may have now. */
+double ct_abi_open_files(double count, double expected);
 
 /* Whether the kernel may write this process's memory to a file when it dies. */
 void ct_abi_core_dumps(ct_vm *vm, int allowed);

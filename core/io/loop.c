@@ -39,6 +39,8 @@ typedef struct ct_loop_counts {
     ct_count slots[CT_HANDLER_COUNTS];
 } ct_loop_counts;
 
+enum { EVENTS = 128 };
+
 static struct event_base *new_base(void) {
     struct event_config *config = event_config_new();
     struct event_base *base;
@@ -67,9 +69,12 @@ static uint32_t with_error(uint32_t what) {
     return (what & end) == end ? what & ~(uint32_t)(EPOLLERR | EPOLLIN) : what;
 }
 
-/* In place of libc's, for libevent: symbols are looked up in the program first. */
+/* In place of libc's, for libevent: symbols are looked up in the program first. A
+ * turn has EVENTS at most: libevent would take 4,096, and when that many clients leave
+ * at once, others would not have Lua's attention until all are gone. */
 int epoll_wait(int fd, struct epoll_event *events, int most, int timeout) {
-    int n = epoll_pwait(fd, events, most, timeout, NULL);
+    int n =
+        epoll_pwait(fd, events, most < EVENTS ? most : EVENTS, timeout, NULL);
 
     if (reporter) reporter->epoll = fd;
     for (int i = 0; i < n; i++) events[i].events = with_error(events[i].events);

@@ -468,7 +468,7 @@ int ct_worker_run(ct_worker *w, int argc, char **argv) {
     ct_log_init(&w->log);
     (void)ct_mem_refill();
     ct_crash_watch(&w->log);
-    (void)ct_abi_open_files(0);
+    (void)ct_abi_open_files(0, 0);
     if (!ct_loop_init(&w->loop, &w->log, &why)) {
         ct_log_line(&w->log, CT_LEVEL_ERROR, "loop", "%s", why);
         return 1;

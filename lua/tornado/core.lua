@@ -326,10 +326,10 @@ end
 
 -- The server ------------------------------------------------------------------
 
---- Lets this process have so many file descriptors (0: all that the system allows). Returns how
--- many it may have then.
-function core.open_files(count)
-    return tonumber(C.ct_abi_open_files(count))
+--- Lets this process have so many file descriptors (0: all that the system allows), and makes room
+-- for `expected` of them at once. Returns how many it may have then.
+function core.open_files(count, expected)
+    return tonumber(C.ct_abi_open_files(count, expected))
 end
 
 --- Sets a limit of the server; `name` as in enum ct_option, in lower case.

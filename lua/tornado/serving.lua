@@ -50,9 +50,11 @@ local function reopen(options)
     log.gen_log:error("reopen: " .. why)
 end
 
+local OTHER_FILES = 256 -- than connections, that a process may well have
+
 local function set_open_files(options)
     local wanted = options.max_open_files
-    local got = core.open_files(wanted)
+    local got = core.open_files(wanted, options.max_connections + OTHER_FILES)
     if got < wanted then
         log.gen_log:warning("max_open_files: %d, for the system allows no more (`ulimit -Hn`)", got)
     end

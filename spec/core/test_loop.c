@@ -1,6 +1,9 @@
-/* What a turn of the loop is: quiet ones come of ct_loop_soon() alone. */
+/* What a turn of the loop is: quiet ones come of ct_loop_soon() alone, none is long. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "loop.h"
+
+#include <event2/event.h>
+#include <unistd.h>
 
 static unsigned turns, quiet;
 
@@ -49,6 +52,41 @@ static void test_busy_turns(void) {
     loop_end();
 }
 
+static void on_event(evutil_socket_t fd, short what, void *arg) {
+    (void)fd, (void)what;
+    ++*(unsigned *)arg;
+}
+
+/* As many as are ready at once take several turns. */
+static void test_turn_is_short(void) {
+    enum { PAIRS = 400 };
+    struct event *events[PAIRS];
+    int ends[PAIRS][2];
+    unsigned called = 0, most = 0;
+
+    if (!loop_begin()) return;
+    for (int i = 0; i < PAIRS; i++) {
+        CHECK(pipe(ends[i]) == 0 && write(ends[i][1], "x", 1) == 1);
+        events[i] = event_new(loop.base, ends[i][0],
+                              EV_READ | EV_PERSIST | EV_ET, on_event, &called);
+        CHECK(event_add(events[i], NULL) == 0);
+    }
+    for (int i = 0; i < 10; i++) {
+        unsigned before = called;
+
+        turn();
+        if (called - before > most) most = called - before;
+    }
+    CHECK(called == PAIRS);
+    CHECK(most <= 128);
+    for (int i = 0; i < PAIRS; i++) {
+        event_free(events[i]);
+        close(ends[i][0]);
+        close(ends[i][1]);
+    }
+    loop_end();
+}
+
 /* The end of the loop while it waits for that leaves nothing behind. */
 static void test_end(void) {
     if (!loop_begin()) return;
@@ -59,6 +97,7 @@ static void test_end(void) {
 int main(void) {
     test_quiet_turns();
     test_busy_turns();
+    test_turn_is_short();
     test_end();
     return check_report();
 }

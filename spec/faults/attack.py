@@ -8,10 +8,12 @@ import select
 import socket
 import sys
 import threading
+import time
 
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
 POST = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
 BURST = 50  # connections opened at once
+PAUSE = 0.005  # seconds between two bursts
 OVER = threading.Event()
 
 
@@ -127,7 +129,7 @@ def knock(port, count):
             s.settimeout(10)
             end = end_of(s)
             ends[end] = ends.get(end, 0) + 1
-        OVER.wait(0.005)
+        OVER.wait(PAUSE)
     return ends
 
 
@@ -147,11 +149,19 @@ def enter(port, count):
     return sockets
 
 
+def leave(sockets):
+    """Closes them in bursts: the kernel would do all at once for a process that ends, and have
+    no time for those on the same CPU."""
+    OVER.wait()
+    for done in range(0, len(sockets), BURST):
+        for s in sockets[done:done + BURST]:
+            s.close()
+        time.sleep(PAUSE)
+
+
 def hold(port, count):
     """Keeps connections that got a reply."""
-    sockets = enter(port, count)
-    OVER.wait()
-    del sockets
+    leave(enter(port, count))
 
 
 def fill(port, count):
@@ -159,8 +169,7 @@ def fill(port, count):
     Prints how those ended."""
     sockets = enter(port, count)
     print(json.dumps(knock(port, count)), flush=True)
-    OVER.wait()
-    del sockets
+    leave(sockets)
 
 
 def main():

@@ -304,6 +304,15 @@ def limits():
             text = pathlib.Path(f"/proc/{server.process.pid}/limits").read_text()
             same(re.search(r"Max open files +(\d+)", text).group(1), "500", "the soft limit")
             server.await_line("max_connections is 20000, but descriptors are there for 500")
+            check(server.status("FDSize") <= 512, "no more room than that")
+
+    @case(g, "the kernel has room for all connections before the first one comes")
+    def _(binary):
+        if common.many_descriptors() < 5000:
+            raise Skip("needs 5,000 descriptors: raise `ulimit -Hn`")
+        with Server(binary, "--max_connections=4000", site=common.SITE) as server:
+            size = server.status("FDSize")
+            check(4000 < size <= 8192, f"room for {size}")
 
 
 def others():
