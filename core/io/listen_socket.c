@@ -22,6 +22,10 @@ enum {
     ALIVE_TRIES = 6
 };
 
+/* Bytes that the kernel takes before they can be sent: it would take megabytes for each
+ * client that does not read, and freeing those of 200 at once is a stall of 20 ms. */
+enum { UNSENT = 256 << 10 };
+
 static const struct sockaddr *sockaddr_of(const ct_address *a) {
     return (const struct sockaddr *)&a->sa;
 }
@@ -105,6 +109,7 @@ static void prepare(int fd, const ct_address *at) {
     }
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* peers inherit what is set */
+    set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT);
     set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, ALIVE_IDLE);
     set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, ALIVE_PAUSE);

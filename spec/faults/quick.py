@@ -8,6 +8,7 @@ import pathlib
 import re
 import resource
 import signal
+import socket
 import sys
 import time
 
@@ -313,6 +314,23 @@ def limits():
         with Server(binary, "--max_connections=4000", site=common.SITE) as server:
             size = server.status("FDSize")
             check(4000 < size <= 8192, f"room for {size}")
+
+    @case(g, "the kernel holds little for a client that does not read")
+    def _(binary):
+        def unsent(port):
+            """Bytes that it has for the clients of a port."""
+            lines = pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]
+            return sum(int(line.split()[4].split(":")[0], 16) for line in lines
+                       if line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "01")
+        with Server(binary, site=common.SITE) as server, harness.Connection(server.port) as c:
+            c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            c.send(get("/big"))
+            until(lambda: unsent(server.port) > 100 << 10, "the reply")
+            most = 0
+            for _ in range(20):  # it would take megabytes, more with each piece that is read
+                c.socket.recv(16384)
+                most = max(most, unsent(server.port))
+            check(most < 1 << 20, f"{most} bytes")
 
 
 def others():

@@ -49,7 +49,8 @@ def rounds(server, siege):
         under.append(siege())
         rss.append(given_back(server, before))
     common.crowd(server.port, lambda: time.sleep(0.5))  # they are served behind it as well
-    check(min(rss[-2:]) < max(rss[:2]) + 4096, "memory grew from round to round, KiB:", rss)
+    # What the allocator keeps for a while varies; what leaks grows with each round.
+    check(min(rss[-3:]) < max(rss[:2]) + 4096, "memory grew from round to round, KiB:", rss)
     print(f"     KiB of the server behind each round: {rss}", flush=True)
     return calm, under
 
