@@ -332,7 +332,7 @@ def backpressure():
         key = fresh()
         with site.main.connect(rcvbuf=65536) as c:
             def flood():
-                c.send(get(f"/stream?pieces=32&size=1048576&free=1&key={key}".encode()))
+                c.send(get(f"/stream?pieces=512&size=65536&free=1&key={key}".encode()))
                 site.main.await_latch(key + ".begun")
                 site.main.get("/")
             grown(site, flood)
