@@ -253,7 +253,9 @@ function lazy.cookies(self)
     return found
 end
 
-local function make_field(self, key)
+local function index(self, key)
+    local method = HTTPServerRequest[key]
+    if method ~= nil then return method end
     local make = lazy[key]
     if not make then return nil end
     local value = make(self)
@@ -261,11 +263,7 @@ local function make_field(self, key)
     return value
 end
 
-HTTPServerRequest.__index = function(self, key)
-    local method = HTTPServerRequest[key]
-    if method ~= nil then return method end
-    return make_field(self, key)
-end
+HTTPServerRequest.__index = index
 
 function HTTPServerRequest:__tostring()
     return ("HTTPServerRequest(protocol='%s', host='%s', method='%s', uri='%s', version='%s', " ..
@@ -278,9 +276,7 @@ local Secure = {
     __name = HTTPServerRequest.__name, __tostring = HTTPServerRequest.__tostring,
     __index = function(self, key)
         if key == "protocol" then return "https" end
-        local method = HTTPServerRequest[key]
-        if method ~= nil then return method end
-        return make_field(self, key)
+        return index(self, key)
     end,
 }
 
