@@ -402,6 +402,7 @@ bool ct_listen_inherit(ct_loop *loop, int fd, const ct_address *asked,
     l->borrowed = borrowed;
     l->asked = l->at = *asked;
     ct_list_add(&loop->listens, &l->node);
+    ct_listen_tune(fd, asked);
     if (evutil_make_socket_nonblocking(fd) == 0 && find_name(l)) return true;
     ct_listen_free(l);
     return false;

@@ -101,6 +101,17 @@ static void choose_congestion_control(int fd) {
     (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, sizeof name - 1);
 }
 
+void ct_listen_tune(int fd, const ct_address *at) {
+    if (is_unix(at)) return;
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT);
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, ALIVE_IDLE);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, ALIVE_PAUSE);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, ALIVE_TRIES);
+    if (is_loopback(at)) choose_congestion_control(fd);
+}
+
 static void prepare(int fd, const ct_address *at) {
     if (is_unix(at)) {
         fchmod(fd, 0600); /* bind() gives the mode to the file */
@@ -108,16 +119,10 @@ static void prepare(int fd, const ct_address *at) {
         return;
     }
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* peers inherit what is set */
-    set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT);
-    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, ALIVE_IDLE);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, ALIVE_PAUSE);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, ALIVE_TRIES);
     if (at->sa.ss_family == AF_INET6)
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !at->any);
     if (at->share) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    if (is_loopback(at)) choose_congestion_control(fd);
+    ct_listen_tune(fd, at);
 }
 
 const char *ct_listen_reason(const ct_address *at, int error) {

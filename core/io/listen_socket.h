@@ -13,6 +13,10 @@ enum { CT_LISTEN_SPREAD = 1024 };
  * -1, errno set and a reason in `why`. */
 int ct_listen_socket(ct_address *at, int backlog, char *why, size_t size);
 
+/* Sets what its connections inherit, best effort: ct_listen_socket() has done so, but
+ * who passes a socket on (systemd) may not have. */
+void ct_listen_tune(int fd, const ct_address *at);
+
 /* Of the sockets that share the address of this one, new connections come to the
  * first `n` alone, in the order in which they were opened. */
 void ct_listen_spread(int fd, unsigned n);

@@ -177,10 +177,13 @@ def masters():
                      f"--site={harness.SITE}", f"--port={port}", "--control=none",
                      f"--workers={workers}"], cwd=harness.ROOT, stderr=subprocess.DEVNULL,
                     pass_fds=(s.fileno(),))
+                kept = s.dup()
             try:
-                with harness.Connection(port) as c:
+                with kept, harness.Connection(port) as c:
                     c.send(GET)
                     same(c.reply().status, 200, "the reply")
+                    check(kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), "it waits")
+                    check(kept.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), "no probes")
             finally:
                 process.terminate()
                 same(process.wait(harness.PATIENCE), 0, "exit code")
